@@ -1,0 +1,55 @@
+"""Vocabulary of a generation: who it belongs to, where it stands, what it cost."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+
+class Channel(StrEnum):
+    """Which of the platform's two products a task came from (FR-6)."""
+
+    B2B = "b2b"
+    B2C = "b2c"
+
+
+class SessionStatus(StrEnum):
+    """The platform's session states; ``PENDING`` is a legacy b2c form of ``QUEUED``."""
+
+    PENDING = "pending"
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRef:
+    """Names one session row: the channel says which table it is in (FR-6.1, FR-6.2)."""
+
+    channel: Channel
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens the provider billed for one image edit."""
+
+    input_text_tokens: int
+    input_image_tokens: int
+    output_tokens: int
+
+    @property
+    def input_tokens(self) -> int:
+        """Text and image tokens together, as the session row stores them."""
+        return self.input_text_tokens + self.input_image_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedImage:
+    """One finished try-on picture: JPEG bytes, the model that made them, tokens and price in US dollars."""
+
+    jpeg: bytes
+    model: str
+    usage: Usage
+    estimated_cost_usd: Decimal
