@@ -421,11 +421,13 @@ begin
 end;
 $$;
 
--- Declares executors dead whose lease ran out, and takes their claims. Answer: {"dead": [ids of the last hour]},
--- whose in-flight lists the caller moves back to the queue. Only a caller that renewed its own lease without a
--- gap for one lease time judges others; any caller gets the list.
-create or replace function public.wearon_worker_recover(p_executor uuid, p_lease_seconds double precision)
-returns jsonb language plpgsql security definer set search_path = ''
+-- Declares executors dead whose lease ran out, and takes their claims. Of the executors in p_holders (those with
+-- something in flight in Redis) the answer names the ones that are not alive: {"dead": [...]}; their tasks the
+-- caller moves back to the queue. Only a caller that renewed its own lease without a gap for one lease time
+-- judges others.
+create or replace function public.wearon_worker_recover(
+    p_executor uuid, p_lease_seconds double precision, p_holders uuid[]
+) returns jsonb language plpgsql security definer set search_path = ''
 as $$
 declare
     v_now  timestamptz := clock_timestamp();
@@ -444,14 +446,13 @@ begin
     end if;
     for v_dead in
         select distinct c.executor from wearon_worker.claims c
-        join wearon_worker.executors e on e.executor = c.executor
-        where e.dead_at is not null
+        where c.executor is not null and not wearon_worker.is_live(c.executor)
     loop
         perform wearon_worker.release_claims_of(v_dead);
     end loop;
     return jsonb_build_object('dead', coalesce((
-        select jsonb_agg(e.executor order by e.dead_at) from wearon_worker.executors e
-        where e.dead_at > v_now - interval '1 hour'), '[]'::jsonb));
+        select jsonb_agg(h.executor) from unnest(p_holders) as h(executor)
+        where not wearon_worker.is_live(h.executor)), '[]'::jsonb));
 end;
 $$;
 
