@@ -1,4 +1,6 @@
-"""The only downloader of pictures, for generation and size recommendation (Pattern 5, FR-1.3, NFR-1.5, NFR-3.1, NFR-3.2).
+"""The only downloader of pictures, for generation and size recommendation.
+
+Pattern 5, FR-1.3, NFR-1.5, NFR-3.1, NFR-3.2.
 
 The name is resolved once, every answer is checked, and the connection goes to exactly one of the checked addresses, so
 a name that changes its answer between check and use (DNS rebinding) gains nothing. Certificates are verified against
@@ -39,6 +41,9 @@ USER_AGENT = "wearon-worker"
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host name and port in, addresses in the order to try out; raises ``OSError`` when there are none."""
+
+_ZLIB_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+"""Format selectors of zlib (https://zlib.net/manual.html#Advanced, inflateInit2)."""
 
 _resolver_pool = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
 
@@ -166,7 +171,7 @@ async def _fetch(
                 return await _fetch_from(client, target, address, max_bytes)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failure = ImageUnreachable(f"{target.host}: {_connect_reason(error)}")
-            except httpx.HTTPError:  # its text may hold the address
+            except (httpx.HTTPError, OSError):  # its text may hold the address
                 raise ImageUnreachable(f"{target.host}: the answer broke off or was not HTTP") from None
         raise failure
 
@@ -218,51 +223,42 @@ async def _read_body(response: httpx.Response, host: str, max_bytes: int) -> byt
     declared = response.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise ImageTooLarge(limit=max_bytes, unit="bytes")
-    body = bytearray()
-    async for chunk in _decoded(_bounded(response.aiter_raw(), max_bytes), response, host, max_bytes):
-        body += chunk
-        if len(body) > max_bytes:
-            raise ImageTooLarge(limit=max_bytes, unit="bytes")
-    return bytes(body)
+    chunks = _bounded(response.aiter_raw(), max_bytes)
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in {"", "identity"}:
+        if encoding not in _ZLIB_WINDOW_BITS:
+            raise ImageUnreachable(f"{host}: the content encoding was not asked for")
+        chunks = _inflated(chunks, _ZLIB_WINDOW_BITS[encoding], host, max_bytes)
+    return b"".join([chunk async for chunk in chunks])
 
 
 async def _bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
-    received = 0
+    remaining = max_bytes
     async for chunk in chunks:
-        received += len(chunk)
-        if received > max_bytes:
+        remaining -= len(chunk)
+        if remaining < 0:
             raise ImageTooLarge(limit=max_bytes, unit="bytes")
         yield chunk
 
 
-async def _decoded(
-    chunks: AsyncIterator[bytes], response: httpx.Response, host: str, max_bytes: int
-) -> AsyncIterator[bytes]:
-    """Undo a transfer compression nobody asked for, as some hosts compress regardless.
+async def _inflated(chunks: AsyncIterator[bytes], window_bits: int, host: str, max_bytes: int) -> AsyncIterator[bytes]:
+    """Undo a compression nobody asked for, as some hosts compress regardless.
 
     Ours and not the library's: its decoders inflate a whole network read at once, a thousandfold if need be.
     """
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding in {"identity", ""}:
-        async for chunk in chunks:
-            yield chunk
-        return
-    if encoding not in _ZLIB_WINDOW_BITS:
-        raise ImageUnreachable(f"{host}: the content encoding was not asked for")
-    inflate = zlib.decompressobj(_ZLIB_WINDOW_BITS[encoding])
+    inflate = zlib.decompressobj(window_bits)
+    remaining = max_bytes
     try:
         async for chunk in chunks:
-            yield inflate.decompress(chunk, max_bytes + 1)
-            if inflate.unconsumed_tail:  # there is more in this read than may be taken
+            inflated = inflate.decompress(chunk, remaining + 1)
+            remaining -= len(inflated)
+            if remaining < 0:
                 raise ImageTooLarge(limit=max_bytes, unit="bytes")
+            yield inflated
     except zlib.error:
         raise ImageUnreachable(f"{host}: the compressed answer is broken") from None
     if not inflate.eof:
         raise ImageUnreachable(f"{host}: the compressed answer is incomplete")
-
-
-_ZLIB_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
-"""Format selectors of zlib (https://zlib.net/manual.html#Advanced, inflateInit2)."""
 
 
 @cache
