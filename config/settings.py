@@ -101,11 +101,6 @@ class Settings(BaseSettings):
         return parse_models(self.openai_image_models)
 
     @property
-    def trusted_hosts(self) -> tuple[str, ...]:
-        """``host`` or ``host:port`` entries that the downloader's address and port rules do not apply to."""
-        return tuple(host.strip() for host in self.image_url_trusted_hosts.split(",") if host.strip())
-
-    @property
     def secrets(self) -> tuple[str, ...]:
         """Values that must never appear in a log."""
         urls = (urlsplit(self.redis_url), urlsplit(self.celery_broker_url))

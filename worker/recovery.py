@@ -21,7 +21,10 @@ class Verdict:
 
 
 def judge(
-    unowned: Collection[SessionRef], task_exists: Collection[UUID], suspects: Mapping[SessionRef, int], round_number: int
+    unowned: Collection[SessionRef],
+    task_exists: Collection[UUID],
+    suspects: Mapping[SessionRef, int],
+    round_number: int,
 ) -> Verdict:
     """Decide about open sessions that no live executor holds.
 
