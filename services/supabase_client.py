@@ -42,7 +42,7 @@ RETRYABLE_HTTP_STATUSES: Final = frozenset(
     {"408", "425", "429", "500", "502", "503", "504", "520", "521", "522", "524"}
 )
 RETRYABLE_SQLSTATE_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
-"""Connection, serialisation or deadlock, out of resources, operator intervention, system error (PostgreSQL, appendix A)."""
+"""Connection, serialisation or deadlock, out of resources, operator intervention, system."""
 RETRYABLE_POSTGREST_CODES: Final = frozenset({"PGRST000", "PGRST001", "PGRST002", "PGRST003"})
 """PostgREST cannot reach its database or its pool is exhausted (PostgREST documentation, group 0)."""
 Answer = TypeVar("Answer")

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 FIRST_RETRY_SECONDS: Final = 0.2
 LONGEST_RETRY_SECONDS: Final = 10.0
-"""Quick enough that a refund after a hiccup still takes under a second; slow enough not to keep a sick database down."""
+"""Quick enough that a refund after a hiccup still takes under a second; slow enough to leave a sick database alone."""
 
 Answer = TypeVar("Answer")
 

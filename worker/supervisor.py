@@ -122,10 +122,12 @@ class Supervisor:
     def _start_executor(self) -> None:
         while not self._stopping.is_set():
             try:
-                return self._executor.start()
+                self._executor.start()
             except (redis.RedisError, PlatformFailure) as error:
                 log.warning("executor_not_started", reason=type(error).__name__, retry_in=START_RETRY_SECONDS)
                 self._stopping.wait(START_RETRY_SECONDS)
+            else:
+                return
 
     def _publish(self, state: ExecutorState) -> None:
         running = state is ExecutorState.RUNNING

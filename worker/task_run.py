@@ -25,11 +25,10 @@ from services.supabase_client import ClaimAnswer
 from services.task_queue import TaskQueue
 from services.turn_waiting import TurnCancelled
 from worker.dead_letters import DeadLetter
-from worker.intake import Rejected, read_element
 from worker.link import Measured
 from worker.metrics import Measure
 from worker.pipeline import Pipeline
-from worker.policy import RetryLater, decide
+from worker.policy import Fail, RetryLater, decide, message_for
 from worker.routing import result_path
 from worker.settlement import Claim, Settlement
 from worker.task_clock import TaskClock
@@ -94,10 +93,8 @@ class TaskRunner:
 
     def run(self, element: bytes) -> RunResult:
         """Run the task of an in-flight element to its end, whatever that is. Raises nothing."""
-        content = read_element(element)
-        if isinstance(content, Rejected):
-            raise AssertionError("the consumer dispatches only what it could read")
-        task = content.task
+        # The consumer has judged the element; it dispatches only tasks.
+        task = GenerationTask.model_validate_json(element)
         with structlog.contextvars.bound_contextvars(
             request_id=task.request_id,
             session_id=str(task.session_id),
@@ -132,9 +129,10 @@ class TaskRunner:
     def _run_claimed(self, task: GenerationTask, element: bytes, claim: Claim, answer: ClaimAnswer) -> RunResult:
         log.info("session_claimed", attempt=answer.attempt, image_count=len(task.image_urls))
         if answer.owner_id != task.owner_id:
+            mismatch = OwnerMismatch("the task names another owner than the session")
             log.error("owner_mismatch")
-            self._fail_only(claim, OwnerMismatch("the task names another owner than the session"), answer)
-            return self._bury(element, task, "the task names another owner than the session")
+            self._settlement.fail(claim.session, claim.fence, Fail(message_for(mismatch), mismatch.kind))
+            return self._bury(element, task, str(mismatch))
 
         clock = TaskClock(self._task_limit_seconds)
         try:
@@ -164,15 +162,9 @@ class TaskRunner:
             log.info("run_postponed", kind=failure.kind, delay_seconds=decision.delay_seconds)
             self._settlement.release(claim, rate_limited=True)
             return Postponed(decision.delay_seconds)
-        self._fail_only(claim, failure, answer)
-        return self._finish(element)
-
-    def _fail_only(self, claim: Claim, failure: Failure, answer: ClaimAnswer) -> None:
-        decision = decide(failure, rate_limited_before=answer.rate_limited)
-        if isinstance(decision, RetryLater):
-            raise AssertionError("only a rate limit is retried, and _fail has dealt with it")
         log.warning("run_failed", kind=failure.kind, cause=str(failure))
         self._settlement.fail(claim.session, claim.fence, decision)
+        return self._finish(element)
 
     def _bury(self, element: bytes, task: GenerationTask, detail: str) -> RunResult:
         letter = DeadLetter.about(

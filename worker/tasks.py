@@ -89,7 +89,7 @@ def register_generate_task(
 def _run_again_later(task: Any, delay_seconds: float, give_back: Callable[[], None]) -> None:
     """FR-3.1: one Celery retry. When the broker does not take it, the main process dispatches the task anew."""
     try:
-        raise task.retry(countdown=delay_seconds)
+        task.retry(countdown=delay_seconds)
     except Retry:
         raise
     except Exception as error:
