@@ -130,6 +130,8 @@ class ProviderBreaker:
 
     def _look(self) -> _State:
         self._flush()
+        if self._believed_closed():  # whoever had the lock before us has just asked
+            return _State.CLOSED
         blocked, pause, probe = cast("list[bytes | None]", self._client.mget(_BLOCKED_KEY, _PAUSE_KEY, _PROBE_KEY))
         if blocked is None and pause is None:
             self._closed_until = time.monotonic() + self._closed_cache_seconds
