@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     openai_base_url: HttpUrl = "https://api.openai.com/v1"
     openai_max_retries: int = Field(default=3, ge=0, le=10)
     openai_requests_per_minute: int = Field(default=300, ge=1, le=100_000)
+    openai_pause_seconds: float = Field(default=60, gt=0, le=3_600)
     openai_image_models: str = DEFAULT_IMAGE_MODELS
 
     worker_concurrency: int = Field(default=200, ge=1, le=1_000)

@@ -80,6 +80,11 @@ class Consumer:
                 self._board.redis_contact(connected=False)
                 log.warning("consumer_error", reason=type(error).__name__, retry_in=ERROR_BACKOFF_SECONDS)
                 self._stopping.wait(ERROR_BACKOFF_SECONDS)
+            except Exception:
+                # Closing the connection under a pop that blocks raises whatever redis-py was doing just then.
+                if self._stopping.is_set():
+                    break
+                raise
 
     def stop(self) -> None:
         """Take no more tasks. The caller also closes the connection, which ends a pop that blocks."""

@@ -7,7 +7,7 @@ Work of a live worker is never touched: what is dead is decided by the database 
 what still has a task by looking in every list.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -58,9 +58,8 @@ class Reaper:
         self._settlement = settlement
         self._measure = measure
         self._current_executor = current_executor
-        self._round_number = 0
         self._page_after = BEGINNING
-        self._suspects: Mapping[SessionRef, int] = {}
+        self._suspects: frozenset[SessionRef] = frozenset()
 
     def round(self) -> None:
         """Recover what the dead left and settle what has lost its task.
@@ -68,7 +67,6 @@ class Reaper:
         Raises:
             RedisError, PlatformFailure: something is away; nothing was decided on incomplete knowledge.
         """
-        self._round_number += 1
         self._take_over_from_the_dead()
         self._settle_lost_sessions()
 
@@ -87,7 +85,7 @@ class Reaper:
         if not looked_at:
             return
         found = self._sessions_with_a_task({session.session_id for session in looked_at})
-        verdict = judge(list(looked_at), found, self._suspects, self._round_number)
+        verdict = judge(list(looked_at), found, self._suspects)
         self._suspects = verdict.suspects
         for session in verdict.lost:
             self._settle(session)
