@@ -1,5 +1,6 @@
 """Calls to a running OpenAI simulator, shared by its test files."""
 
+import base64
 import io
 import threading
 import time
