@@ -29,6 +29,7 @@ from sandbox.producer import QUEUE_KEY, InsufficientCredits, Producer, StoreMode
 from sandbox.redis_local import LocalRedis
 from sandbox.supabase_local import BASELINE, BUCKET, LocalSupabase
 from supabase import Client, create_client
+from tests.conftest import is_foreign
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JPEG = b"\xff\xd8\xff\xe0 as far as Storage cares"
@@ -138,6 +139,29 @@ def test_servers_end_when_the_process_that_started_them_is_killed(tmp_path: Path
     LocalPostgres(tmp_path / "postgres").wipe()
     assert len(servers) == 2
     assert [server for server in alive if server.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_killed_server_is_gone_with_all_its_children(tmp_path: Path) -> None:
+    server = LocalPostgres(tmp_path, fsync=False)
+    try:
+        server.start()
+        children = psutil.Process(server.pid).children(recursive=True)
+        server.kill()
+        assert children
+        assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+    finally:
+        server.wipe()
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "SUPABASE_URL", "OPENAI_API_KEY", "https_proxy", "PORT", "PGHOST"])
+def test_the_developer_s_own_settings_do_not_reach_the_tests(name: str) -> None:
+    assert is_foreign(name)
+    assert name not in os.environ
+
+
+@pytest.mark.parametrize("name", ["PATH", "HOME", "TMPDIR", "PYTHONPATH", "SSL_CERT_FILE"])
+def test_what_programs_need_to_run_stays(name: str) -> None:
+    assert not is_foreign(name)
 
 
 @pytest.fixture
