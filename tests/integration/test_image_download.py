@@ -120,6 +120,16 @@ def test_a_misbehaving_host_ends_in_the_failure_that_says_what_it_did(
     assert getattr(ended, "status", None) == status
 
 
+def test_a_redirect_is_reported_as_one_and_its_target_is_not_asked() -> None:
+    async def run() -> list[bytes]:
+        async with fault_server() as server:
+            with pytest.raises(ImageUnreachable, match="redirects are not followed"):
+                await download_image(server.url("/redirect"), trusted_hosts=LOOPBACK)
+            return server.heads
+
+    assert len(asyncio.run(run())) == 1
+
+
 @pytest.mark.parametrize("path", ["/sends_without_end", "/sends_chunks_without_end"])
 def test_reading_stops_at_the_limit_and_not_at_the_end_of_the_stream(path: str) -> None:
     async def bytes_sent() -> int:
