@@ -57,10 +57,10 @@ class LocalWorker(LocalServer):
     def _launch(self) -> ChildProcess:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         return start_child(
-            [sys.executable, "main.py"],
+            [sys.executable, REPOSITORY / "main.py"],
             log_path=self.log_path,
             env={**environment, **self._settings, "HOST": self.host, "PORT": str(self.port)},
-            cwd=REPOSITORY,
+            cwd=self.directory,  # so that a developer's own .env is not read
         )
 
     def _is_ready(self) -> bool:

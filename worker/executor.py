@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from enum import Enum
+from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -32,6 +33,8 @@ from worker.metrics import Metrics
 from worker.settlement import Settlement
 
 log = structlog.get_logger()
+
+PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
 
 READY_SECONDS: Final = 60.0
 """Importing and connecting take 2 s on an idle core; a child that is not ready after this never will be."""
@@ -113,6 +116,8 @@ class Executor:
                 [sys.executable, "-m", "worker.celery_process"],
                 env={
                     **os.environ,
+                    # The working directory decides which .env is read, not where the code is.
+                    "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]),
                     "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", MALLOC_ARENAS),
                     EXECUTOR_VARIABLE: self.name,
                     LINK_VARIABLE: str(there.fileno()),
