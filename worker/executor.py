@@ -117,7 +117,7 @@ class Executor:
                 env={
                     **os.environ,
                     # The working directory decides which .env is read, not where the code is.
-                    "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]),
+                    "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
                     "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", MALLOC_ARENAS),
                     EXECUTOR_VARIABLE: self.name,
                     LINK_VARIABLE: str(there.fileno()),
