@@ -92,16 +92,9 @@ class Caller:
         )
 
 
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
-    server = LocalRedis(tmp_path_factory.mktemp("client"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def store(redis_server: LocalRedis) -> Iterator[redis.Redis]:
+    redis_server.start()
     with connect(redis_server.url) as client:
         client.flushall()
         yield client
@@ -303,13 +296,13 @@ def test_a_request_that_was_slow_to_connect_takes_another_turn(
     store: redis.Redis, sim: SimulatorClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openai_wire, "TURN_FRESH_SECONDS", 0.0)
-    caller = make_caller(store, sim.base_url, turns_per_window=2, window_seconds=2)
+    caller = make_caller(store, sim.base_url, turns_per_window=3, window_seconds=2)
     caller.edit()
     clock = Clock(1.5)
     caller.edit(clock=clock)
     arrivals = sim.stats(arrivals=True)["arrivals"]
-    assert arrivals[1] - arrivals[0] > 1.5, "each request used two turns"
-    assert clock.paused_seconds > 1
+    assert arrivals[1] - arrivals[0] > 1.6, "each request used two turns"
+    assert clock.paused_seconds > 1.6, "the second turn's wait, longer than the task's time, did not count"
 
 
 def test_a_shutdown_ends_a_call_that_waits_for_its_turn(store: redis.Redis, sim: SimulatorClient) -> None:
@@ -370,6 +363,16 @@ def test_a_refusal_of_one_picture_closes_the_breaker_too(caller: Caller, store: 
     with pytest.raises(failures.Moderated):
         caller.edit("[[sim:moderation]]")
     assert not store.exists("wearon:provider:blocked")
+
+
+def test_a_probe_without_an_answer_does_not_close_the_breaker(store: redis.Redis, sim: SimulatorClient) -> None:
+    caller = make_caller(store, sim.base_url, max_retries=0)
+    with pytest.raises(failures.QuotaExhausted):
+        caller.edit("[[sim:quota]]")
+    with pytest.raises(failures.ProviderUnavailable):
+        caller.edit("[[sim:500-always]]")
+    assert store.exists("wearon:provider:blocked")
+    assert not store.exists("wearon:provider:probe"), "somebody else may probe"
 
 
 def test_no_secret_reaches_a_log_or_a_failure(caller: Caller) -> None:

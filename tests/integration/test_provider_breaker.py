@@ -18,14 +18,6 @@ from services.turn_waiting import TurnCancelled
 PAUSE_SECONDS = 0.5
 
 
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
-    server = LocalRedis(tmp_path_factory.mktemp("breaker"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def client(redis_server: LocalRedis) -> Iterator[redis.Redis]:
     redis_server.start()
@@ -104,19 +96,28 @@ def test_a_probe_whose_process_died_expires_after_the_longest_call(client: redis
     assert 61 + 180 < seconds <= 270
 
 
+def test_of_two_hosts_that_see_the_pause_end_one_probes(client: redis.Redis) -> None:
+    first, second = make_breaker(client), make_breaker(client)
+    assert [first._take_probe(), second._take_probe()] == [True, False]
+
+
 def test_the_closed_state_costs_one_command_however_many_call(client: redis.Redis) -> None:
     breaker = ProviderBreaker(client, closed_cache_seconds=60)
     client.config_resetstat()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: breaker.wait_until_closed(never), range(200)))
+        with breaker._queue.held(never):
+            calls = [pool.submit(breaker.wait_until_closed, never) for _ in range(8)]
+            wait_until(lambda: len(breaker._queue._waiting) == 8)
+        assert [call.result(timeout=5) for call in calls] == [False] * 8
     stats = client.info("commandstats")
     assert isinstance(stats, dict)
     assert stats["cmdstat_mget"]["calls"] == 1
 
 
-def test_a_verdict_given_while_redis_is_away_is_not_lost(client: redis.Redis, redis_server: LocalRedis) -> None:
+def test_verdicts_given_while_redis_is_away_are_not_lost(client: redis.Redis, redis_server: LocalRedis) -> None:
     breaker, other_host = make_breaker(client), make_breaker(client, pause_seconds=60)
     redis_server.kill()
+    other_host.release_probe()
     other_host.open("quota_exhausted")
     assert not breaker.is_closed(), "nobody calls while the state is unknown"
     redis_server.start()
