@@ -1,0 +1,238 @@
+"""A stage for tests of the real worker: ``main.py`` over the embedded parts, watched and hurt from outside.
+
+The fixtures are in ``tests/support/worker_fixtures.py``.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import httpx
+import psutil
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from models.generation import SessionRef, SessionStatus
+from sandbox.image_host import ImageHost
+from sandbox.platform_state import SessionRow
+from sandbox.processes import LOOPBACK
+from sandbox.producer import QUEUE_KEY
+from sandbox.worker_local import LocalWorker
+from sandbox.world import World
+from tests.support.images import encoded, four_corners
+
+IN_FLIGHT_PREFIX: Final = "wearon:tasks:inflight:"
+DEAD_LETTERS_KEY: Final = "wearon:tasks:dead"
+
+QUICK_SETTINGS: Final = {
+    "IMAGE_URL_TRUSTED_HOSTS": LOOPBACK,
+    "WORKER_CONCURRENCY": "8",
+    "WORKER_LEASE_SECONDS": "2",
+    "RECOVERY_INTERVAL_SECONDS": "0.5",
+    "ORPHAN_GRACE_SECONDS": "3",
+    "OPENAI_PAUSE_SECONDS": "1",
+    "OPENAI_MAX_RETRIES": "1",
+    "OPENAI_REQUESTS_PER_MINUTE": "3000",
+}
+"""Everything that takes a minute in production takes a second or two here."""
+
+WAIT_SECONDS: Final = 30.0
+"""For anything that happens within a few seconds on an idle machine."""
+
+POLL_SECONDS: Final = 0.02
+
+Found = TypeVar("Found")
+
+
+def wait_until(look: Callable[[], Found], what: str, timeout_seconds: float = WAIT_SECONDS) -> Found:
+    """Look again and again until the answer is truthy, and return it. Raises ``TimeoutError`` that says ``what``."""
+    deadline = time.monotonic() + timeout_seconds
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {timeout_seconds:g} s: {what}")
+        time.sleep(POLL_SECONDS)
+    return found
+
+
+class Worker(LocalWorker):
+    """A worker under test."""
+
+    def lines(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+        """Complete lines of its log that say ``event`` and have these fields."""
+        if not self.log_path.exists():
+            return []
+        complete = self.log_path.read_text().rpartition("\n")[0].splitlines()
+        lines = [json.loads(line) for line in complete]
+        wanted = fields if event is None else {"event": event, **fields}
+        return [line for line in lines if wanted.items() <= line.items()]
+
+    def wait_for_line(self, event: str, timeout_seconds: float = WAIT_SECONDS, **fields: Any) -> dict[str, Any]:
+        """Wait until the log says so and return the first such line."""
+        return wait_until(lambda: self.lines(event, **fields), f"log line {event} {fields}", timeout_seconds)[0]
+
+    def executor(self) -> UUID:
+        """The executor of this moment."""
+        return UUID(self.lines("executor_ready")[-1]["executor"])
+
+    def celery_pid(self) -> int:
+        """Process id of the Celery child that was started last."""
+        return int(self.lines("executor_started")[-1]["pid"])
+
+    def processes(self) -> list[psutil.Process]:
+        """The main process and everything it started."""
+        main = psutil.Process(self.pid)
+        return [main, *main.children(recursive=True)]
+
+    def kill_main(self) -> None:
+        """SIGKILL to the main process alone."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.wait(WAIT_SECONDS)
+
+    def pause_all(self) -> None:
+        """Freeze the main process and its child, as when a host is suspended."""
+        for process in self.processes():
+            process.suspend()
+
+    def resume_all(self) -> None:
+        """Undo :meth:`pause_all`."""
+        for process in self.processes():
+            process.resume()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """One sample of GET /metrics; 0 when there is no such series."""
+        text = httpx.get(f"{self.url}/metrics", trust_env=False).raise_for_status().text
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+
+class Stage:
+    """The world, the platform's side of it, a picture to send, and the workers of one test module."""
+
+    def __init__(self, world: World, pictures: ImageHost, directory: Path) -> None:
+        self.world = world
+        self.pictures = pictures
+        self.photo = pictures.add("photo.jpg", encoded(four_corners(64, 96), "JPEG"))
+        self.platform = world.producer()
+        self.redis = redis.Redis.from_url(world.redis.url)
+        self.directory = directory
+        self._workers: dict[str, Worker] = {}
+
+    def worker(self, name: str = "worker", **settings: str) -> Worker:
+        """A worker with the quick settings and these; not started yet, gone after the module."""
+        worker = Worker(self.directory / name, self.world.settings(**{**QUICK_SETTINGS, **settings}))
+        self._workers[name] = worker
+        return worker
+
+    def submit(self, prompt: str = "", **options: Any) -> SessionRef:
+        """One b2c task with the photo and, in the prompt, markers for the provider."""
+        return self.platform.submit_b2c([self.photo], prompt=prompt, **options).session
+
+    def wait_for(self, *sessions: SessionRef, timeout_seconds: float = WAIT_SECONDS) -> list[SessionRow]:
+        """Wait until all of them are completed or failed; their rows."""
+        return [self.platform.wait_for(session, timeout_seconds=timeout_seconds) for session in sessions]
+
+    def wait_for_status(self, status: str, *sessions: SessionRef) -> None:
+        """Wait until all of them have the status."""
+        for session in sessions:
+            self.platform.wait_for(session, [SessionStatus(status)], timeout_seconds=WAIT_SECONDS)
+
+    def claim(self, session: SessionRef) -> dict[str, Any]:
+        """The worker's own record of a session: executor, attempt, rate_limited, outcome."""
+        row = self.platform.value(
+            "SELECT to_jsonb(c) FROM wearon_worker.claims c WHERE c.channel = %s AND c.session_id = %s",
+            session.channel,
+            session.session_id,
+        )
+        return dict(row or {})
+
+    def refund(self, session: SessionRef) -> dict[str, Any]:
+        """The record of the session's refund: kind, credits, reason; empty without one."""
+        row = self.platform.value(
+            "SELECT to_jsonb(r) FROM wearon_worker.refunds r WHERE r.channel = %s AND r.session_id = %s",
+            session.channel,
+            session.session_id,
+        )
+        return dict(row or {})
+
+    def in_flight(self, executor: UUID | str) -> list[bytes]:
+        """What an executor has taken and not finished, newest first."""
+        elements: list[bytes] = self.redis.lrange(f"{IN_FLIGHT_PREFIX}{executor}", 0, -1)  # type: ignore[assignment]
+        return elements
+
+    def waiting_sessions(self) -> list[str]:
+        """Session ids of the tasks in the platform's queue, the one taken next first."""
+        elements: list[bytes] = self.redis.lrange(QUEUE_KEY, 0, -1)  # type: ignore[assignment]
+        return [json.loads(element)["session_id"] for element in reversed(elements)]
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """The dead letters, newest first."""
+        letters: list[bytes] = self.redis.lrange(DEAD_LETTERS_KEY, 0, -1)  # type: ignore[assignment]
+        return [json.loads(letter) for letter in letters]
+
+    def provider_requests(self, prompt: str = "") -> list[dict[str, Any]]:
+        """The requests the provider saw with these words in the prompt, oldest first (of its last 200)."""
+        with self.world.simulator.control() as simulator:
+            recent = simulator.stats()["recent"]
+        return [request for request in recent if prompt in request["fields"].get("prompt", "")]
+
+    def wrong_books(self, *, settled_by_others: Sequence[SessionRef] = ()) -> list[str]:
+        """Every session, balance and refund that contradicts "deducted = completed + refunded" (NFR-2.4)."""
+        others = {str(session.session_id) for session in settled_by_others}
+        wrong = []
+        for what, query in BOOKS.items():
+            statement = f"{ALL_SESSIONS} SELECT jsonb_agg(wrong) FROM ({query}) wrong"  # noqa: S608 - our own constants
+            rows = self.platform.value(statement) or []
+            wrong += [f"{what}: {row}" for row in rows if row.get("id") not in others]
+        return wrong
+
+    def close(self) -> None:
+        """End what still runs."""
+        for worker in self._workers.values():
+            if worker.is_running:
+                worker.kill()
+        self.platform.close()
+        self.redis.close()
+
+
+BOOKS: Final = {
+    "refunded but not failed, or failed but not refunded": """
+        SELECT s.id, s.status FROM sessions s
+        WHERE (s.status = 'failed') <> EXISTS (
+            SELECT FROM wearon_worker.refunds r WHERE r.channel = s.channel AND r.session_id = s.id)""",
+    "user balance": """
+        SELECT u.user_id, u.balance FROM user_credits u WHERE u.balance <> u.total_earned - (
+            SELECT coalesce(sum(s.credits_used), 0) FROM sessions s
+            WHERE s.owner_id = u.user_id AND s.status <> 'failed')""",
+    "store balance": """
+        SELECT c.store_id, c.balance FROM store_credits c WHERE c.balance <> c.total_purchased - (
+            SELECT coalesce(sum(s.credits_used), 0) FROM sessions s
+            WHERE s.owner_id = c.store_id AND s.email IS NULL AND NOT s.is_overage AND s.status <> 'failed')""",
+    "shopper balance": """
+        SELECT c.store_id, c.balance FROM store_shopper_credits c WHERE c.balance <> c.total_purchased - (
+            SELECT coalesce(sum(s.credits_used), 0) FROM sessions s
+            WHERE s.owner_id = c.store_id AND s.email = c.shopper_email AND s.status <> 'failed')""",
+    "refunds in the users' ledger": """
+        SELECT owner_id FROM sessions WHERE channel = 'b2c' GROUP BY owner_id
+        HAVING count(*) FILTER (WHERE status = 'failed') <> (
+            SELECT count(*) FROM credit_transactions t WHERE t.user_id = owner_id AND t.type = 'refund')""",
+}
+"""Queries that find nothing while the books are right; each begins with ``ALL_SESSIONS``."""
+
+ALL_SESSIONS: Final = """
+    WITH sessions AS (
+        SELECT 'b2c' AS channel, id, user_id AS owner_id, NULL AS email, status, credits_used, false AS is_overage
+        FROM generation_sessions
+        UNION ALL
+        SELECT 'b2b', s.id, s.store_id, lower(s.shopper_email), s.status, s.credits_used, EXISTS (
+            SELECT FROM store_credit_transactions t WHERE t.request_id = s.request_id AND t.type = 'overage')
+        FROM store_generation_sessions s)
+"""
