@@ -17,10 +17,10 @@ import structlog
 
 REDACTED = "[redacted]"
 
-QUERY_OF_A_URL = re.compile(r"((?:https?|rediss?)://[^\s?#\"'<>]+)\?[^\s\"'<>]*")
+QUERY_OF_A_URL = re.compile(r"(?i)((?:https?|rediss?)://[^\s?#\"'<>]+)\?[^\s\"'<>]*")
 """A signed URL carries its right of access in the query; the path alone says which object it was."""
 
-CREDENTIALS_IN_A_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@\"'<>]+@")
+CREDENTIALS_IN_A_URL = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^/\s@\"'<>]+@")
 BEARER_TOKEN = re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}")
 API_KEY = re.compile(r"\b(sk-[A-Za-z0-9_-]{8,}|sb_secret_[A-Za-z0-9_-]+|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+)")
 

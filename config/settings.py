@@ -4,6 +4,7 @@ Nothing here is built at import. ``load_settings()`` is called by the compositio
 process, the command line) and its result is handed down by argument.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -27,17 +28,27 @@ class SettingsError(Exception):
 
 
 def _redis_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
-        raise ValueError("must look like redis://[:password@]host:6379/0, or rediss:// for TLS")
+    if not _is_address(url, {"redis", "rediss"}):
+        raise ValueError(
+            "must look like redis://[:password@]host:6379/0, or rediss:// for TLS; "
+            "in the password / ? # @ [ and ] are written %2F %3F %23 %40 %5B and %5D"
+        )
     return url
 
 
 def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not _is_address(url, {"http", "https"}):
         raise ValueError("must be an http:// or https:// address")
     return url.rstrip("/")
+
+
+def _is_address(url: str, schemes: Collection[str]) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises like urlsplit, with a part of the URL in the message, which may be the password
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.hostname)
 
 
 def _filled_in(secret: SecretStr) -> SecretStr:

@@ -98,7 +98,7 @@ def sessions_in_text(element: bytes) -> tuple[SessionRef, ...]:
 def _rejected(content: dict[str, Any], reason: RejectionReason, detail: str) -> Rejected:
     session_id = _uuid(content.get("session_id"))
     channel = content.get("channel")
-    channels = [Channel(channel)] if channel in set(Channel) else list(Channel)
+    channels = [Channel(channel)] if channel in list(Channel) else list(Channel)  # it may be unhashable
     request_id = content.get("request_id")
     return Rejected(
         reason,
