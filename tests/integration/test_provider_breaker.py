@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 import redis
@@ -38,6 +39,17 @@ def make_turns(client: redis.Redis) -> TurnGate:
     return TurnGate(RateGate(client, turns_per_window=1_000, turns_per_pace=1_000), make_breaker(client))
 
 
+@contextmanager
+def callers(count: int) -> Iterator[tuple[ThreadPoolExecutor, Callable[[], bool]]]:
+    """Threads, and the shutdown that ends their waiting when the test is over, passed or failed."""
+    closing = threading.Event()
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            yield pool, closing.is_set
+        finally:
+            closing.set()
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 10
     while not condition():
@@ -56,9 +68,8 @@ def test_opening_pauses_every_process_and_then_lets_exactly_one_probe(client: re
     hosts[0].open("quota_exhausted")
     opened_at = time.monotonic()
     assert not any(host.is_closed() for host in hosts)
-    closing = threading.Event()
-    with ThreadPoolExecutor(9) as pool:
-        calls = [pool.submit(host.wait_until_closed, closing.is_set) for host in hosts for _ in range(3)]
+    with callers(9) as (pool, closing):
+        calls = [pool.submit(host.wait_until_closed, closing) for host in hosts for _ in range(3)]
         wait_until(lambda: any(call.done() for call in calls))
         assert time.monotonic() - opened_at >= PAUSE_SECONDS
         wait_until(lambda: client.exists("wearon:provider:probe") == 1)
@@ -104,9 +115,9 @@ def test_of_two_hosts_that_see_the_pause_end_one_probes(client: redis.Redis) -> 
 def test_the_closed_state_costs_one_command_however_many_call(client: redis.Redis) -> None:
     breaker = ProviderBreaker(client, closed_cache_seconds=60)
     client.config_resetstat()
-    with ThreadPoolExecutor(8) as pool:
+    with callers(8) as (pool, closing):
         with breaker._queue.held(never):
-            calls = [pool.submit(breaker.wait_until_closed, never) for _ in range(8)]
+            calls = [pool.submit(breaker.wait_until_closed, closing) for _ in range(8)]
             wait_until(lambda: len(breaker._queue._waiting) == 8)
         assert [call.result(timeout=5) for call in calls] == [False] * 8
     stats = client.info("commandstats")
@@ -129,8 +140,8 @@ def test_verdicts_given_while_redis_is_away_are_not_lost(client: redis.Redis, re
 def test_waiting_survives_a_restart_of_redis(client: redis.Redis, redis_server: LocalRedis) -> None:
     breaker = make_breaker(client)
     breaker.open("quota_exhausted")
-    with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(breaker.wait_until_closed, never)
+    with callers(1) as (pool, closing):
+        call = pool.submit(breaker.wait_until_closed, closing)
         redis_server.kill()
         redis_server.start()
         assert call.result(timeout=20)
@@ -155,7 +166,8 @@ def test_only_the_probes_answer_closes_the_breaker(client: redis.Redis) -> None:
     turns.report(blocked, TurnOutcome.BLOCKED, "quota_exhausted")
     turns.report(early, TurnOutcome.ANSWERED)
     assert client.exists("wearon:provider:blocked")
-    probe = turns.acquire(never)
+    with callers(1) as (pool, closing):
+        probe = pool.submit(turns.acquire, closing).result(timeout=10)
     assert probe.probe
     assert probe.waited_seconds >= PAUSE_SECONDS - 0.05
     turns.report(probe, TurnOutcome.ANSWERED)
@@ -167,8 +179,8 @@ def test_a_turn_is_not_given_if_the_breaker_opened_while_it_was_waited_for(clien
     gate = RateGate(client, turns_per_window=1, window_seconds=1, turns_per_pace=1_000)
     turns = TurnGate(gate, make_breaker(client))
     turns.acquire(never)
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(turns.acquire, never)
+    with callers(1) as (pool, closing):
+        waiting = pool.submit(turns.acquire, closing)
         wait_until(lambda: gate._queue._held)
         make_breaker(client, pause_seconds=1.5).open("quota_exhausted")
         turn = waiting.result(timeout=10)
