@@ -93,6 +93,7 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
                 ),
                 on_model_gone=lambda model: link.send(Measured("model_gone", labels={"model": model})),
             ),
+            shutting_down.is_set,
         ),
         measure=link.send,
         task_limit_seconds=settings.task_limit_seconds,

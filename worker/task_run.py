@@ -15,6 +15,7 @@ from models.failures import (
     AttemptsExhausted,
     BadTask,
     Failure,
+    NoLongerWanted,
     OwnerMismatch,
     PlatformRefused,
     UnexpectedFailure,
@@ -136,7 +137,7 @@ class TaskRunner:
 
         clock = TaskClock(self._task_limit_seconds)
         try:
-            image = self._make_image(task, clock)
+            image = self._make_image(task, clock, lambda: self._is_still_ours(claim))
             path = result_path(task.channel, task.owner_id, task.session_id)
             if self._settlement.complete(claim, image, path, clock.elapsed_seconds):
                 queued_for = datetime.now(UTC) - task.created_at
@@ -144,6 +145,8 @@ class TaskRunner:
         except TurnCancelled:
             self._settlement.release(claim, rate_limited=False)
             return Returned()
+        except NoLongerWanted:
+            log.info("settled_by_others_while_waiting")
         except Failure as failure:
             return self._fail(claim, failure, element, answer)
         except Exception as error:
@@ -151,10 +154,14 @@ class TaskRunner:
             return self._fail(claim, UnexpectedFailure(type(error).__name__), element, answer)
         return self._finish(element)
 
-    def _make_image(self, task: GenerationTask, clock: TaskClock) -> GeneratedImage:
+    def _is_still_ours(self, claim: Claim) -> bool:
+        # A claim repeated with the same fence changes nothing and says whether the session is still open and ours.
+        return self._settlement.claim(claim, self._executor).outcome == "claimed"
+
+    def _make_image(self, task: GenerationTask, clock: TaskClock, still_wanted: Callable[[], bool]) -> GeneratedImage:
         # Pattern 4: a fresh event loop for each task, closed whatever happens.
         with asyncio.Runner() as runner:
-            return runner.run(self._pipeline.make_image(task, clock))
+            return runner.run(self._pipeline.make_image(task, clock, still_wanted))
 
     def _fail(self, claim: Claim, failure: Failure, element: bytes, answer: ClaimAnswer) -> RunResult:
         decision = decide(failure, rate_limited_before=answer.rate_limited)
