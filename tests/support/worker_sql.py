@@ -219,32 +219,33 @@ class Superuser:
 
 CATALOGUE: Final = """
 WITH namespaces AS (SELECT oid, nspname FROM pg_namespace WHERE nspname IN ('public', 'wearon_worker'))
-SELECT format('schema %s %s', nspname, nspacl) FROM pg_namespace WHERE oid IN (SELECT oid FROM namespaces)
+SELECT format('schema %%s %%s', nspname, nspacl) FROM pg_namespace WHERE oid IN (SELECT oid FROM namespaces)
 UNION ALL
-SELECT format('function %s %s', pg_get_functiondef(p.oid), p.proacl)
+SELECT format('function %%s %%s', pg_get_functiondef(p.oid), p.proacl)
 FROM pg_proc p WHERE pronamespace IN (SELECT oid FROM namespaces)
 UNION ALL
-SELECT format('relation %s %s %s', c.oid::regclass, c.relkind, c.relacl)
+SELECT format('relation %%s %%s %%s', c.oid::regclass, c.relkind, c.relacl)
 FROM pg_class c WHERE relnamespace IN (SELECT oid FROM namespaces)
 UNION ALL
-SELECT format('column %s.%s %s %s %s %s', c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod),
+SELECT format('column %%s.%%s %%s %%s %%s %%s', c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod),
               a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attacl)
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE c.relnamespace IN (SELECT oid FROM namespaces)
 UNION ALL
-SELECT format('constraint %s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+SELECT format('constraint %%s %%s %%s', conrelid::regclass, conname, pg_get_constraintdef(oid))
 FROM pg_constraint WHERE connamespace IN (SELECT oid FROM namespaces)
 UNION ALL
-SELECT format('index %s', indexdef) FROM pg_indexes WHERE schemaname IN (SELECT nspname FROM namespaces)
+SELECT format('index %%s', indexdef) FROM pg_indexes WHERE schemaname IN (SELECT nspname FROM namespaces)
 UNION ALL
-SELECT format('trigger %s', pg_get_triggerdef(t.oid))
+SELECT format('trigger %%s', pg_get_triggerdef(t.oid))
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
 WHERE NOT t.tgisinternal AND c.relnamespace IN (SELECT oid FROM namespaces)
 UNION ALL
-SELECT format('default rights %s %s', defaclobjtype, defaclacl) FROM pg_default_acl
+SELECT format('default rights %%s %%s', defaclobjtype, defaclacl)
+FROM pg_default_acl WHERE defaclnamespace IN (SELECT oid FROM namespaces)
 UNION ALL
-SELECT format('published %s.%s', schemaname, tablename) FROM pg_publication_tables
+SELECT format('published %%s.%%s', schemaname, tablename) FROM pg_publication_tables
 ORDER BY 1
 """
 
