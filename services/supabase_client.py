@@ -4,7 +4,6 @@ Every function name and argument of ``supabase/migrations/`` is spelled here and
 idempotent (see the SQL), so a caller may repeat any of them after :class:`PlatformUnavailable`.
 """
 
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +19,7 @@ from supabase.lib.client_options import SyncClientOptions
 
 from models.failures import PlatformRefused, PlatformUnavailable
 from models.generation import Channel, GeneratedImage, SessionRef
+from services.tls import public_client_context
 from supabase import Client, create_client
 
 SCHEMA_VERSION: Final = 1
@@ -45,6 +45,9 @@ RETRYABLE_SQLSTATE_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
 """Connection, serialisation or deadlock, out of resources, operator intervention, system."""
 RETRYABLE_POSTGREST_CODES: Final = frozenset({"PGRST000", "PGRST001", "PGRST002", "PGRST003"})
 """PostgREST cannot reach its database or its pool is exhausted (PostgREST documentation, group 0)."""
+CREDENTIALS_REFUSED_CODES: Final = frozenset({"401", "403", "42501", "PGRST300", "PGRST301", "PGRST302", "PGRST303"})
+"""The key is wrong or lacks the right: true of every session alike, so it is waited out, not blamed on one."""
+
 Answer = TypeVar("Answer")
 
 UNKNOWN_FUNCTION_CODES: Final = frozenset({"PGRST202", "42883"})
@@ -80,11 +83,16 @@ class UnownedSession:
 
 
 def is_retryable(code: str | None) -> bool:
-    """Whether an error code of PostgREST, PostgreSQL or HTTP means "away for now" and not "no"."""
+    """Whether an error code of PostgREST, PostgreSQL or HTTP means "away for now" and not "no" to this one call.
+
+    A wrong key or a missing function is "away" too: an operator mends it, and meanwhile the queue waits.
+    """
     if code is None:
         return True
     return (
-        code in RETRYABLE_HTTP_STATUSES
+        code in CREDENTIALS_REFUSED_CODES
+        or code in UNKNOWN_FUNCTION_CODES
+        or code in RETRYABLE_HTTP_STATUSES
         or code in RETRYABLE_POSTGREST_CODES
         or (len(code) == len("40001") and code[:2] in RETRYABLE_SQLSTATE_CLASSES)
     )
@@ -94,7 +102,7 @@ class SupabaseClient:
     """Session state and storage. Safe to share between threads."""
 
     def __init__(self, url: str, service_role_key: str) -> None:
-        verify = ssl.create_default_context() if url.startswith("https://") else True
+        verify = public_client_context() if url.startswith("https://") else True
         self._http = httpx.Client(
             timeout=REQUEST_TIMEOUT,
             verify=verify,
@@ -122,7 +130,7 @@ class SupabaseClient:
         """Version of the worker's migration in the database; ``None`` when it was never applied."""
         try:
             return int(self._rpc("wearon_worker_schema_version", {}))
-        except PlatformRefused as error:
+        except PlatformUnavailable as error:
             if error.reason in UNKNOWN_FUNCTION_CODES:
                 return None
             raise

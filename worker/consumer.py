@@ -169,7 +169,7 @@ class Consumer:
             ):
                 try:
                     decision = Fail(message_for(BadTask()), f"{BadTask.kind}:{rejected.reason}")
-                    self._settlement.fail(session, None, decision)
+                    self._settlement.fail_unowned(session, decision)
                 except PlatformFailure as error:
                     # The session has no task any more, so recovery finds and settles it.
                     log.error("bad_element_not_settled", operation=error.operation, reason=error.reason)

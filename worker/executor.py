@@ -206,7 +206,9 @@ class Executor:
         self._consumer.close()
         try:
             self._store.retire(self.executor_id)
-            handed_back = give_back(self._queue, self._broker, self.executor_id)
+            handed_back = self._queue.hand_back(self.executor_id)
+            if not self._consumer_thread.is_alive():
+                forget(self._queue, self._broker, self.executor_id)
         except (PlatformFailure, redis.RedisError) as error:
             # Its lease runs out, and whichever worker lives then does the same.
             log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__)
@@ -260,9 +262,7 @@ def useful_concurrency(settings: Settings) -> int:
     return min(settings.worker_concurrency, settings.openai_requests_per_minute)
 
 
-def give_back(queue: TaskQueue, broker: "redis.Redis", executor: UUID) -> int:
-    """Move a dead executor's tasks back to the queue and clear what it left in the broker; returns how many."""
-    handed_back = queue.hand_back(executor)
+def forget(queue: TaskQueue, broker: redis.Redis, executor: UUID) -> None:
+    """Clear what a dead executor left in the broker and take its emptied in-flight list off the record."""
     broker.delete(*broker_keys(executor))
     queue.forget(executor)
-    return handed_back
