@@ -12,7 +12,8 @@ from models.generation import Channel, SessionRef
 from models.task_payload import SUPPORTED_VERSION, GenerationTask
 
 MAX_ELEMENT_BYTES: Final = 512 * 1024
-"""Ten URLs and a prompt at their limits, every character escaped, stay below this; the usual task has 2 KB."""
+"""Ten URLs and a prompt at their limits stay below this as JSON.stringify writes them: at most 4 bytes a character in
+a URL, 6 where the prompt is control characters. The usual task has 2 KB."""
 
 MAX_SEARCHED_BYTES: Final = 64 * 1024
 """How much of either end of an unreadable element is searched for a session id."""
