@@ -92,35 +92,38 @@ def ledger_faults(connection: psycopg.Connection[Any]) -> list[str]:
     return [f"{fault}: {what}" for fault, what in found]
 
 
-def platform_expires(connection: psycopg.Connection[Any], session: SessionRef) -> bool:
-    """The platform's own job on one session: mark it failed and refund it; ``False`` when it is terminal already."""
-    table, owner = (
-        ("generation_sessions", "user_id")
-        if session.channel is Channel.B2C
-        else ("store_generation_sessions", "store_id")
-    )
-    with connection.transaction():
-        row = connection.execute(
-            f"UPDATE {table} SET status = 'failed', error_message = 'This took too long.'"  # noqa: S608 - constants
-            f" WHERE id = %s AND status NOT IN ('completed', 'failed') RETURNING {owner}, credits_used".encode(),
-            [session.session_id],
-        ).fetchone()
-        if row is None:
-            return False
-        if session.channel is Channel.B2C:
-            connection.execute("SELECT refund_credits(%s, %s)", row)
-        else:
-            connection.execute(PLATFORM_REFUND, [session.session_id])
-    return True
+def platform_expires(connection: psycopg.Connection[Any], session: SessionRef, *, refund_first: bool = False) -> bool:
+    """The platform's own job on one session: mark it failed and refund it; ``False`` when it is terminal already.
+
+    With ``refund_first`` it locks the balance before the session, the other way round than the worker does.
+    """
+    statements = [_EXPIRE[session.channel], _REFUND[session.channel]]
+    try:
+        with connection.transaction():
+            for statement in reversed(statements) if refund_first else statements:
+                if connection.execute(statement.encode(), [session.session_id]).rowcount == 0:
+                    raise psycopg.Rollback
+            return True
+    except psycopg.errors.UniqueViolation:  # refunded already, so not open any more
+        return False
+    return False
 
 
-PLATFORM_REFUND: Final = """
-SELECT CASE
-  WHEN s.shopper_email IS NOT NULL
-    THEN refund_store_shopper_credits(s.store_id, s.shopper_email, s.credits_used, s.request_id)
-  WHEN EXISTS (SELECT FROM store_credit_transactions t
-               WHERE t.store_id = s.store_id AND t.request_id = s.request_id AND t.type = 'deduction')
-    THEN refund_store_credits(s.store_id, s.credits_used, s.request_id)
-  END
-FROM store_generation_sessions s WHERE s.id = %s
-"""
+_EXPIRE: Final = {
+    Channel.B2C: "UPDATE generation_sessions SET status = 'failed', error_message = 'This took too long.'"
+    " WHERE id = %s AND status NOT IN ('completed', 'failed')",
+    Channel.B2B: "UPDATE store_generation_sessions SET status = 'failed', error_message = 'This took too long.'"
+    " WHERE id = %s AND status NOT IN ('completed', 'failed')",
+}
+_REFUND: Final = {
+    Channel.B2C: "SELECT refund_credits(s.user_id, s.credits_used) FROM generation_sessions s WHERE s.id = %s",
+    Channel.B2B: """
+        SELECT CASE
+          WHEN s.shopper_email IS NOT NULL
+            THEN refund_store_shopper_credits(s.store_id, s.shopper_email, s.credits_used, s.request_id)
+          WHEN EXISTS (SELECT FROM store_credit_transactions t
+                       WHERE t.store_id = s.store_id AND t.request_id = s.request_id AND t.type = 'deduction')
+            THEN refund_store_credits(s.store_id, s.credits_used, s.request_id)
+          END
+        FROM store_generation_sessions s WHERE s.id = %s""",
+}

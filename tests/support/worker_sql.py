@@ -16,6 +16,9 @@ from worker.policy import ATTEMPT_LIMIT
 LEASE_SECONDS: Final = 3600.0
 """Nobody dies of age in these tests; they move the clock with SQL instead."""
 
+SESSION_OPTIONS: Final = "-c lock_timeout=20s -c deadlock_timeout=50ms"
+"""A forgotten transaction is an error with a name; a deadlock is found at once and not after Postgres's second."""
+
 IMAGE_URL: Final = "https://platform.test/picture.jpg?token=t"
 MESSAGE: Final = "Something went wrong. You have not been charged."
 
@@ -51,7 +54,7 @@ class WorkerSql:
 
     def __init__(self, dsn: str) -> None:
         self._connection = psycopg.connect(
-            dsn, autocommit=True, row_factory=dict_row, options="-c role=service_role -c lock_timeout=20s"
+            dsn, autocommit=True, row_factory=dict_row, options=f"-c role=service_role {SESSION_OPTIONS}"
         )
 
     def close(self) -> None:
@@ -146,7 +149,7 @@ class Superuser:
     """The worker's tables and the clock, in the hands of the test."""
 
     def __init__(self, dsn: str) -> None:
-        self.connection = psycopg.connect(dsn, autocommit=True, options="-c search_path=public -c lock_timeout=20s")
+        self.connection = psycopg.connect(dsn, autocommit=True, options=f"-c search_path=public {SESSION_OPTIONS}")
         self._everything: str | None = None
 
     def close(self) -> None:
