@@ -68,14 +68,33 @@ class ExecutorState(Enum):
 
 
 class Executor:
-    """A Celery child and its consumer, under one id for their whole life."""
+    """A Celery child and its consumer, under one id for their whole life.
 
-    def __init__(self, settings: Settings, store: SupabaseClient, board: HealthBoard, metrics: Metrics) -> None:
+    Args:
+        settings: of the worker; the child reads the same from the environment.
+        store: where the executor is registered.
+        board: told of every contact with Redis.
+        metrics: takes the child's measurements.
+        hang_seconds, idle_exit_seconds: other values in tests only.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: SupabaseClient,
+        board: HealthBoard,
+        metrics: Metrics,
+        *,
+        hang_seconds: float = HANG_SECONDS,
+        idle_exit_seconds: float = IDLE_EXIT_SECONDS,
+    ) -> None:
         self.executor_id: UUID = uuid4()
         self._settings = settings
         self._store = store
         self._board = board
         self._metrics = metrics
+        self._hang_seconds = hang_seconds
+        self._idle_exit_seconds = idle_exit_seconds
         self._queue = TaskQueue(connect(settings.redis_url))
         self._blocking_connection = connect(settings.redis_url, blocking=True)
         self._broker = connect(settings.celery_broker_url)
@@ -188,7 +207,7 @@ class Executor:
             if now > deadline:
                 log.warning("grace_period_over", executor=self.name, running=self.running())
                 return
-            if now - last_seen_busy_at > IDLE_EXIT_SECONDS:
+            if now - last_seen_busy_at > self._idle_exit_seconds:
                 log.warning("idle_child_does_not_exit", executor=self.name)
                 return
             time.sleep(EXIT_POLL_SECONDS)
@@ -228,7 +247,7 @@ class Executor:
                 self._dispatcher.receive(event)
 
     def _hangs(self) -> bool:
-        if self._dispatcher.overdue_seconds() < HANG_SECONDS:
+        if self._dispatcher.overdue_seconds() < self._hang_seconds:
             self._broker_answers_since = None
             return False
         if not self._broker_answers():
@@ -236,7 +255,7 @@ class Executor:
             return False
         if self._broker_answers_since is None:
             self._broker_answers_since = time.monotonic()
-        return time.monotonic() - self._broker_answers_since >= HANG_SECONDS
+        return time.monotonic() - self._broker_answers_since >= self._hang_seconds
 
     def _broker_answers(self) -> bool:
         try:
