@@ -55,7 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     chosen = _parser().parse_args(arguments)
     console = Console.of(sys.stdout)
-    _stop_once()
     command: Command = chosen.command
     try:
         return command(chosen, console)
@@ -65,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SandboxIsRunning as error:
         console.line(f"{_sentence(error)} Stop it with Ctrl-C where it was started.", Style.BAD)
     except SandboxIsNotRunning as error:
-        console.line(f"{_sentence(error)} Start one with: {command_line('start')}", Style.BAD)
+        console.line(f"{_sentence(error)} Start one with: {command_line('start', SandboxHome(error.home))}", Style.BAD)
         return EXIT_NOT_RUNNING
     except (UnknownPictureFormat, DemoFailed) as error:
         console.line(_sentence(error), Style.BAD)
@@ -215,4 +214,5 @@ def _latency(text: str) -> str:
 
 
 if __name__ == "__main__":
+    _stop_once()
     sys.exit(main())

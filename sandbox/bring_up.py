@@ -41,5 +41,5 @@ def brought_up(servers: Sequence[LocalServer], console: Console) -> Iterator[Non
 
 def _install_packages(console: Console) -> None:
     # It announces itself in a line of its own; the step says the same and shows the time.
-    with console.step("npm packages", "present"), contextlib.redirect_stderr(io.StringIO()):
+    with console.step("npm packages", "installed"), contextlib.redirect_stderr(io.StringIO()):
         ensure_node_packages()

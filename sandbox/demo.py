@@ -44,7 +44,7 @@ REAL_BASE_URL: Final = "https://api.openai.com/v1"
 PASSED_ON_TO_REAL: Final = ("OPENAI_IMAGE_MODELS", "OPENAI_REQUESTS_PER_MINUTE")
 """A real account may have its own models and limits."""
 
-SETBACKS: Final = (DemoFailed, StartupFailed, OSError, httpx.HTTPError, psycopg.Error, redis.RedisError)
+SETBACKS: Final = (OSError, httpx.HTTPError, psycopg.Error, redis.RedisError)
 """What can go wrong on a person's machine, as opposed to a bug of the demo."""
 
 
@@ -72,24 +72,34 @@ def demo(console: Console, options: DemoOptions, steps: Sequence[Step] = STEPS) 
     started = time.monotonic()
     _introduce(console, options)
     home = Path(tempfile.mkdtemp(prefix="wearon-demo-"))
-    show = _Show(World.in_directory(home, latency=options.latency), home, console, options)
+    show = _Show(World.in_directory(home, latency=options.latency, fsync=False), home, console, options)
     try:
         setback = _setback_of(show, steps)
-        is_good = setback is None and not any(finding.faults for finding in show.findings)
-        logs = None if is_good else _keep_logs(home, options.results)
+        trouble = verdict(show.findings, setback)
+        logs = None if trouble is None else _keep_logs(home, options.results)
     finally:
         show.world.postgres.wipe()
         shutil.rmtree(home, ignore_errors=True)
-    console.heading("Summary")
+    if show.findings:
+        console.heading("Summary")
     for finding in show.findings:
         _tell(console, finding)
-    if logs is not None:
-        console.line(setback or "Not everything was as expected; see above.", Style.BAD)
+    if trouble is not None and logs is not None:
+        console.line(trouble, Style.BAD)
         console.line(f"The logs of all parts are in {shortest(logs)}.")
         return EXIT_NOT_AS_EXPECTED
     console.line(f"Everything was as expected, in {time.monotonic() - started:.0f} s.", Style.GOOD)
     console.line(f"The pictures are in {shortest(options.results)}. Nothing is left running.")
     return EXIT_AS_EXPECTED
+
+
+def verdict(findings: Sequence[Finding], setback: str | None) -> str | None:
+    """What is wrong with the whole performance, in words; ``None`` if it was as expected. Pure."""
+    if setback is not None:
+        return setback
+    if any(finding.faults for finding in findings):
+        return "Not everything was as expected; see above."
+    return None
 
 
 class _Show:
@@ -103,7 +113,7 @@ class _Show:
         self._options = options
 
     def play(self, steps: Sequence[Step]) -> None:
-        """Raises one of ``SETBACKS``."""
+        """Raises ``DemoFailed``, ``StartupFailed`` or one of ``SETBACKS``."""
         world = self.world
         with (
             brought_up(world.servers, self._console),
@@ -147,8 +157,13 @@ def _setback_of(show: _Show, steps: Sequence[Step]) -> str | None:
     """Play; what kept the demo from its end, in words, or ``None``."""
     try:
         show.play(steps)
+    except DemoFailed as error:
+        return f"The demo could not go on: {error}"
+    except StartupFailed as failure:
+        # Not the whole text: it names a log file that is about to move.
+        return f"{TITLES.get(failure.name, failure.name)} did not start: {failure.reason}\n{failure.log_tail}".rstrip()
     except SETBACKS as error:
-        return f"The demo could not go on: {type(error).__name__}: {error}"
+        return f"The demo could not go on. {type(error).__name__}: {error}"
     return None
 
 
