@@ -62,6 +62,11 @@ def wait_until(look: Callable[[], Found], what: str, timeout_seconds: float = WA
 class Worker(LocalWorker):
     """A worker under test."""
 
+    def launch(self) -> None:
+        """Start it and wait for nothing."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._child = self._launch()
+
     def lines(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
         """Complete lines of its log that say ``event`` and have these fields."""
         if not self.log_path.exists():
@@ -71,9 +76,9 @@ class Worker(LocalWorker):
         wanted = fields if event is None else {"event": event, **fields}
         return [line for line in lines if wanted.items() <= line.items()]
 
-    def wait_for_line(self, event: str, timeout_seconds: float = WAIT_SECONDS, **fields: Any) -> dict[str, Any]:
-        """Wait until the log says so and return the first such line."""
-        return wait_until(lambda: self.lines(event, **fields), f"log line {event} {fields}", timeout_seconds)[0]
+    def wait_for_line(self, event: str, *, count: int = 1, **fields: Any) -> dict[str, Any]:
+        """Wait until the log has said so ``count`` times and return that line."""
+        return wait_until(lambda: self.lines(event, **fields)[count - 1 :], f"log line {event} {fields}")[0]
 
     def executor(self) -> UUID:
         """The executor of this moment."""
