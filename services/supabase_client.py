@@ -38,9 +38,10 @@ MAX_CONNECTIONS: Final = 32
 KEEPALIVE_SECONDS: Final = 30.0
 """Idle connections are dropped by us before the hosted proxy (a minute or more) does it under a request."""
 
-RETRYABLE_HTTP_STATUSES: Final = frozenset(
-    {"408", "425", "429", "500", "502", "503", "504", "520", "521", "522", "524"}
-)
+RETRYABLE_HTTP_STATUSES: Final = frozenset({"408", "425", "429", *map(str, range(500, 600))})
+"""Any server error: Supabase's gateway and storage have their own beyond the registered ones (520 to 524, 544)."""
+RETRYABLE_SQLSTATES: Final = frozenset({"55P03"})
+"""A lock was not available within ``lock_timeout``: somebody else works on the same session."""
 RETRYABLE_SQLSTATE_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
 """Connection, serialisation or deadlock, out of resources, operator intervention, system."""
 RETRYABLE_POSTGREST_CODES: Final = frozenset({"PGRST000", "PGRST001", "PGRST002", "PGRST003"})
@@ -94,6 +95,7 @@ def is_retryable(code: str | None) -> bool:
         or code in UNKNOWN_FUNCTION_CODES
         or code in RETRYABLE_HTTP_STATUSES
         or code in RETRYABLE_POSTGREST_CODES
+        or code in RETRYABLE_SQLSTATES
         or (len(code) == len("40001") and code[:2] in RETRYABLE_SQLSTATE_CLASSES)
     )
 
@@ -255,7 +257,11 @@ class SupabaseClient:
         return str(url)
 
     def _rpc(self, function: str, arguments: dict[str, Any]) -> Any:
-        return self._call(function, lambda: self._rest.rpc(function, arguments).execute().data)
+        answer = self._call(function, lambda: self._rest.rpc(function, arguments).execute().data)
+        if isinstance(answer, str):
+            # None of ours answers a text; postgrest passes on whatever page something in between sent with a 200.
+            raise PlatformUnavailable(function, "not JSON")
+        return answer
 
     @staticmethod
     def _call(operation: str, call: Callable[[], Answer]) -> Answer:
@@ -269,7 +275,8 @@ class SupabaseClient:
         except StorageApiError as error:
             kind = PlatformUnavailable if is_retryable(str(error.status)) else PlatformRefused
             raise kind(operation, f"HTTP {error.status}") from error
-        except (StorageException, httpx.HTTPError) as error:
+        except (StorageException, httpx.HTTPError, ValueError) as error:
+            # ValueError: a 200 whose body is not JSON comes from something in between, not from the platform.
             raise PlatformUnavailable(operation, type(error).__name__) from error
 
 
