@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -48,6 +49,10 @@ RETRYABLE_POSTGREST_CODES: Final = frozenset({"PGRST000", "PGRST001", "PGRST002"
 """PostgREST cannot reach its database or its pool is exhausted (PostgREST documentation, group 0)."""
 CREDENTIALS_REFUSED_CODES: Final = frozenset({"401", "403", "42501", "PGRST300", "PGRST301", "PGRST302", "PGRST303"})
 """The key is wrong or lacks the right: true of every session alike, so it is waited out, not blamed on one."""
+
+KEY_REFUSED_BY_GATEWAY: Final = "API key"
+"""In "Invalid API key" and "No API key found in request", with which the gateway before PostgREST answers 401; its body
+has no code, and the client keeps no status beside a body."""
 
 Answer = TypeVar("Answer")
 
@@ -270,8 +275,11 @@ class SupabaseClient:
         except httpx.TransportError as error:
             raise PlatformUnavailable(operation, type(error).__name__) from error
         except APIError as error:
-            kind = PlatformUnavailable if is_retryable(error.code) else PlatformRefused
-            raise kind(operation, error.code or "no code") from error
+            code = error.code
+            if code is None and KEY_REFUSED_BY_GATEWAY in (error.message or ""):
+                code = str(HTTPStatus.UNAUTHORIZED.value)
+            kind = PlatformUnavailable if is_retryable(code) else PlatformRefused
+            raise kind(operation, code or "no code") from error
         except StorageApiError as error:
             kind = PlatformUnavailable if is_retryable(str(error.status)) else PlatformRefused
             raise kind(operation, f"HTTP {error.status}") from error
