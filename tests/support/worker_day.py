@@ -147,7 +147,7 @@ def submit_everything(day: Day) -> None:
     platform.push(changed(stranger.payload, user_id=str(uuid4())))
     day.submitted["a row that is gone"] = gone = platform.submit_b2c([photo], push=False)
     platform.execute("DELETE FROM generation_sessions WHERE id = %s", gone.session.session_id)
-    platform.execute("UPDATE user_credits SET balance = balance + 1 WHERE user_id = %s", gone.owner_id)
+    platform.execute("SELECT refund_credits(%s, 1)", gone.owner_id)
     platform.push(gone.payload)
     day.submitted["settled by the platform"] = settled = platform.submit_b2c([photo], push=False)
     platform.set_status(settled.session, SessionStatus.FAILED)
