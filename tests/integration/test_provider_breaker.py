@@ -1,5 +1,7 @@
 """The shared pause after an account-level failure, on a real Redis."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +12,7 @@ import pytest
 import redis
 
 from sandbox.redis_local import LocalRedis
-from services.provider_breaker import ProviderBreaker
+from services.provider_breaker import PROBE_LEASE_SECONDS, ProviderBreaker
 from services.provider_turn import TurnGate, TurnOutcome
 from services.rate_gate import RateGate
 from services.redis_client import connect
@@ -31,8 +33,16 @@ def never() -> bool:
     return False
 
 
-def make_breaker(client: redis.Redis, *, pause_seconds: float = PAUSE_SECONDS) -> ProviderBreaker:
-    return ProviderBreaker(client, pause_seconds=pause_seconds, poll_seconds=0.05, closed_cache_seconds=0.05)
+def make_breaker(
+    client: redis.Redis, *, pause_seconds: float = PAUSE_SECONDS, probe_lease_seconds: float = PROBE_LEASE_SECONDS
+) -> ProviderBreaker:
+    return ProviderBreaker(
+        client,
+        pause_seconds=pause_seconds,
+        poll_seconds=0.05,
+        closed_cache_seconds=0.05,
+        probe_lease_seconds=probe_lease_seconds,
+    )
 
 
 def make_turns(client: redis.Redis) -> TurnGate:
@@ -98,13 +108,47 @@ def test_a_probe_without_a_verdict_is_followed_by_another(client: redis.Redis) -
     assert breaker.wait_until_closed(never)
 
 
-def test_a_probe_whose_process_died_expires_after_the_longest_call(client: redis.Redis) -> None:
+PROBER = """
+import signal, sys
+from services.provider_breaker import ProviderBreaker
+from services.redis_client import connect
+ProviderBreaker(connect(sys.argv[1]), poll_seconds=0.05, probe_lease_seconds=0.5).wait_until_closed(lambda: False)
+print("probing", flush=True)
+signal.pause()
+"""
+
+
+def test_a_probe_whose_process_is_killed_is_soon_followed_by_another(
+    client: redis.Redis, redis_server: LocalRedis
+) -> None:
+    survivor = make_breaker(client)
+    survivor.open("credentials_rejected")
+    with subprocess.Popen([sys.executable, "-c", PROBER, redis_server.url], stdout=subprocess.PIPE) as prober:
+        try:
+            assert prober.stdout is not None
+            assert prober.stdout.readline() == b"probing\n"
+        finally:
+            prober.kill()
+    with callers(1) as (pool, closing):
+        assert pool.submit(survivor.wait_until_closed, closing).result(timeout=5)
+
+
+def test_the_right_to_probe_is_a_lease_of_seconds_not_of_the_longest_call(client: redis.Redis) -> None:
     breaker = make_breaker(client)
     breaker.open("credentials_rejected")
     assert breaker.wait_until_closed(never)
-    seconds = client.ttl("wearon:provider:probe")
-    assert isinstance(seconds, int)
-    assert 61 + 180 < seconds <= 270
+    assert client.ttl("wearon:provider:probe") <= 15  # type: ignore[operator] # redis-py types both clients as one
+
+
+def test_a_probe_that_takes_longer_than_its_lease_stays_the_only_one(client: redis.Redis) -> None:
+    breaker = make_breaker(client, probe_lease_seconds=0.3)
+    breaker.open("credentials_rejected")
+    assert breaker.wait_until_closed(never)
+    client.config_resetstat()
+    wait_until(lambda: client.info("commandstats").get("cmdstat_pexpire", {}).get("calls", 0) > 6)  # type: ignore[union-attr]
+    assert not make_breaker(client)._take_probe()
+    breaker.release_probe()
+    assert make_breaker(client)._take_probe()
 
 
 def test_of_two_hosts_that_see_the_pause_end_one_probes(client: redis.Redis) -> None:
