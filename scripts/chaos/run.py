@@ -58,8 +58,9 @@ RUNS_PER_SESSION: Final = 3
 MODELS: Final = 2
 """Each has its own retries when the first is gone."""
 
-DRAIN_SECONDS: Final = 150.0
-"""After the last blow: the slowest session hangs twice for its 20 s, behind others that do."""
+DRAIN_SECONDS: Final = 120.0
+"""After the last blow. The backlog takes half a minute, the slowest session hangs twice for its 20 s, and what lies
+dead holds nobody up longer than its lease: more than this means that something waits for nothing."""
 
 STATUS_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.2
@@ -168,7 +169,10 @@ def _drain(parts: _Parts, say: Callable[[str], None]) -> None:
     say("waiting for everything to be settled")
     deadline = time.monotonic() + DRAIN_SECONDS
     told_at = time.monotonic()
-    while open_work(parts.producer, parts.queue) and time.monotonic() < deadline:
+    while left := open_work(parts.producer, parts.queue):
+        if time.monotonic() > deadline:
+            parts.disturbances.strays.append(f"{left} things still open {DRAIN_SECONDS:g} s after the last blow")
+            return
         for worker in parts.workers:
             parts.disturbances.revive(worker)
         if time.monotonic() - told_at > STATUS_SECONDS:
