@@ -5,7 +5,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
@@ -24,16 +23,16 @@ from models.generation import SessionStatus
 from sandbox.postgres_local import LocalPostgres
 from sandbox.producer import Producer, StoreMode
 from tests.support.ledger_audit import ledger_faults, platform_expires
-from tests.support.session_model import ModelSession
+from tests.support.session_model import Copy, ModelSession, Worker
 from tests.support.worker_sql import Answer, Run, Superuser, WorkerSql
 from worker.policy import ATTEMPT_LIMIT
 
 LONGER: Final = os.environ.get("WEARON_STATE_MACHINE_EXAMPLES")
-EXAMPLES: Final = int(LONGER or 100)
+EXAMPLES: Final = int(LONGER or 50)
 STEPS_PER_EXAMPLE: Final = 40
 """Together about 20 s on two cores."""
 
-MAX_WORKERS: Final = 3
+MAX_SESSIONS: Final = 8
 PLENTY: Final = 1_000
 PAYERS: Final = {
     "user_credit": None,
@@ -42,28 +41,15 @@ PAYERS: Final = {
     "store_overage": StoreMode.OVERAGE,
 }
 
+HISTORIES = st.sampled_from(["new", "new", "new", "a run died", "two runs died", "put back"])
+"""What has happened to a session of the beginning."""
+
 Item = TypeVar("Item")
 
 SOME = st.integers(0, 11)
 """Which of the things there are, counted round."""
 
-
-@dataclass
-class Copy:
-    """One queue element, wherever it is. ``run`` is the run that works on it."""
-
-    session: ModelSession
-    run: Run | None = None
-
-
-@dataclass
-class Worker:
-    """One executor as the test drives it. ``is_late``: its lease ran out; ``is_dead``: declared dead."""
-
-    executor: UUID
-    is_late: bool = False
-    is_dead: bool = False
-    in_flight: list[Copy] = field(default_factory=list)
+OFTEN = st.sampled_from([True, True, True, False])
 
 
 class Sessions(RuleBasedStateMachine):
@@ -80,20 +66,34 @@ class Sessions(RuleBasedStateMachine):
         self.last_call: Callable[[], Answer] | None = None
         """The call that a run made in the last step, if it made one."""
         self.last_answer: Answer = {}
-        self.has_just_asked = False
+        self.steps_since_asked = 0
 
-    @initialize()
-    def empty_platform(self) -> None:
+    @initialize(histories=st.tuples(*[HISTORIES] * len(PAYERS)))
+    def one_session_of_every_payer(self, histories: tuple[str, ...]) -> None:
+        """Rare pasts to begin with; chance alone would seldom come so far."""
         self.platform.wipe()
         self.user = self.platform.new_user(balance=PLENTY)
         self.stores = {
             kind: self.platform.new_store(mode, balance=PLENTY) for kind, mode in PAYERS.items() if mode is not None
         }
-        self.start_worker()
+        for number, (kind, history) in enumerate(zip(PAYERS, histories, strict=True)):
+            self.push(kind, 1)
+            for _ in range({"a run died": 1, "two runs died": 2}.get(history, 0)):
+                self.a_worker_takes_a_task(which=0, element=number, is_alive=True)
+                self.a_worker_stalls_or_renews_its_lease_or_is_seen_to_end(which=-1, what="ends")
+            if history == "put back":
+                self.a_worker_takes_a_task(which=0, element=number, is_alive=True)
+                self.the_provider_declines(which=0, is_active=True)
+                self.somebody_interferes(which=number, what="put back")
+        self.last_call = None
 
     # The platform -----------------------------------------------------------------------------------------------
 
-    @rule(kind=st.sampled_from(sorted(PAYERS)), credits_used=st.sampled_from([1, 1, 3, 0]))
+    @precondition(lambda self: len(self.sessions) < MAX_SESSIONS)
+    @rule(kind=st.sampled_from(sorted(PAYERS)), credits_used=st.sampled_from([1, 3, 0]))
+    def one_more_session(self, kind: str, credits_used: int) -> None:
+        self.push(kind, credits_used)
+
     def push(self, kind: str, credits_used: int) -> None:
         if kind == "user_credit":
             submitted = self.platform.submit_b2c([], user_id=self.user, credits_used=credits_used, push=False)
@@ -103,47 +103,35 @@ class Sessions(RuleBasedStateMachine):
         self.sessions.append(session)
         self.queue.append(Copy(session))
 
-    @precondition(lambda self: self.sessions)
-    @rule(which=SOME)
-    def push_again(self, which: int) -> None:
-        self.queue.append(Copy(pick(self.sessions, which)))
-
-    @precondition(lambda self: self.sessions)
-    @rule(which=SOME)
-    def the_platform_expires_a_session(self, which: int) -> None:
+    @rule(which=SOME, what=st.sampled_from(["push again", "expire", "put back"]))
+    def somebody_interferes(self, which: int, what: str) -> None:
         session = pick(self.sessions, which)
-        if session.refunded_by_us:
-            return  # put back by a person; the platform's own books are the platform's business
-        assert platform_expires(self.root.connection, session.session) == session.is_open
-        if session.is_open:
-            session.status = "failed"
+        if what == "push again":
+            self.queue.append(Copy(session))
+        elif what == "expire" and not session.refunded_by_us:
+            # One that a person put back is in the platform's own books; what its job does to it is its business.
+            assert platform_expires(self.root.connection, session.session) == session.is_open
+            session.status = "failed" if session.is_open else session.status
+        elif what == "put back" and session.settled_as == "failed":
+            self.platform.set_status(session.session, SessionStatus.QUEUED)
+            session.status = "queued"
+            self.queue.append(Copy(session))
 
-    @precondition(lambda self: any(session.settled_as == "failed" for session in self.sessions))
-    @rule(which=SOME)
-    def somebody_puts_back_a_failed_session(self, which: int) -> None:
-        session = pick([session for session in self.sessions if session.settled_as == "failed"], which)
-        self.platform.set_status(session.session, SessionStatus.QUEUED)
-        session.status = "queued"
-        self.queue.append(Copy(session))
+    # Runs -------------------------------------------------------------------------------------------------------
 
-    # Workers ----------------------------------------------------------------------------------------------------
-
-    @precondition(lambda self: len(self.living()) < MAX_WORKERS)
-    @rule()
-    def start_worker(self) -> None:
-        self.workers.append(Worker(self.sql.executor()))
-
-    @precondition(lambda self: self.queue and self.workers)
-    @rule(which=SOME, element=SOME)
-    def take(self, which: int, element: int) -> None:
+    @precondition(lambda self: self.queue)
+    @rule(which=SOME, element=SOME, is_alive=OFTEN)
+    def a_worker_takes_a_task(self, which: int, element: int, is_alive: bool) -> None:
+        if not self.living():
+            self.workers.append(Worker(self.sql.executor()))
+        worker = pick(self.living() if is_alive else self.workers, which)
         copy = self.queue.pop(element % len(self.queue))
-        worker = pick(self.workers, which)
         worker.in_flight.append(copy)
         self.claim(worker, copy)
 
     @precondition(lambda self: any(copy.run is None for worker in self.workers for copy in worker.in_flight))
     @rule(which=SOME)
-    def retry_after_the_rate_limit(self, which: int) -> None:
+    def a_worker_runs_again_what_was_handed_back(self, which: int) -> None:
         worker, copy = pick([(w, copy) for w in self.workers for copy in w.in_flight if copy.run is None], which)
         self.claim(worker, copy)
 
@@ -159,31 +147,45 @@ class Sessions(RuleBasedStateMachine):
         elif expected in ("owned", "settled"):
             worker.in_flight.remove(copy)
 
+    @precondition(lambda self: self.queue)
+    @rule(which=SOME, element=SOME, is_made=OFTEN)
+    def a_worker_does_a_whole_task(self, which: int, element: int, is_made: bool) -> None:
+        runs_before = len(self.runs)
+        self.a_worker_takes_a_task(which=which, element=element, is_alive=True)
+        if len(self.runs) > runs_before:
+            end = self.the_picture_is_made if is_made else self.the_provider_declines
+            end(which=-1, is_active=True)
+
     @precondition(lambda self: self.runs)
-    @rule(which=SOME)
-    def the_picture_is_made(self, which: int) -> None:
-        session, run = pick(self.runs[::-1], which)
+    @rule(which=SOME, is_active=OFTEN)
+    def the_picture_is_made(self, which: int, is_active: bool) -> None:
+        session, run = self.a_run(which, is_active=is_active)
         expected = session.complete(run.fence)
         assert self.ask(lambda: self.sql.complete(run))["outcome"] == expected
         self.finish(run)
 
     @precondition(lambda self: self.runs)
-    @rule(which=SOME)
-    def the_provider_declines(self, which: int) -> None:
-        session, run = pick(self.runs[::-1], which)
+    @rule(which=SOME, is_active=OFTEN)
+    def the_provider_declines(self, which: int, is_active: bool) -> None:
+        session, run = self.a_run(which, is_active=is_active)
         expected, given_back = session.fail(run.fence, self.alive())
         answer = self.ask(lambda: self.sql.fail(run.session, run.fence))
         assert (answer["outcome"], credits_in(answer)) == (expected, given_back)
         self.finish(run)
 
     @precondition(lambda self: self.runs)
-    @rule(which=SOME, rate_limited=st.booleans())
-    def the_run_is_handed_back(self, which: int, rate_limited: bool) -> None:
-        session, run = pick(self.runs[::-1], which)
+    @rule(which=SOME, is_active=OFTEN, rate_limited=st.booleans())
+    def the_run_is_handed_back(self, which: int, is_active: bool, rate_limited: bool) -> None:
+        session, run = self.a_run(which, is_active=is_active)
         expected = session.release(run.fence, rate_limited=rate_limited)
         assert self.ask(lambda: self.sql.release(run, rate_limited=rate_limited))["outcome"] == expected
         for copy in (copy for worker in self.workers for copy in worker.in_flight if copy.run == run):
             copy.run = None
+
+    def a_run(self, which: int, *, is_active: bool) -> tuple[ModelSession, Run]:
+        """One that still has its copy, if there is one and that is wanted; else any there ever was."""
+        active = {copy.run for worker in self.workers for copy in worker.in_flight}
+        return pick([pair for pair in self.runs if is_active and pair[1] in active] or self.runs, which)
 
     def finish(self, run: Run) -> None:
         """Whatever the answer was, this run has nothing left to do and drops its copy."""
@@ -202,19 +204,20 @@ class Sessions(RuleBasedStateMachine):
 
     # Death and recovery -----------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.living())
-    @rule(which=SOME)
-    def a_worker_crashes_or_stalls(self, which: int) -> None:
-        worker = pick(self.living(), which)
-        self.root.lease_ran_out(worker.executor)
-        worker.is_late = True
-
     @precondition(lambda self: self.workers)
-    @rule(which=SOME)
-    def a_worker_renews_its_lease(self, which: int) -> None:
+    @rule(which=SOME, what=st.sampled_from(["stalls", "renews", "ends"]))
+    def a_worker_stalls_or_renews_its_lease_or_is_seen_to_end(self, which: int, what: str) -> None:
         worker = pick(self.workers, which)
-        assert self.sql.heartbeat(worker.executor) == (not worker.is_dead)
-        worker.is_late = False
+        if what == "stalls" and not worker.is_dead:
+            self.root.lease_ran_out(worker.executor)
+            worker.is_late = True
+        elif what == "renews":
+            assert self.sql.heartbeat(worker.executor) == (not worker.is_dead)
+            worker.is_late = False
+        elif what == "ends":
+            self.sql.retire(worker.executor)
+            worker.is_dead = True
+            self.hand_back()
 
     @precondition(lambda self: any(not worker.is_late for worker in self.living()))
     @rule(which=SOME, is_judge=st.sampled_from([True, True, False]))
@@ -229,14 +232,6 @@ class Sessions(RuleBasedStateMachine):
         dead = {worker.executor for worker in self.workers if worker.is_dead}
         holders = [worker.executor for worker in self.workers]
         assert self.sql.recover(judge.executor, holders=holders) == dead
-        self.hand_back()
-
-    @precondition(lambda self: self.workers)
-    @rule(which=SOME)
-    def a_worker_s_process_is_seen_to_end(self, which: int) -> None:
-        worker = pick(self.workers, which)
-        self.sql.retire(worker.executor)
-        worker.is_dead = True
         self.hand_back()
 
     def hand_back(self) -> None:
@@ -307,14 +302,14 @@ class Sessions(RuleBasedStateMachine):
     def ask(self, call: Callable[[], Answer]) -> Answer:
         """Make a call of a run, and remember it until the next step in case its reply gets lost."""
         self.last_answer = call()
-        self.last_call, self.has_just_asked = call, True
+        self.last_call, self.steps_since_asked = call, 0
         return self.last_answer
 
     @invariant()
     def only_the_last_step_s_call_is_repeated(self) -> None:
-        if not self.has_just_asked:
+        if self.steps_since_asked:
             self.last_call = None
-        self.has_just_asked = False
+        self.steps_since_asked += 1
 
     def living(self) -> list[Worker]:
         return [worker for worker in self.workers if not worker.is_dead]

@@ -1,13 +1,14 @@
-"""[pure] What the worker's SQL promises about one session, said a second time and without a database.
+"""What the worker's SQL promises about one session, said a second time and without a database.
 
 The state machine of tests/property compares every answer of the real functions with this.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from models.generation import SessionRef
+from tests.support.worker_sql import Run
 
 OPEN = frozenset({"queued", "processing"})
 
@@ -94,3 +95,21 @@ class ModelSession:
             self.holder = None
             if self.status == "processing":
                 self.status = "queued"
+
+
+@dataclass
+class Copy:
+    """One queue element, wherever it is. ``run`` is the run that works on it."""
+
+    session: ModelSession
+    run: Run | None = None
+
+
+@dataclass
+class Worker:
+    """One executor as the test drives it. ``is_late``: its lease ran out; ``is_dead``: declared dead."""
+
+    executor: UUID
+    is_late: bool = False
+    is_dead: bool = False
+    in_flight: list[Copy] = field(default_factory=list)
