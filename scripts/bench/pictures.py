@@ -1,7 +1,9 @@
 """The inputs: photographs with the size and the grain of real ones, made from the sandbox's samples."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from PIL import Image, ImageChops
@@ -37,23 +39,25 @@ class Photograph:
         return f"{self.pixels[0]}x{self.pixels[1]}, {len(self.jpeg) / 1e6:.1f} MB"
 
 
-def phone_photographs() -> list[Photograph]:
+@cache
+def phone_photographs() -> tuple[Photograph, ...]:
     """Two 12-megapixel photographs, person and garment."""
-    return [
+    return (
         _photograph("person-phone.jpg", "person-1.jpg", PHONE_PIXELS, GRAIN, PHONE_QUALITY),
         _photograph("garment-phone.jpg", "trousers.jpg", PHONE_PIXELS, GRAIN, PHONE_QUALITY),
-    ]
+    )
 
 
-def web_photographs() -> list[Photograph]:
+@cache
+def web_photographs() -> tuple[Photograph, ...]:
     """Two photographs of ordinary size, person and garment."""
-    return [
+    return (
         _photograph("person-web.jpg", "person-2.jpg", WEB_PIXELS, WEB_GRAIN, WEB_QUALITY),
         _photograph("garment-web.jpg", "trousers.jpg", WEB_PIXELS, WEB_GRAIN, WEB_QUALITY),
-    ]
+    )
 
 
-def described(photographs: list[Photograph]) -> str:
+def described(photographs: Sequence[Photograph]) -> str:
     """All of them, for the conditions of a section."""
     return " and ".join(photograph.description for photograph in photographs)
 

@@ -1,6 +1,7 @@
 """A minute's 300 tasks, for minutes: does the worker keep up, how fast, in how much memory, and is /health quick?"""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -143,7 +144,7 @@ def _latency_figures(stage: Stage, observed: Observed, extent: Extent) -> tuple[
     )
 
 
-def _resource_figures(observed: Observed, photographs: list[Photograph], extent: Extent) -> tuple[Figure, ...]:
+def _resource_figures(observed: Observed, photographs: Sequence[Photograph], extent: Extent) -> tuple[Figure, ...]:
     used = observed.worker_cpu_seconds / extent.tasks
     bare = bare_cpu_seconds([photograph.jpeg for photograph in photographs])
     return (
