@@ -61,7 +61,7 @@ def read_element(element: bytes) -> Accepted | Rejected:
 
     version = content.get("version")
     if isinstance(version, int) and version > SUPPORTED_VERSION:
-        detail = f"version {version}; this worker understands up to {SUPPORTED_VERSION}: update the worker, then replay"
+        detail = f"version {version}; this worker understands up to {SUPPORTED_VERSION}: update the worker"
         return _rejected(element, content, "unsupported_version", detail)
     try:
         return Accepted(GenerationTask.model_validate_json(element))
