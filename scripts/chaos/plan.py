@@ -106,7 +106,7 @@ class Outage(StrEnum):
     REDIS_HANGS = "redis hangs"
     SUPABASE_KILLED = "supabase killed"
     SUPABASE_HANGS = "supabase hangs"
-    POSTGRES_KILLED = "postgres killed"
+    DATABASE_KILLED = "postgres and supabase killed"
 
 
 OUTAGES: Final = (
@@ -114,7 +114,7 @@ OUTAGES: Final = (
     Outage.REDIS_HANGS,
     *(Outage.SUPABASE_KILLED,) * 2,
     Outage.SUPABASE_HANGS,
-    Outage.POSTGRES_KILLED,
+    Outage.DATABASE_KILLED,
 )
 
 
