@@ -83,7 +83,8 @@ def run(settings: Settings, store: SupabaseClient) -> int:
         measure=metrics.measure,
         current_executor=supervisor.executor_id,
     )
-    watch = QueueWatch(TaskQueue(connect(settings.redis_url)), board, metrics)
+    watched_queue = TaskQueue(connect(settings.redis_url, timeout_seconds=QueueWatch.TIMEOUT_SECONDS))
+    watch = QueueWatch(watched_queue, board, metrics)
     http = HttpServer(create_app(health=board.report, registry=registry), host=settings.host, port=settings.port)
     lease_rounds = settings.worker_lease_seconds / HEARTBEATS_PER_LEASE
     rounds = [
