@@ -36,7 +36,8 @@ EXIT_MISCONFIGURED: Final = 78
 """EX_CONFIG (sysexits.h)."""
 
 HEARTBEATS_PER_LEASE: Final = 4
-"""Three may get lost before the lease runs out."""
+"""Three may get lost before the lease runs out. Not fewer: in the database a gap of more than half a lease between two
+renewals counts as having been cut off (docs/adr/0005)."""
 
 log = structlog.get_logger()
 
