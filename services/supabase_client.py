@@ -47,7 +47,9 @@ RETRYABLE_SQLSTATE_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
 """Connection, serialisation or deadlock, out of resources, operator intervention, system."""
 RETRYABLE_POSTGREST_CODES: Final = frozenset({"PGRST000", "PGRST001", "PGRST002", "PGRST003"})
 """PostgREST cannot reach its database or its pool is exhausted (PostgREST documentation, group 0)."""
-CREDENTIALS_REFUSED_CODES: Final = frozenset({"401", "402", "403", "42501", "PGRST300", "PGRST301", "PGRST302", "PGRST303"})
+CREDENTIALS_REFUSED_CODES: Final = frozenset(
+    {"401", "402", "403", "42501", "PGRST300", "PGRST301", "PGRST302", "PGRST303"}
+)
 """The key is wrong or lacks the right: true of every session alike, so it is waited out, not blamed on one."""
 
 KEY_REFUSED_BY_GATEWAY: Final = "API key"
