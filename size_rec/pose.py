@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 FloatArray: TypeAlias = NDArray[np.float64]
 MaskArray: TypeAlias = NDArray[np.float32]
+RgbArray: TypeAlias = NDArray[np.uint8]
 
 
 class Joint(IntEnum):
