@@ -1,0 +1,139 @@
+"""One logging set-up for every process: JSON lines, the task's ids on each, nothing secret in any (Pattern 1).
+
+Third-party libraries log through the standard library; their records pass through the same processors, so they
+come out in the same form, carry the ids bound to the current task and are redacted alike.
+"""
+
+import logging
+import logging.config
+import re
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+REDACTED = "[redacted]"
+
+QUERY_OF_A_URL = re.compile(r"((?:https?|rediss?)://[^\s?#\"'<>]+)\?[^\s\"'<>]*")
+"""A signed URL carries its right of access in the query; the path alone says which object it was."""
+
+CREDENTIALS_IN_A_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@\"'<>]+@")
+BEARER_TOKEN = re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}")
+API_KEY = re.compile(r"\b(sk-[A-Za-z0-9_-]{8,}|sb_secret_[A-Za-z0-9_-]+|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+)")
+
+LONGEST_STRING = 4_000
+"""Characters. Longer values are cut: nobody reads them, and a photograph in base64 would be one."""
+
+SHORTEST_SECRET = 6
+"""Characters. Replacing shorter strings everywhere would garble ordinary words."""
+
+NOISY_LOGGERS: Mapping[str, int] = {
+    # Every request with its full URL at INFO; ours log what matters with the query left out.
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "hpack": logging.WARNING,
+    "PIL": logging.INFO,
+    # "Task ... received/succeeded": the tasks' own lines say more and carry the request id.
+    "celery.worker.strategy": logging.WARNING,
+    "celery.app.trace": logging.WARNING,
+    # One line for each request to /health; the metrics count them.
+    "uvicorn.access": logging.WARNING,
+}
+
+
+class Redactor:
+    """structlog processor that takes secrets, credentials and URL queries out of every value of a line."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets = tuple(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
+
+    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        for key, value in event.items():
+            event[key] = self._clean(value)
+        return event
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.clean_text(value)
+        if isinstance(value, bytes | bytearray | memoryview):
+            return f"[{len(value)} bytes]"
+        if isinstance(value, Mapping):
+            return {str(key): self._clean(item) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._clean(item) for item in value]
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return self.clean_text(str(value))
+
+    def clean_text(self, text: str) -> str:
+        """``text`` without secrets, credentials and URL queries, cut to a readable length."""
+        for secret in self._secrets:
+            text = text.replace(secret, REDACTED)
+        if "://" in text:
+            text = CREDENTIALS_IN_A_URL.sub(rf"\1{REDACTED}@", text)
+            text = QUERY_OF_A_URL.sub(rf"\1?{REDACTED}", text)
+        text = BEARER_TOKEN.sub(rf"\1 {REDACTED}", text)
+        text = API_KEY.sub(REDACTED, text)
+        return text if len(text) <= LONGEST_STRING else f"{text[:LONGEST_STRING]}... ({len(text)} characters)"
+
+
+def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "worker") -> None:
+    """Send all logs of this process to standard output as JSON lines.
+
+    Args:
+        level: least level that is written, for example ``INFO``.
+        secrets: values to take out wherever they appear.
+        process: which of the worker's processes this is; on every line.
+    """
+
+    def name_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event.setdefault("process", process)
+        return event
+
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+        name_process,
+    ]
+    render: list[structlog.types.Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        Redactor(secrets),
+        structlog.processors.JSONRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "json": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": [*shared, structlog.stdlib.ExtraAdder()],
+                    "processors": render,
+                }
+            },
+            "handlers": {
+                "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
+            },
+            "root": {"handlers": ["stdout"], "level": level},
+            # Libraries that bring handlers of their own write through the root like everybody else.
+            "loggers": {
+                **{name: {"level": logging.getLevelName(least)} for name, least in NOISY_LOGGERS.items()},
+                **{name: {"handlers": [], "propagate": True} for name in ("uvicorn", "uvicorn.error", "celery")},
+            },
+        }
+    )
+    logging.captureWarnings(capture=True)

@@ -1,0 +1,109 @@
+"""wearon-worker: takes try-on tasks from Redis, makes the pictures, keeps every credit right.
+
+Composition root (ADR-1): settings, logging and checks first; then the HTTP server, the recovery rounds and the
+executor (a Celery child with the consumer that feeds it), and a supervisor that looks after them all.
+"""
+
+import signal
+import sys
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from config.logging_config import configure_logging
+from config.settings import Settings, SettingsError, load_settings
+from models.failures import PlatformFailure
+from services.redis_client import connect
+from services.supabase_client import SupabaseClient
+from services.task_queue import TaskQueue
+from size_rec.app import create_app
+from worker.executor import Executor
+from worker.health import HealthBoard
+from worker.http_server import HttpServer
+from worker.metrics import Metrics
+from worker.queue_watch import QueueWatch
+from worker.reaper import Reaper
+from worker.rounds import AWAY, Rounds
+from worker.settlement import Settlement
+from worker.startup import StartupError, check_database, check_redis, check_settings
+from worker.supervisor import Supervisor
+
+EXIT_UNAVAILABLE: Final = 69
+"""EX_UNAVAILABLE (sysexits.h): something the worker needs is not there."""
+
+EXIT_MISCONFIGURED: Final = 78
+"""EX_CONFIG (sysexits.h)."""
+
+HEARTBEATS_PER_LEASE: Final = 4
+"""Three may get lost before the lease runs out."""
+
+log = structlog.get_logger()
+
+
+def main() -> int:
+    """Run the worker; returns the exit status."""
+    try:
+        settings = load_settings()
+        check_settings(settings)
+    except (SettingsError, StartupError) as error:
+        print(f"wearon-worker cannot start.\n{error}", file=sys.stderr)  # noqa: T201 - before logging is set up
+        return EXIT_MISCONFIGURED
+    configure_logging(settings.log_level, settings.secrets)
+    store = SupabaseClient(settings.supabase_url, settings.supabase_service_role_key.get_secret_value())
+    try:
+        check_redis("REDIS_URL", settings.redis_url)
+        check_redis("CELERY_BROKER_URL", settings.celery_broker_url)
+        check_database(store)
+    except StartupError as error:
+        print(f"wearon-worker cannot start.\n{error}", file=sys.stderr)  # noqa: T201 - for the person, not the log
+        return EXIT_UNAVAILABLE
+    return run(settings, store)
+
+
+def run(settings: Settings, store: SupabaseClient) -> int:
+    """Put the parts together and look after them until SIGTERM."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    board = HealthBoard()
+    queue = TaskQueue(connect(settings.redis_url))
+    supervisor = Supervisor(
+        lambda: Executor(settings, store, board, metrics),
+        board=board,
+        metrics=metrics,
+        shutdown_grace_seconds=settings.shutdown_grace_seconds,
+        hang_grace_seconds=settings.task_limit_seconds,
+    )
+    reaper = Reaper(
+        settings,
+        queue=queue,
+        broker=connect(settings.celery_broker_url),
+        store=store,
+        settlement=Settlement(store, metrics.measure),
+        measure=metrics.measure,
+        current_executor=supervisor.executor_id,
+    )
+    watch = QueueWatch(TaskQueue(connect(settings.redis_url)), board, metrics)
+    http = HttpServer(create_app(health=board.report, registry=registry), host=settings.host, port=settings.port)
+    lease_rounds = settings.worker_lease_seconds / HEARTBEATS_PER_LEASE
+    rounds = [
+        Rounds("heartbeat", lease_rounds, supervisor.renew_lease, expected=(PlatformFailure,)),
+        Rounds("recovery", settings.recovery_interval_seconds, reaper.round, expected=AWAY),
+        Rounds("queue-watch", watch.INTERVAL_SECONDS, watch.round, expected=AWAY),
+    ]
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.stop())
+    http.start()
+    for each in rounds:
+        each.start()
+    log.info("worker_started", port=settings.port, models=settings.openai_image_models)
+    status = supervisor.run([http, *rounds])
+    for each in rounds:
+        each.stop()
+    http.stop()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Everything the running simulator remembers, and how it is set back."""
+
+import random
+from dataclasses import dataclass, field
+
+from sandbox.openai_sim.fault_book import FaultBook
+from sandbox.openai_sim.latency import Latency
+from sandbox.openai_sim.rate_limit import RequestRateLimit
+from sandbox.openai_sim.stats import Stats
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorOptions:
+    """How a simulator starts, and what a reset returns to.
+
+    ``requests_per_minute=None`` sets no limit. ``fixed_result=True`` answers with one prepared picture per size, model
+    and format, and reads only the headers of uploads: for benchmarks, where the simulator must cost next to nothing.
+    """
+
+    latency: Latency = field(default_factory=Latency)
+    requests_per_minute: int | None = None
+    fixed_result: bool = False
+    seed: int = 0
+
+
+class SimulatorState:
+    """The mutable part of one simulator; only its event loop touches it."""
+
+    def __init__(self, options: SimulatorOptions) -> None:
+        self.options = options
+        self.stats = Stats()
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the start: faults, retired models, settings, rate limit and statistics."""
+        self.randomness = random.Random(self.options.seed)
+        self.latency = self.options.latency
+        self.faults = FaultBook(self.randomness)
+        self.retired_models: set[str] = set()
+        self.rate_limit = RequestRateLimit(self.options.requests_per_minute)
+        self.stats.reset()

@@ -1,0 +1,282 @@
+"""The only downloader of pictures, for generation and size recommendation.
+
+Pattern 5, FR-1.3, NFR-1.5, NFR-3.1, NFR-3.2.
+
+The name is resolved once, every answer is checked, and the connection goes to exactly one of the checked addresses, so
+a name that changes its answer between check and use (DNS rebinding) gains nothing. Certificates are verified against
+the name. Nothing is followed, nothing is read from the environment, and bytes and time are bounded as they arrive.
+"""
+
+import asyncio
+import socket
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+
+import httpx
+
+from models.failures import ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
+from services.url_guard import FetchTarget, TrustedHosts, check_address, check_url
+
+MAX_DOWNLOAD_BYTES = 10 * 1024 * 1024
+"""NFR-3.2, counted on the wire and again after any decompression."""
+
+DOWNLOAD_DEADLINE_SECONDS = 30.0
+"""NFR-1.5: for the whole download, from resolving the name to the last byte; a slow drip does not stretch it."""
+
+CONNECT_TIMEOUT_SECONDS = 8.0
+"""For one address, TLS included: leaves time within the deadline for two more when the first answers nothing."""
+
+MAX_ADDRESSES_TRIED = 4
+"""More than any real host needs; keeps a name with hundreds of addresses from turning us into a port scanner."""
+
+RESOLVER_THREADS = 32
+"""A lookup blocks its thread; own threads, because a loop's default ones are awaited when the loop is closed, which
+would stretch the deadline by as long as a silent name server takes."""
+
+USER_AGENT = "wearon-worker"
+
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Host name and port in, addresses in the order to try out; raises ``OSError`` when there are none."""
+
+_ZLIB_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+"""Format selectors of zlib (https://zlib.net/manual.html#Advanced, inflateInit2)."""
+
+_resolver_pool = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadedImage:
+    """What a host sent as a picture; not yet known to be one (``services/image_processor.py`` decides).
+
+    ``content_type`` is the media type alone, lower-case, without parameters.
+    """
+
+    data: bytes = field(repr=False)
+    content_type: str
+
+
+async def download_image(
+    url: str,
+    *,
+    trusted_hosts: TrustedHosts,
+    deadline_seconds: float = DOWNLOAD_DEADLINE_SECONDS,
+    max_bytes: int = MAX_DOWNLOAD_BYTES,
+    resolve: Resolver | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> DownloadedImage:
+    """Download one picture.
+
+    Args:
+        url: as the producer wrote it; its path and query are sent unchanged.
+        trusted_hosts: hosts that may have any address and port; no other rule is lifted for them.
+        deadline_seconds: for everything together.
+        max_bytes: for the body, as sent and as decompressed.
+        resolve: looks a name up; the system's resolver by default.
+        ssl_context: verifies certificates; the bundled public authorities by default.
+
+    Raises:
+        ImageAddressRefused: the URL, or any address its name resolves to, may not be fetched.
+        ImageUnreachable: no complete answer in time, an error status or a redirect.
+        ImageTooLarge: the body has more than ``max_bytes``.
+        NotAnImage: the content type is not ``image/*``.
+    """
+    target = check_url(url, trusted_hosts)
+    try:
+        async with asyncio.timeout(deadline_seconds):
+            addresses = await _checked_addresses(target, resolve or resolve_host)
+            return await _fetch(target, addresses, max_bytes, ssl_context or _public_ssl_context())
+    except TimeoutError:
+        raise ImageUnreachable(f"{target.host}: not complete within {deadline_seconds:g} s") from None
+
+
+async def download_images(
+    urls: Sequence[str],
+    *,
+    trusted_hosts: TrustedHosts,
+    deadline_seconds: float = DOWNLOAD_DEADLINE_SECONDS,
+    max_bytes: int = MAX_DOWNLOAD_BYTES,
+    resolve: Resolver | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> list[DownloadedImage]:
+    """Download several pictures at once, in the order of ``urls``; arguments and errors as for ``download_image``.
+
+    The first failure ends the others and is raised by itself.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            downloads = [
+                group.create_task(
+                    download_image(
+                        url,
+                        trusted_hosts=trusted_hosts,
+                        deadline_seconds=deadline_seconds,
+                        max_bytes=max_bytes,
+                        resolve=resolve,
+                        ssl_context=ssl_context,
+                    )
+                )
+                for url in urls
+            ]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [download.result() for download in downloads]
+
+
+async def resolve_host(host: str, port: int) -> Sequence[str]:
+    """Addresses of a name from the system's resolver, best first (RFC 6724), each once.
+
+    Raises:
+        OSError: the name does not resolve.
+    """
+    answers = await asyncio.get_running_loop().run_in_executor(
+        _resolver_pool, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    )
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in answers))
+
+
+async def _checked_addresses(target: FetchTarget, resolve: Resolver) -> Sequence[str]:
+    """Every address the connection may go to; one refused answer refuses the name, as the others are no better."""
+    if target.address is not None:
+        return [str(target.address)]  # judged by check_url
+    try:
+        addresses = await resolve(target.host, target.port)
+    except (OSError, UnicodeError):
+        addresses = []
+    if not addresses:
+        raise ImageUnreachable(f"{target.host}: the name does not resolve")
+    if not target.is_trusted:
+        for address in addresses:
+            try:
+                check_address(address)
+            except ImageAddressRefused as refused:
+                raise ImageAddressRefused(f"{target.host}: {refused.reason}") from None
+    return addresses[:MAX_ADDRESSES_TRIED]
+
+
+async def _fetch(
+    target: FetchTarget, addresses: Sequence[str], max_bytes: int, ssl_context: ssl.SSLContext
+) -> DownloadedImage:
+    """Ask the first address that lets us connect; the library's errors end here."""
+    timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS)  # the rest is bounded by the deadline around us
+    async with httpx.AsyncClient(
+        verify=ssl_context, follow_redirects=False, trust_env=False, timeout=timeout, headers=_request_headers(target)
+    ) as client:
+        failure = ImageUnreachable(f"{target.host}: no connection")
+        for address in addresses:
+            try:
+                return await _fetch_from(client, target, address, max_bytes)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failure = ImageUnreachable(f"{target.host}: {_connect_reason(error)}")
+            except (httpx.HTTPError, OSError):  # its text may hold the address
+                raise ImageUnreachable(f"{target.host}: the answer broke off or was not HTTP") from None
+        raise failure
+
+
+def _request_headers(target: FetchTarget) -> dict[str, str]:
+    return {
+        "Host": target.host_header,
+        "Accept": "image/*",
+        "Accept-Encoding": "identity",
+        "User-Agent": USER_AGENT,
+        "Connection": "close",
+    }
+
+
+async def _fetch_from(client: httpx.AsyncClient, target: FetchTarget, address: str, max_bytes: int) -> DownloadedImage:
+    """One request to one checked address.
+
+    The URL given to the library holds the address and nothing else: the library logs it, and path and query of a
+    signed URL are a credential. What is sent is the ``target`` extension, byte for byte, and what the certificate is
+    verified against is ``sni_hostname`` (https://www.python-httpx.org/advanced/extensions/).
+    """
+    authority = f"[{address}]" if ":" in address else address
+    request = client.build_request(
+        "GET",
+        f"{target.scheme}://{authority}:{target.port}/",
+        extensions={"target": target.request_target, "sni_hostname": target.host},
+    )
+    response = await client.send(request, stream=True)
+    try:
+        content_type = _accepted_content_type(response, target.host)
+        return DownloadedImage(await _read_body(response, target.host, max_bytes), content_type)
+    finally:
+        await response.aclose()
+
+
+def _accepted_content_type(response: httpx.Response, host: str) -> str:
+    if response.is_redirect:
+        raise ImageUnreachable(f"{host}: redirects are not followed", status=response.status_code)
+    if response.status_code != httpx.codes.OK:
+        raise ImageUnreachable(f"{host}: error status", status=response.status_code)
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not media_type.startswith("image/"):
+        raise NotAnImage(f"{host}: the content type is not image/*")
+    return str(media_type)
+
+
+async def _read_body(response: httpx.Response, host: str, max_bytes: int) -> bytes:
+    """The body, never holding more than ``max_bytes`` plus one network read of it."""
+    declared = response.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > max_bytes:
+        raise ImageTooLarge(limit=max_bytes, unit="bytes")
+    chunks = _bounded(response.aiter_raw(), max_bytes)
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in {"", "identity"}:
+        if encoding not in _ZLIB_WINDOW_BITS:
+            raise ImageUnreachable(f"{host}: the content encoding was not asked for")
+        chunks = _inflated(chunks, _ZLIB_WINDOW_BITS[encoding], host, max_bytes)
+    return b"".join([chunk async for chunk in chunks])
+
+
+async def _bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+    remaining = max_bytes
+    async for chunk in chunks:
+        remaining -= len(chunk)
+        if remaining < 0:
+            raise ImageTooLarge(limit=max_bytes, unit="bytes")
+        yield chunk
+
+
+async def _inflated(chunks: AsyncIterator[bytes], window_bits: int, host: str, max_bytes: int) -> AsyncIterator[bytes]:
+    """Undo a compression nobody asked for, as some hosts compress regardless.
+
+    Ours and not the library's: its decoders inflate a whole network read at once, a thousandfold if need be.
+    """
+    inflate = zlib.decompressobj(window_bits)
+    remaining = max_bytes
+    try:
+        async for chunk in chunks:
+            inflated = inflate.decompress(chunk, remaining + 1)
+            remaining -= len(inflated)
+            if remaining < 0:
+                raise ImageTooLarge(limit=max_bytes, unit="bytes")
+            yield inflated
+    except zlib.error:
+        raise ImageUnreachable(f"{host}: the compressed answer is broken") from None
+    if not inflate.eof:
+        raise ImageUnreachable(f"{host}: the compressed answer is incomplete")
+
+
+@cache
+def _public_ssl_context() -> ssl.SSLContext:
+    """Made once for all threads: loading the authorities costs more than a download."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _connect_reason(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.ConnectTimeout):
+        return "no connection in time"
+    if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
+        return "no trusted TLS connection"
+    return "no connection"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

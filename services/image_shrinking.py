@@ -1,0 +1,130 @@
+"""An opened picture of any kind → upright 8-bit sRGB on white, no larger than asked, with as little work as possible.
+
+The order saves the work: reduce the scale while decoding, then resample, and only then convert colours and turn.
+"""
+
+import io
+from math import ceil
+
+from PIL import Image, ImageCms
+from PIL.ExifTags import Base as ExifTag
+from PIL.Image import Resampling, Transpose
+from PIL.ImageFile import ImageFile
+
+OVERSAMPLING = 1.25
+"""How much larger than the target a picture stays after the cheap, whole-number reduction and before the final one.
+
+Measured on 8 and 12 megapixels: with 1.25 what the cheap reduction costs in quality (38 dB and better against a full
+decode) stays below what the final JPEG costs; Pillow's own 2.0 doubles the processor time of a 12-megapixel photo.
+"""
+
+RESAMPLING = Resampling.BICUBIC
+"""Pillow's default for thumbnails; Lanczos takes half as long again for a difference lost in the final JPEG."""
+
+BAND_BYTES = 4 * 1024 * 1024
+"""Size of the piece in which colours are converted before shrinking: a full-size second copy is never made."""
+
+WHITE = (255, 255, 255)
+
+_RESIZABLE_MODES = frozenset({"L", "RGB", "CMYK"})
+"""Modes whose pixels may be averaged as they are; palettes, transparency, 1-bit and 16-bit are converted first."""
+
+_SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
+"""Grey of 16 bits, which Pillow would clip instead of scale when converting; PNG is the only format here with it."""
+
+_TURN_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+"""EXIF orientation (tag 0x0112, CIPA DC-008 section 4.6.4) → what undoes it; Pillow's rotations are anticlockwise."""
+
+_PROFILE_SPACES = {"RGB": "RGB ", "CMYK": "CMYK", "L": "GRAY"}
+"""Mode → the colour space its ICC profile must be for (ICC.1:2022 table 19)."""
+
+
+def shrunken_rgb(picture: ImageFile, max_side_px: int) -> Image.Image:
+    """Decode ``picture`` to upright sRGB with at most ``max_side_px`` on its longer side; never enlarged.
+
+    ``picture`` must be fresh: opened and not yet decoded. It is closed, so that its bitmap is freed early.
+    Raises what the decoder raises.
+    """
+    target = _target_size(picture.size, max_side_px)
+    reduced = picture.draft(None, (ceil(target[0] * OVERSAMPLING), ceil(target[1] * OVERSAMPLING)))
+    box = None if reduced is None else reduced[1]
+    picture.load()
+    profile, orientation = picture.info.get("icc_profile"), _orientation(picture)
+
+    small: Image.Image = picture
+    if picture.mode not in _RESIZABLE_MODES or picture.has_transparency_data:
+        small, box = _rgb_in_bands(picture, max(1, int(max(picture.size) / max(target) / OVERSAMPLING))), None
+        picture.close()
+    if small.size != target or small is picture:
+        small = small.resize(target, RESAMPLING, box=box, reducing_gap=OVERSAMPLING)
+        picture.close()
+    upright = _in_srgb(small, profile)
+    turn = _TURN_UPRIGHT.get(orientation)
+    return upright if turn is None else upright.transpose(turn)
+
+
+def _target_size(size: tuple[int, int], max_side_px: int) -> tuple[int, int]:
+    scale = min(1.0, max_side_px / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _rgb_in_bands(picture: Image.Image, factor: int) -> Image.Image:
+    """Convert to RGB on white and shrink by the whole number ``factor``, a band of rows at a time."""
+    width, height = picture.size
+    rgb = Image.new("RGB", (ceil(width / factor), ceil(height / factor)))
+    band_rows = max(1, BAND_BYTES // (4 * width * factor)) * factor  # whole blocks: bands leave no seams
+    for top in range(0, height, band_rows):
+        band = picture.crop((0, top, width, min(top + band_rows, height)))
+        rgb.paste(_on_white(band).reduce(factor), (0, top // factor))
+    return rgb
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT_MODES:
+        image = image.point(lambda value: value * (1 / 256)).convert("L")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    with_alpha = image.convert("RGBA")
+    white = Image.new("RGB", image.size, WHITE)
+    white.paste(with_alpha, mask=with_alpha)
+    return white
+
+
+def _orientation(picture: ImageFile) -> int:
+    """The EXIF orientation; a broken EXIF block is no reason to refuse a good picture."""
+    try:
+        return int(picture.getexif().get(ExifTag.Orientation, 1))
+    except Exception:  # the parser lets through whatever broken bytes make it stumble over
+        return 1
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Colours as sRGB: phones record the wider Display P3, which looks pale when taken for sRGB.
+
+    Done on the small picture, where it costs little; a profile that is broken or for other colours is ignored.
+    """
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if source.profile.xcolor_space == _PROFILE_SPACES[image.mode] and not _is_srgb(source):
+                return _transformed(image, source)
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            pass
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    return "sRGB" in (profile.profile.profile_description or "")
+
+
+def _transformed(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+    transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, "RGB")
+    return transform.apply(image)

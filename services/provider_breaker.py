@@ -1,0 +1,158 @@
+"""A shared pause after an answer that says the whole account is blocked (quota, credentials, no model).
+
+A circuit breaker (M. Nygard, "Release It!") kept in Redis, so that one refused call pauses every worker:
+
+closed ──open()──► paused for ``PAUSE_SECONDS`` ──► half-open: one caller anywhere probes ──succeeded()──► closed
+                     ▲                                                                  └──open()──► paused again
+
+While it is not closed, callers wait; they do not fail. In the closed state it costs one command a second per process.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, cast
+
+import redis
+import structlog
+
+from services.turn_waiting import FairLock, sleep_unless
+
+log = structlog.get_logger()
+
+PAUSE_SECONDS: Final = 60.0
+"""Between two probes; each costs one task its generation, and what a person must repair takes minutes."""
+
+PROBE_SECONDS: Final = 270.0
+"""After this a probe without a verdict counts as dead. Longer than a full window at the gate (61 s) and the longest
+attempt (180 s) together."""
+
+CLOSED_CACHE_SECONDS: Final = 1.0
+"""How long "closed" is believed without asking Redis again."""
+
+POLL_SECONDS: Final = 2.0
+"""Between two looks while it is not closed; one thread per process looks."""
+
+_BLOCKED_KEY: Final = "wearon:provider:blocked"
+_PAUSE_KEY: Final = "wearon:provider:pause"
+_PROBE_KEY: Final = "wearon:provider:probe"
+
+_Change = Callable[["redis.client.Pipeline"], object]
+
+
+class _State(Enum):
+    CLOSED = "closed"
+    PAUSED = "paused"
+    HALF_OPEN = "half_open"
+
+
+class ProviderBreaker:
+    """One object per process, shared by all its threads. Redis need not be up: callers wait for it.
+
+    Args:
+        client: Redis, shared by every process that calls the provider.
+        pause_seconds, poll_seconds, closed_cache_seconds: other values in tests only.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        pause_seconds: float = PAUSE_SECONDS,
+        poll_seconds: float = POLL_SECONDS,
+        closed_cache_seconds: float = CLOSED_CACHE_SECONDS,
+    ) -> None:
+        self._client = client
+        self._pause_milliseconds = int(pause_seconds * 1000)
+        self._poll_seconds = poll_seconds
+        self._closed_cache_seconds = closed_cache_seconds
+        self._closed_until = 0.0
+        self._unwritten: deque[_Change] = deque()
+        self._write_order = threading.Lock()
+        self._queue = FairLock()
+
+    def wait_until_closed(self, cancelled: Callable[[], bool]) -> bool:
+        """Blocks the calling thread until it may call the provider.
+
+        Returns:
+            True if this call is the probe: its verdict must be told with ``succeeded``, ``open`` or ``release_probe``.
+
+        Raises:
+            TurnCancelled: ``cancelled()`` became true while waiting.
+        """
+        if self._believed_closed():
+            return False
+        with self._queue.held(cancelled):
+            while True:
+                try:
+                    state = self._look()
+                    if state is _State.CLOSED:
+                        return False
+                    if state is _State.HALF_OPEN and self._take_probe():
+                        return True
+                except redis.RedisError as error:
+                    log.warning("provider_breaker_without_redis", error=type(error).__name__)
+                sleep_unless(cancelled, self._poll_seconds)
+
+    def is_closed(self) -> bool:
+        """Whether calls may go on; False too while Redis cannot be asked."""
+        if self._believed_closed():
+            return True
+        try:
+            return self._look() is _State.CLOSED
+        except redis.RedisError:
+            return False
+
+    def open(self, reason: str) -> None:
+        """Pauses all callers on all hosts; ``reason`` is the failure's kind, for whoever looks into Redis."""
+        log.error("provider_calls_paused", reason=reason, pause_seconds=self._pause_milliseconds / 1000)
+
+        def change(pipe: redis.client.Pipeline) -> None:
+            pipe.set(_BLOCKED_KEY, reason)
+            pipe.set(_PAUSE_KEY, reason, px=self._pause_milliseconds)
+            pipe.delete(_PROBE_KEY)
+
+        self._write(change)
+
+    def succeeded(self) -> None:
+        """The probe went through: calls go on."""
+        log.info("provider_calls_resumed")
+        self._write(lambda pipe: pipe.delete(_BLOCKED_KEY, _PAUSE_KEY, _PROBE_KEY))
+
+    def release_probe(self) -> None:
+        """The probe brought no verdict (no answer, or the task ended before asking): somebody else may probe."""
+        self._write(lambda pipe: pipe.delete(_PROBE_KEY))
+
+    def _believed_closed(self) -> bool:
+        return time.monotonic() < self._closed_until
+
+    def _look(self) -> _State:
+        self._flush()
+        blocked, pause, probe = cast("list[bytes | None]", self._client.mget(_BLOCKED_KEY, _PAUSE_KEY, _PROBE_KEY))
+        if blocked is None and pause is None:
+            self._closed_until = time.monotonic() + self._closed_cache_seconds
+            return _State.CLOSED
+        return _State.HALF_OPEN if pause is None and probe is None else _State.PAUSED
+
+    def _take_probe(self) -> bool:
+        taken = self._client.set(_PROBE_KEY, "1", nx=True, px=int(PROBE_SECONDS * 1000))
+        return bool(taken)
+
+    def _write(self, change: _Change) -> None:
+        """Applies a change now or, while Redis is away, before the next look: a verdict is not lost."""
+        self._closed_until = 0.0
+        self._unwritten.append(change)
+        try:
+            self._flush()
+        except redis.RedisError as error:
+            log.warning("provider_breaker_without_redis", error=type(error).__name__)
+
+    def _flush(self) -> None:
+        with self._write_order:
+            while self._unwritten:
+                with self._client.pipeline(transaction=True) as pipe:
+                    self._unwritten[0](pipe)
+                    pipe.execute()
+                self._unwritten.popleft()

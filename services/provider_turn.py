@@ -1,0 +1,78 @@
+"""May we call the provider now? The rate gate and the breaker behind one question, asked before every attempt."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from services.provider_breaker import ProviderBreaker
+from services.rate_gate import RateGate
+
+
+class TurnOutcome(Enum):
+    """What an attempt says about the account behind it."""
+
+    ANSWERED = "answered"
+    """The provider dealt with the request, whatever it thought of it."""
+    BLOCKED = "blocked"
+    """It refuses everything until a person acts."""
+    UNKNOWN = "unknown"
+    """No answer, or one that says nothing (5xx)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The right to send one request, now.
+
+    ``granted_at`` is on ``time.monotonic``'s clock; ``probe`` marks the one call that tests
+    whether a pause is over.
+    """
+
+    waited_seconds: float
+    granted_at: float
+    probe: bool
+
+
+class TurnGate:
+    """Hands out turns. One object per process, shared by all its threads."""
+
+    def __init__(self, gate: RateGate, breaker: ProviderBreaker) -> None:
+        self._gate = gate
+        self._breaker = breaker
+
+    def acquire(self, cancelled: Callable[[], bool]) -> Turn:
+        """Blocks the calling thread until it may send one request; send it at once, then ``report``.
+
+        Raises:
+            TurnCancelled: ``cancelled()`` became true while waiting.
+        """
+        started = time.monotonic()
+        while True:
+            probe = self._breaker.wait_until_closed(cancelled)
+            try:
+                self._gate.acquire(cancelled)
+            except BaseException:
+                if probe:
+                    self._breaker.release_probe()
+                raise
+            if probe or self._breaker.is_closed():  # it may have opened while we waited at the gate
+                now = time.monotonic()
+                return Turn(waited_seconds=now - started, granted_at=now, probe=probe)
+
+    def renew(self, turn: Turn, cancelled: Callable[[], bool]) -> Turn:
+        """Another turn of the rate gate in place of one that was not used in time; the old one stays counted.
+
+        Raises:
+            TurnCancelled: ``cancelled()`` became true while waiting.
+        """
+        waited = self._gate.acquire(cancelled)
+        return replace(turn, waited_seconds=turn.waited_seconds + waited, granted_at=time.monotonic())
+
+    def report(self, turn: Turn, outcome: TurnOutcome, reason: str = "") -> None:
+        """Tells what came of a turn; ``reason`` is the failure's kind. Never raises for Redis being away."""
+        if outcome is TurnOutcome.BLOCKED:
+            self._breaker.open(reason)
+        elif turn.probe and outcome is TurnOutcome.ANSWERED:
+            self._breaker.succeeded()
+        elif turn.probe:
+            self._breaker.release_probe()

@@ -1,0 +1,174 @@
+"""The provider's rate limit over all processes and hosts together (NFR-1.4).
+
+A turn is one entry in a moving window kept in Redis by the ``limits`` library: it is taken by one atomic script that
+counts the entries, so the count is exact however many processes ask. What is added here: one clock for all hosts
+(Redis's own), patience (a task that waits for its turn never fails for it) and few commands (hosted Redis bills them):
+two for a turn that is free, and one waiter per process who sleeps until the window opens.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import redis
+import structlog
+from limits.storage import RedisStorage
+
+from services.turn_waiting import FairLock, sleep_unless
+
+log = structlog.get_logger()
+
+WINDOW_SECONDS: Final = 61
+"""The provider counts 60 s. One more for what happens between taking a turn here and the request's arrival there:
+two requests whose turns are 61 s apart arrive at least 60 s apart as long as neither is delayed a second more than
+the other (``TURN_FRESH_SECONDS`` of the client sees to that)."""
+
+PACE_SECONDS: Final = 1
+PACE_SHARE: Final = 30
+"""At most one thirtieth of a minute's turns starts within a second: twice the average rate. A whole window's worth
+fired in one instant would pile up in connecting and sending, and the delays would outgrow the window's margin."""
+
+MIN_SLEEP_SECONDS: Final = 0.02
+MAX_SLEEP_SECONDS: Final = 5.0
+"""Bounds of one sleep between two looks at the window: no busy polling, and no long sleep on a stale forecast."""
+
+FIRST_OUTAGE_SLEEP_SECONDS: Final = 0.1
+MAX_OUTAGE_SLEEP_SECONDS: Final = 5.0
+"""Redis away: look again after this, doubling."""
+
+CLOCK_CHECK_SECONDS: Final = 30.0
+"""How long a measured difference to Redis's clock is used; crystal clocks drift well under a millisecond in this."""
+
+CLOCK_SAMPLES: Final = 3
+CLOCK_GOOD_ROUND_TRIP_SECONDS: Final = 0.1
+"""A measurement is wrong by at most half its round trip; a slow one is repeated and the quickest used."""
+
+KEY_PREFIX: Final = "wearon:provider"
+_WINDOW_KEY: Final = "rate:window"
+_PACE_KEY: Final = "rate:pace"
+
+
+class ServerClockStorage(RedisStorage):
+    """``limits``' storage with stamps from Redis's clock instead of this host's.
+
+    With each host's own clock two hosts five seconds apart would count different windows, and a step of one clock
+    would open the gate. The keys do not contain the limit, unlike the keys ``limits``' strategies make: during a
+    deployment that changes it, old and new processes still share one window (each keeps its own limit over it).
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__("redis://", connection_pool=client.connection_pool, key_prefix=KEY_PREFIX)
+        self._offset_seconds = 0.0
+        self._checked_at = -math.inf
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Takes ``amount`` of ``limit`` entries in the last ``expiry`` seconds, or none of them."""
+        return bool(self.lua_acquire_moving_window([self.prefixed_key(key)], [self._now(), limit, expiry, amount]))
+
+    def seconds_until_free(self, key: str, limit: int, expiry: int) -> float:
+        """Seconds until the oldest entry that counts leaves the window."""
+        now = self._now()
+        window = self.lua_moving_window([self.prefixed_key(key)], [now - expiry, limit])
+        if not window:
+            return 0.0
+        oldest, _count = window
+        return float(oldest) + expiry - now
+
+    def _now(self) -> float:
+        if time.monotonic() - self._checked_at > CLOCK_CHECK_SECONDS:
+            self._offset_seconds = self._measure_offset()
+            self._checked_at = time.monotonic()
+        return time.monotonic() + self._offset_seconds
+
+    def _measure_offset(self) -> float:
+        samples: list[tuple[float, float]] = []
+        for _ in range(CLOCK_SAMPLES):
+            before = time.monotonic()
+            seconds, microseconds = self.storage.time()
+            round_trip = time.monotonic() - before
+            samples.append((round_trip, seconds + microseconds / 1e6 - before - round_trip / 2))
+            if round_trip <= CLOCK_GOOD_ROUND_TRIP_SECONDS:
+                break
+        return min(samples)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    key: str
+    turns: int
+    seconds: int
+
+
+class RateGate:
+    """Hands out turns: never more than ``turns_per_window`` in any ``window_seconds``, whoever asks.
+
+    One object per process, shared by all its threads.
+
+    Args:
+        client: Redis, shared by every process that calls the provider. It need not be up yet.
+        turns_per_window: ``OPENAI_REQUESTS_PER_MINUTE``.
+        window_seconds: whole seconds; other values in tests only.
+        turns_per_pace: turns per ``PACE_SECONDS``; other values in tests only.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        turns_per_window: int,
+        window_seconds: int = WINDOW_SECONDS,
+        turns_per_pace: int | None = None,
+    ) -> None:
+        self._storage = ServerClockStorage(client)
+        self._window = _Limit(_WINDOW_KEY, turns_per_window, window_seconds)
+        self._pace = _Limit(_PACE_KEY, turns_per_pace or math.ceil(turns_per_window / PACE_SHARE), PACE_SECONDS)
+        self._queue = FairLock()
+        # This process's own turns, so that even a Redis that lost its memory cannot make it exceed the limit.
+        self._taken_at: deque[float] = deque(maxlen=turns_per_window)
+
+    def acquire(self, cancelled: Callable[[], bool]) -> float:
+        """Blocks the calling thread until it is its turn; first come, first served within the process.
+
+        Returns:
+            Seconds waited.
+
+        Raises:
+            TurnCancelled: ``cancelled()`` became true while waiting.
+        """
+        started = time.monotonic()
+        with self._queue.held(cancelled):
+            outage_sleep = FIRST_OUTAGE_SLEEP_SECONDS
+            while True:
+                try:
+                    wait_seconds = self._try_once()
+                except redis.RedisError as error:
+                    log.warning("rate_gate_without_redis", error=type(error).__name__, sleep_seconds=outage_sleep)
+                    sleep_unless(cancelled, outage_sleep)
+                    outage_sleep = min(2 * outage_sleep, MAX_OUTAGE_SLEEP_SECONDS)
+                    continue
+                if wait_seconds is None:
+                    return time.monotonic() - started
+                outage_sleep = FIRST_OUTAGE_SLEEP_SECONDS
+                sleep_unless(cancelled, min(max(wait_seconds, MIN_SLEEP_SECONDS), MAX_SLEEP_SECONDS))
+
+    def _try_once(self) -> float | None:
+        """Takes a turn and returns None, or returns the seconds until it makes sense to try again.
+
+        The pace comes first: an entry there that is not used costs at most a moment, one in the window a minute.
+        """
+        own_wait = self._own_wait_seconds()
+        if own_wait > 0:
+            return own_wait
+        for limit in (self._pace, self._window):
+            if not self._storage.acquire_entry(limit.key, limit.turns, limit.seconds):
+                return self._storage.seconds_until_free(limit.key, limit.turns, limit.seconds)
+        self._taken_at.append(time.monotonic())
+        return None
+
+    def _own_wait_seconds(self) -> float:
+        if len(self._taken_at) < self._window.turns:
+            return 0.0
+        return self._taken_at[0] + self._window.seconds - time.monotonic()

@@ -1,0 +1,47 @@
+"""Connections to Redis: certificates verified, timeouts above the blocking times, no busy polling."""
+
+import ssl
+from typing import Any, Final
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+COMMAND_TIMEOUT_SECONDS: Final = 10.0
+"""An ordinary command takes milliseconds even on a hosted Redis."""
+
+BLOCKING_POP_SECONDS: Final = 20.0
+"""How long one blocking pop waits. Hosted Redis bills each command: 3 a minute while idle."""
+
+BLOCKING_SOCKET_TIMEOUT_SECONDS: Final = BLOCKING_POP_SECONDS + 10.0
+"""A pop that blocks as long as the socket may stay silent would raise on every idle round."""
+
+TCP_KEEPALIVE: Final = True
+"""So that a connection whose other end vanished is noticed while a pop blocks on it."""
+
+
+def connect(url: str, *, blocking: bool = False) -> redis.Redis:
+    """A client for ``redis://`` or ``rediss://``; connects on first use.
+
+    For ``rediss://`` redis-py verifies the certificate chain and the host name. Nothing is retried behind the
+    caller's back: a repeated BLMOVE would take a second task, so each caller decides for itself.
+
+    Args:
+        url: address with credentials and database number.
+        blocking: for the consumer's connection, whose socket may be silent as long as a pop blocks.
+    """
+    timeout = BLOCKING_SOCKET_TIMEOUT_SECONDS if blocking else COMMAND_TIMEOUT_SECONDS
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        socket_timeout=timeout,
+        socket_keepalive=TCP_KEEPALIVE,
+        retry=Retry(NoBackoff(), 0),
+        client_name="wearon-worker",
+    )
+
+
+def broker_ssl_options(url: str) -> dict[str, Any] | None:
+    """What kombu needs to verify a ``rediss://`` broker; without it kombu connects to anything."""
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED} if url.startswith("rediss://") else None

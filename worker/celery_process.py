@@ -1,0 +1,101 @@
+"""The Celery process: started by the main process for one executor, and ends with it.
+
+``python -m worker.celery_process`` is not for people: it needs the link that ``worker/executor.py`` gives it.
+"""
+
+import os
+import socket
+import sys
+import threading
+from typing import Final
+from uuid import UUID
+
+import structlog
+from celery import signals
+
+from config.logging_config import configure_logging
+from config.settings import Settings, load_settings
+from services.openai_client import OpenAIImageClient
+from services.provider_breaker import ProviderBreaker
+from services.provider_turn import TurnGate
+from services.rate_gate import RateGate
+from services.redis_client import connect
+from services.supabase_client import SupabaseClient
+from services.task_queue import TaskQueue
+from services.url_guard import TrustedHosts
+from worker.celery_app import create_celery_app, leave_logging_alone
+from worker.link import ChildEnd, ExecutorReady, Measured
+from worker.pipeline import Pipeline
+from worker.settlement import Settlement
+from worker.task_run import TaskRunner
+from worker.tasks import DispatchRegister, register_generate_task
+
+EXECUTOR_VARIABLE: Final = "WEARON_EXECUTOR"
+LINK_VARIABLE: Final = "WEARON_LINK_FD"
+
+log = structlog.get_logger()
+
+
+def main() -> int:
+    """Run Celery for one executor until told to stop (SIGTERM) or the main process is gone."""
+    settings = load_settings()
+    executor = UUID(os.environ[EXECUTOR_VARIABLE])
+    link = ChildEnd(int(os.environ[LINK_VARIABLE]))
+    link.die_with_parent()
+    configure_logging(settings.log_level, settings.secrets, process="celery")
+    leave_logging_alone()
+
+    shutting_down = threading.Event()
+    signals.worker_shutting_down.connect(lambda **_: shutting_down.set(), weak=False)
+    signals.worker_ready.connect(lambda **_: link.send(ExecutorReady()), weak=False)
+
+    app = create_celery_app(settings, executor)
+    runner = build_runner(settings, executor, link, shutting_down)
+    register_generate_task(app, run=runner.run, tell=link.send, register=DispatchRegister())
+
+    worker = app.Worker(
+        hostname=f"{executor}@{socket.gethostname()}",
+        quiet=True,  # the banner is no JSON
+        loglevel=settings.log_level,
+        without_gossip=True,  # nobody here listens to other workers
+        without_mingle=True,
+        task_events=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_down: threading.Event) -> TaskRunner:
+    """Put together what runs a task, from the settings."""
+    redis = connect(settings.redis_url)
+    return TaskRunner(
+        executor=executor,
+        queue=TaskQueue(redis),
+        settlement=Settlement(
+            SupabaseClient(settings.supabase_url, settings.supabase_service_role_key.get_secret_value()), link.send
+        ),
+        pipeline=Pipeline(
+            TrustedHosts.parse(settings.image_url_trusted_hosts),
+            OpenAIImageClient(
+                base_url=settings.openai_base_url,
+                api_key=settings.openai_api_key.get_secret_value(),
+                models=settings.image_models,
+                max_retries=settings.openai_max_retries,
+                turns=TurnGate(
+                    RateGate(redis, turns_per_window=settings.openai_requests_per_minute), ProviderBreaker(redis)
+                ),
+                cancelled=shutting_down.is_set,
+                on_attempt=lambda model, _status, code: link.send(
+                    Measured("provider_request", labels={"model": model, "code": code})
+                ),
+                on_model_gone=lambda model: link.send(Measured("model_gone", labels={"model": model})),
+            ),
+        ),
+        measure=link.send,
+        task_limit_seconds=settings.task_limit_seconds,
+        cancelled=shutting_down.is_set,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Takes tasks from the platform's queue and gives them to Celery, only as many as can start now.
+
+A task is moved, not popped: it stays in the executor's in-flight list until its session is terminal (ADR 0002). So
+nothing this loop does wrong can lose one: what was moved but not dispatched is found by comparing the list with what
+was dispatched.
+"""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import kombu.exceptions
+import redis
+import structlog
+from celery import Celery
+
+from models.failures import BadTask, PlatformFailure
+from services.task_queue import TaskQueue
+from worker.celery_app import TASK_NAME
+from worker.dead_letters import DeadLetter
+from worker.dispatcher import Dispatch, Dispatcher
+from worker.health import HealthBoard
+from worker.intake import Accepted, Rejected, read_element
+from worker.link import Measured
+from worker.metrics import Measure
+from worker.policy import Fail, message_for
+from worker.settlement import Settlement
+
+log = structlog.get_logger()
+
+ERROR_BACKOFF_SECONDS: Final = 5.0
+"""FR-3.4."""
+
+ROOM_CHECK_SECONDS: Final = 1.0
+"""How long the loop waits for a free thread before it looks whether it is to stop."""
+
+RECONCILE_ROUNDS: Final = 15
+"""Idle rounds (of a 20 s pop each) between looks for in-flight copies that were never dispatched: every 5 minutes.
+After every error and every returned run the look comes at once."""
+
+
+class Consumer:
+    """The loop of one executor. ``run`` is its thread; ``round`` is one turn of it, which tests call."""
+
+    def __init__(
+        self,
+        *,
+        executor: UUID,
+        queue: TaskQueue,
+        celery: Celery,
+        dispatcher: Dispatcher,
+        settlement: Settlement,
+        measure: Measure,
+        board: HealthBoard,
+    ) -> None:
+        self._executor = executor
+        self._queue = queue
+        self._celery = celery
+        self._dispatcher = dispatcher
+        self._settlement = settlement
+        self._measure = measure
+        self._board = board
+        self._stopping = threading.Event()
+        self._unpublished: list[Dispatch] = []
+        self._rounds_until_reconcile = 0
+        # Settling bad elements waits for the database; taking good ones must not wait with it.
+        self._bad_elements = ThreadPoolExecutor(1, thread_name_prefix="bad-elements")
+
+    def run(self) -> None:
+        """Take tasks until told to stop. Errors of Redis and the broker are waited out."""
+        while not self._stopping.is_set():
+            try:
+                self.round()
+            except (redis.RedisError, kombu.exceptions.OperationalError, OSError) as error:
+                if self._stopping.is_set():
+                    break
+                self._rounds_until_reconcile = 0
+                self._board.redis_contact(connected=False)
+                log.warning("consumer_error", reason=type(error).__name__, retry_in=ERROR_BACKOFF_SECONDS)
+                self._stopping.wait(ERROR_BACKOFF_SECONDS)
+
+    def stop(self) -> None:
+        """Take no more tasks. The caller also closes the connection, which ends a pop that blocks."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """After the loop has ended: let the bad elements at hand be settled."""
+        self._bad_elements.shutdown(wait=True, cancel_futures=True)
+
+    def round(self) -> None:
+        """Publish what is left over, look for what was missed, then take one task if there is room."""
+        while self._unpublished:
+            self._publish(self._unpublished[-1])
+            self._unpublished.pop()
+        if self._dispatcher.take_returned() or self._rounds_until_reconcile <= 0:
+            self._reconcile()
+        if not self._dispatcher.wait_for_room(ROOM_CHECK_SECONDS) or self._stopping.is_set():
+            return
+        element = self._queue.take(self._executor)
+        self._board.redis_contact(connected=True)
+        if element is None:
+            self._rounds_until_reconcile -= 1
+        elif not self._stopping.is_set():
+            self._handle(element)
+
+    def _reconcile(self) -> None:
+        missed = self._dispatcher.not_dispatched(self._queue.in_flight(self._executor))
+        self._board.redis_contact(connected=True)
+        for element in reversed(missed):
+            log.info("in_flight_copy_dispatched_again")
+            self._handle(element)
+        self._rounds_until_reconcile = RECONCILE_ROUNDS
+
+    def _handle(self, element: bytes) -> None:
+        match read_element(element):
+            case Accepted(task):
+                log.info(
+                    "task_taken",
+                    request_id=task.request_id,
+                    session_id=str(task.session_id),
+                    channel=task.channel.value,
+                    task_id=str(task.task_id),
+                )
+                dispatch = self._dispatcher.add(element)
+                self._unpublished.append(dispatch)
+                self._publish(dispatch)
+                self._unpublished.remove(dispatch)
+            case Rejected() as rejected:
+                self._bury(element, rejected)
+
+    def _publish(self, dispatch: Dispatch) -> None:
+        # The id stays the same when it is not certain that the broker got it; Celery drops the second.
+        self._celery.send_task(TASK_NAME, args=[dispatch.element.decode()], task_id=dispatch.dispatch_id, retry=False)
+        self._dispatcher.published(dispatch)
+
+    def _bury(self, element: bytes, rejected: Rejected) -> None:
+        letter = DeadLetter.about(
+            element,
+            reason=rejected.reason,
+            detail=rejected.detail,
+            buried_at=datetime.now(UTC),
+            session_ids=tuple(session.session_id for session in rejected.sessions),
+            request_id=rejected.request_id,
+        )
+        self._queue.bury(self._executor, element, letter.encode())
+        self._measure(Measured("dead_letter", labels={"reason": rejected.reason}))
+        log.error(
+            "bad_element_buried",
+            letter_id=letter.letter_id,
+            reason=letter.reason,
+            detail=letter.detail,
+            size_bytes=letter.size_bytes,
+            request_id=letter.request_id,
+            session_ids=letter.session_ids,
+        )
+        self._bad_elements.submit(self._fail_sessions, rejected)
+
+    def _fail_sessions(self, rejected: Rejected) -> None:
+        for session in rejected.sessions:
+            with structlog.contextvars.bound_contextvars(
+                request_id=rejected.request_id, session_id=str(session.session_id), channel=session.channel.value
+            ):
+                try:
+                    decision = Fail(message_for(BadTask()), f"{BadTask.kind}:{rejected.reason}")
+                    self._settlement.fail(session, None, decision)
+                except PlatformFailure as error:
+                    # The session has no task any more, so recovery finds and settles it.
+                    log.error("bad_element_not_settled", operation=error.operation, reason=error.reason)

@@ -1,0 +1,263 @@
+"""One executor, seen from the main process: a Celery child, the consumer that feeds it, and their common end.
+
+Whatever ends an executor (a stop, a crash, a hang, a lost lease), the same steps follow: the child is certainly gone,
+the database is told so, and everything in flight goes back to the queue. Then another executor with a new id may start.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from enum import Enum
+from typing import Final
+from uuid import UUID, uuid4
+
+import redis
+import structlog
+
+from config.settings import Settings
+from models.failures import PlatformFailure
+from services.redis_client import connect
+from services.supabase_client import SupabaseClient
+from services.task_queue import TaskQueue
+from worker.celery_app import broker_keys, create_celery_app
+from worker.celery_process import EXECUTOR_VARIABLE, LINK_VARIABLE
+from worker.consumer import Consumer
+from worker.dispatcher import Dispatcher
+from worker.health import HealthBoard
+from worker.link import Event, ExecutorReady, Measured, ParentEnd
+from worker.metrics import Metrics
+from worker.settlement import Settlement
+
+log = structlog.get_logger()
+
+READY_SECONDS: Final = 60.0
+"""Importing and connecting take 2 s on an idle core; a child that is not ready after this never will be."""
+
+HANG_SECONDS: Final = 30.0
+"""A task that Celery was given starts within milliseconds. When one waits this long beside a free thread, and the
+broker answered throughout, Celery is alive but consumes nothing (celery #8030, #9054, #10205)."""
+
+MALLOC_ARENAS: Final = "2"
+"""glibc keeps up to 8 heaps per core for many threads and returns little of them; two save some 100 MB at 150 tasks."""
+
+KILL_WAIT_SECONDS: Final = 10.0
+"""A killed process is gone at once; more means the kernel is stuck."""
+
+IDLE_EXIT_SECONDS: Final = 15.0
+"""Celery without running tasks exits within 2 s of SIGTERM; a hung one never does."""
+
+EXIT_POLL_SECONDS: Final = 0.1
+
+
+class ExecutorState(Enum):
+    """How an executor is doing."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    CHILD_DIED = "child_died"
+    NEVER_READY = "never_ready"
+    CONSUMER_DIED = "consumer_died"
+    HUNG = "hung"
+    DECLARED_DEAD = "declared_dead"
+
+
+class Executor:
+    """A Celery child and its consumer, under one id for their whole life."""
+
+    def __init__(self, settings: Settings, store: SupabaseClient, board: HealthBoard, metrics: Metrics) -> None:
+        self.executor_id: UUID = uuid4()
+        self._settings = settings
+        self._store = store
+        self._board = board
+        self._metrics = metrics
+        self._queue = TaskQueue(connect(settings.redis_url))
+        self._blocking_connection = connect(settings.redis_url, blocking=True)
+        self._broker = connect(settings.celery_broker_url)
+        self._dispatcher = Dispatcher(useful_concurrency(settings))
+        self._consumer = Consumer(
+            executor=self.executor_id,
+            queue=TaskQueue(self._blocking_connection),
+            celery=create_celery_app(settings, self.executor_id),
+            dispatcher=self._dispatcher,
+            settlement=Settlement(store, metrics.measure),
+            measure=metrics.measure,
+            board=board,
+        )
+        self._consumer_thread = threading.Thread(target=self._consumer.run, name="consumer", daemon=True)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._link: ParentEnd | None = None
+        self._ready = threading.Event()
+        self._declared_dead = threading.Event()
+        self._started_at = time.monotonic()
+        self._broker_answers_since: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What stands in the database and in the key names."""
+        return str(self.executor_id)
+
+    def start(self) -> None:
+        """Register, so that others can recover what will be taken; then start the child.
+
+        Raises:
+            RedisError, PlatformFailure: not registered; nothing was started.
+        """
+        self._queue.register(self.executor_id)
+        self.renew_lease()
+        here, there = socket.socketpair()
+        with there:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "worker.celery_process"],
+                env={
+                    **os.environ,
+                    "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", MALLOC_ARENAS),
+                    EXECUTOR_VARIABLE: self.name,
+                    LINK_VARIABLE: str(there.fileno()),
+                },
+                pass_fds=(there.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C in a terminal is for the main process, which then stops the child
+            )
+        self._link = ParentEnd(here)
+        threading.Thread(target=self._link.listen, args=(self._receive,), name="link", daemon=True).start()
+        threading.Thread(target=self._log_stderr, args=(self._child,), name="celery-stderr", daemon=True).start()
+        log.info("executor_started", executor=self.name, pid=self._child.pid)
+
+    def renew_lease(self) -> None:
+        """Tell the database that this executor lives.
+
+        Raises:
+            PlatformFailure: it could not be told.
+        """
+        alive = self._store.heartbeat(
+            self.executor_id, host=socket.gethostname(), lease_seconds=self._settings.worker_lease_seconds
+        )
+        if not alive:
+            self._declared_dead.set()
+
+    def state(self) -> ExecutorState:
+        """How it is doing now; cheap, asked twice a second."""
+        if self._declared_dead.is_set():
+            return ExecutorState.DECLARED_DEAD
+        if self._child is None or self._child.poll() is not None:
+            return ExecutorState.CHILD_DIED
+        if not self._ready.is_set():
+            late = time.monotonic() - self._started_at > READY_SECONDS and self._broker_answers()
+            return ExecutorState.NEVER_READY if late else ExecutorState.STARTING
+        if not self._consumer_thread.is_alive():
+            return ExecutorState.CONSUMER_DIED
+        return ExecutorState.HUNG if self._hangs() else ExecutorState.RUNNING
+
+    def running(self) -> int:
+        """Tasks a pool thread works on."""
+        return self._dispatcher.running()
+
+    def in_flight(self) -> int:
+        """Tasks taken and not finished."""
+        return self._dispatcher.count()
+
+    def stop_taking(self) -> None:
+        """Take no more tasks; what runs goes on."""
+        self._consumer.stop()
+        # Ends a pop that blocks. An element it moves in this instant is in flight and is handed back.
+        self._blocking_connection.connection_pool.disconnect()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Let running tasks finish within the grace, then end the executor whatever it does."""
+        self.stop_taking()
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+            self._wait_for_running_tasks(self._child, time.monotonic() + grace_seconds)
+        self.end()
+
+    def _wait_for_running_tasks(self, child: "subprocess.Popen[bytes]", deadline: float) -> None:
+        last_seen_busy_at = time.monotonic()
+        while child.poll() is None:
+            now = time.monotonic()
+            if self.running():
+                last_seen_busy_at = now
+            if now > deadline:
+                log.warning("grace_period_over", executor=self.name, running=self.running())
+                return
+            if now - last_seen_busy_at > IDLE_EXIT_SECONDS:
+                log.warning("idle_child_does_not_exit", executor=self.name)
+                return
+            time.sleep(EXIT_POLL_SECONDS)
+
+    def end(self) -> None:
+        """End the executor at once and give back everything it has in flight."""
+        self.stop_taking()
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait(KILL_WAIT_SECONDS)
+        if self._link is not None:
+            self._link.close()
+        if self._consumer_thread.ident is not None:
+            self._consumer_thread.join(KILL_WAIT_SECONDS)
+        self._consumer.close()
+        try:
+            self._store.retire(self.executor_id)
+            handed_back = give_back(self._queue, self._broker, self.executor_id)
+        except (PlatformFailure, redis.RedisError) as error:
+            # Its lease runs out, and whichever worker lives then does the same.
+            log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__)
+        else:
+            self._metrics.measure(Measured("recovered", float(handed_back), {"action": "handed_back"}))
+            log.info("executor_ended", executor=self.name, handed_back=handed_back)
+
+    def _receive(self, event: Event) -> None:
+        match event:
+            case ExecutorReady():
+                log.info("executor_ready", executor=self.name, seconds=round(time.monotonic() - self._started_at, 1))
+                self._ready.set()
+                self._consumer_thread.start()
+            case Measured():
+                self._metrics.measure(event)
+            case _:
+                self._dispatcher.receive(event)
+
+    def _hangs(self) -> bool:
+        if self._dispatcher.overdue_seconds() < HANG_SECONDS:
+            self._broker_answers_since = None
+            return False
+        if not self._broker_answers():
+            self._broker_answers_since = None
+            return False
+        if self._broker_answers_since is None:
+            self._broker_answers_since = time.monotonic()
+        return time.monotonic() - self._broker_answers_since >= HANG_SECONDS
+
+    def _broker_answers(self) -> bool:
+        try:
+            return bool(self._broker.ping())
+        except redis.RedisError:
+            return False
+
+    @staticmethod
+    def _log_stderr(child: "subprocess.Popen[bytes]") -> None:
+        """What Celery or a dying interpreter prints becomes a JSON line like everything else."""
+        if child.stderr is None:
+            return
+        for line in child.stderr:
+            if text := line.decode(errors="replace").strip():
+                log.warning("celery_stderr", text=text)
+
+
+def useful_concurrency(settings: Settings) -> int:
+    """How many tasks to hold at once: the threads there are, but no more than the provider lets start in a minute.
+
+    More would only wait for their turn in memory, where no other worker can take them.
+    """
+    return min(settings.worker_concurrency, settings.openai_requests_per_minute)
+
+
+def give_back(queue: TaskQueue, broker: "redis.Redis", executor: UUID) -> int:
+    """Move a dead executor's tasks back to the queue and clear what it left in the broker; returns how many."""
+    handed_back = queue.hand_back(executor)
+    broker.delete(*broker_keys(executor))
+    queue.forget(executor)
+    return handed_back

@@ -1,0 +1,115 @@
+"""[pure] What is this queue element? A task to run, or something to bury with a reason."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from models.generation import Channel, SessionRef
+from models.task_payload import SUPPORTED_VERSION, GenerationTask
+
+MAX_ELEMENT_BYTES: Final = 512 * 1024
+"""Ten URLs and a prompt at their limits, every character escaped, stay below this; the usual task has 2 KB."""
+
+MAX_SEARCHED_BYTES: Final = 64 * 1024
+"""How much of either end of an unreadable element is searched for a session id."""
+
+SESSION_ID: Final = re.compile(
+    rb'"session_id"\s*:\s*"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"', re.ASCII
+)
+
+RejectionReason = Literal["too_large", "not_json", "not_an_object", "unsupported_version", "invalid_fields"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The element is a task."""
+
+    task: GenerationTask
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The element is no task we can run.
+
+    ``detail`` names the faults without repeating any value; ``sessions`` are the rows it may belong to (both
+    tables when the channel cannot be read).
+    """
+
+    reason: RejectionReason
+    detail: str
+    sessions: tuple[SessionRef, ...]
+    request_id: str | None
+
+
+def read_element(element: bytes) -> Accepted | Rejected:
+    """Decide what a queue element is (FR-1.2). Never raises."""
+    if len(element) > MAX_ELEMENT_BYTES:
+        detail = f"{len(element)} bytes; at most {MAX_ELEMENT_BYTES} are accepted"
+        return Rejected("too_large", detail, sessions_in_text(element), None)
+    try:
+        content = json.loads(element)
+    except (ValueError, RecursionError):
+        return Rejected("not_json", "cannot be read as JSON", sessions_in_text(element), None)
+    if not isinstance(content, dict):
+        return Rejected("not_an_object", f"a JSON {type(content).__name__}, not an object", (), None)
+
+    version = content.get("version")
+    if isinstance(version, int) and version > SUPPORTED_VERSION:
+        detail = f"version {version}; this worker understands up to {SUPPORTED_VERSION}: update the worker, then replay"
+        return _rejected(content, "unsupported_version", detail)
+    try:
+        return Accepted(GenerationTask.model_validate_json(element))
+    except ValidationError as error:
+        return _rejected(content, "invalid_fields", explain(error))
+
+
+def explain(error: ValidationError) -> str:
+    """The faults of a payload, a short phrase each; values are left out, they may be signed URLs."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(str(step) for step in fault['loc']) or 'task'}: {fault['msg']}" for fault in faults)
+
+
+def session_id_of(element: bytes) -> UUID | None:
+    """The session an element is about, for telling whether a task still waits for a session."""
+    try:
+        content = json.loads(element)
+    except (ValueError, RecursionError):
+        found = sessions_in_text(element)
+        return found[0].session_id if found else None
+    return _uuid(content.get("session_id")) if isinstance(content, dict) else None
+
+
+def sessions_in_text(element: bytes) -> tuple[SessionRef, ...]:
+    """The rows that unreadable bytes may be about; none unless exactly one session id is in sight."""
+    searched = element
+    if len(element) > 2 * MAX_SEARCHED_BYTES:
+        searched = element[:MAX_SEARCHED_BYTES] + element[-MAX_SEARCHED_BYTES:]
+    found = {UUID(match.decode()) for match in SESSION_ID.findall(searched)}
+    if len(found) != 1:
+        return ()
+    session_id = found.pop()
+    return tuple(SessionRef(channel, session_id) for channel in Channel)
+
+
+def _rejected(content: dict[str, Any], reason: RejectionReason, detail: str) -> Rejected:
+    session_id = _uuid(content.get("session_id"))
+    channel = content.get("channel")
+    channels = [Channel(channel)] if channel in set(Channel) else list(Channel)
+    request_id = content.get("request_id")
+    return Rejected(
+        reason,
+        detail,
+        tuple(SessionRef(channel, session_id) for channel in channels) if session_id else (),
+        request_id if isinstance(request_id, str) else None,
+    )
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

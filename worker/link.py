@@ -1,0 +1,135 @@
+"""What the Celery process tells the main process, over a socket pair.
+
+A closed set of small events, one JSON line each. The link is also the child's lifeline: when the main process is
+gone, however it died, reading ends and the child ends itself, so that nobody works on for nobody.
+"""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+ORPHANED_EXIT_CODE: Final = 70
+"""EX_SOFTWARE (sysexits.h): the main process is gone."""
+
+READ_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorReady:
+    """Celery is connected to the broker and takes tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A pool thread works on the dispatch."""
+
+    dispatch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """Nothing is left to do for the dispatch; its in-flight copy is gone."""
+
+    dispatch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunPostponed:
+    """Celery will run the dispatch again after the delay (429)."""
+
+    dispatch_id: str
+    delay_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunReturned:
+    """The run was given up before it cost anything; its in-flight copy is still there, to be dispatched again."""
+
+    dispatch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One measurement for the metrics, which live in the main process (worker/metrics.py)."""
+
+    metric: str
+    value: float = 1.0
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+Event = ExecutorReady | RunStarted | RunFinished | RunPostponed | RunReturned | Measured
+
+_EVENTS: Final[Mapping[str, type[Event]]] = {
+    kind.__name__: kind for kind in (ExecutorReady, RunStarted, RunFinished, RunPostponed, RunReturned, Measured)
+}
+
+
+def encode(event: Event) -> bytes:
+    """One event as a line."""
+    return json.dumps([type(event).__name__, asdict(event)]).encode() + b"\n"
+
+
+def decode(line: bytes) -> Event:
+    """The event of a line."""
+    name, content = json.loads(line)
+    return _EVENTS[name](**content)
+
+
+class ChildEnd:
+    """The Celery process's end. Safe to use from all pool threads."""
+
+    def __init__(self, file_descriptor: int) -> None:
+        self._socket = socket.socket(fileno=file_descriptor)
+        self._sending = threading.Lock()
+
+    def send(self, event: Event) -> None:
+        """Tell the main process; when that is gone, end this process."""
+        try:
+            with self._sending:
+                self._socket.sendall(encode(event))
+        except OSError:
+            os._exit(ORPHANED_EXIT_CODE)
+
+    def die_with_parent(self) -> None:
+        """End this process at once when the main process ends."""
+        threading.Thread(target=self._wait_for_the_end, name="lifeline", daemon=True).start()
+
+    def _wait_for_the_end(self) -> None:
+        try:
+            while self._socket.recv(1):
+                pass
+        except OSError:
+            pass
+        os._exit(ORPHANED_EXIT_CODE)
+
+
+class ParentEnd:
+    """The main process's end."""
+
+    def __init__(self, parent: socket.socket) -> None:
+        self._socket = parent
+
+    def listen(self, receive: Callable[[Event], None]) -> None:
+        """Pass on events until the child is gone."""
+        for line in self._lines():
+            receive(decode(line))
+
+    def _lines(self) -> Iterator[bytes]:
+        pending = b""
+        while True:
+            try:
+                data = self._socket.recv(READ_BYTES)
+            except OSError:
+                return
+            if not data:
+                return
+            *lines, pending = (pending + data).split(b"\n")
+            yield from lines
+
+    def close(self) -> None:
+        """Close the link; a child that still runs ends itself."""
+        self._socket.close()

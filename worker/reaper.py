@@ -1,0 +1,124 @@
+"""Recovery rounds, done by every worker at start-up and regularly after (NFR-2.3, FR-2.4).
+
+1. Executors whose lease ran out are declared dead; what they had in flight goes back to the queue to be run again.
+2. Open sessions that have no task anywhere and no live owner are failed and refunded, once.
+
+Work of a live worker is never touched: what is dead is decided by the database alone (see wearon_worker_recover), and
+what still has a task by looking in every list.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import redis
+import structlog
+
+from config.settings import Settings
+from models.failures import PlatformRefused, TaskLost
+from models.generation import SessionRef
+from services.supabase_client import SupabaseClient, UnownedSession
+from services.task_queue import TaskQueue
+from worker.executor import give_back
+from worker.intake import session_id_of
+from worker.link import Measured
+from worker.metrics import Measure
+from worker.policy import Fail, message_for
+from worker.recovery import judge
+from worker.settlement import Settlement
+
+log = structlog.get_logger()
+
+PAGE_SIZE: Final = 500
+"""Open sessions looked at in one round, oldest first. With a long backlog these are the next in the queue, so that
+their tasks are found in its first chunk."""
+
+BEGINNING: Final = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+
+
+class Reaper:
+    """Does recovery rounds. ``round`` is one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        queue: TaskQueue,
+        broker: "redis.Redis",
+        store: SupabaseClient,
+        settlement: Settlement,
+        measure: Measure,
+        current_executor: Callable[[], UUID],
+    ) -> None:
+        self._settings = settings
+        self._queue = queue
+        self._broker = broker
+        self._store = store
+        self._settlement = settlement
+        self._measure = measure
+        self._current_executor = current_executor
+        self._round_number = 0
+        self._page_after = BEGINNING
+        self._suspects: Mapping[SessionRef, int] = {}
+
+    def round(self) -> None:
+        """Recover what the dead left and settle what has lost its task.
+
+        Raises:
+            RedisError, PlatformFailure: something is away; nothing was decided on incomplete knowledge.
+        """
+        self._round_number += 1
+        self._take_over_from_the_dead()
+        self._settle_lost_sessions()
+
+    def _take_over_from_the_dead(self) -> None:
+        executor = self._current_executor()
+        holders = self._queue.executors()
+        dead = self._store.recover(executor, lease_seconds=self._settings.worker_lease_seconds, holders=holders)
+        for executor_id in dead:
+            handed_back = give_back(self._queue, self._broker, executor_id)
+            self._measure(Measured("recovered", float(handed_back), {"action": "handed_back"}))
+            log.warning("dead_executor_recovered", executor=str(executor_id), handed_back=handed_back)
+
+    def _settle_lost_sessions(self) -> None:
+        unowned = self._next_page()
+        looked_at = dict.fromkeys([*self._suspects, *unowned])
+        if not looked_at:
+            return
+        found = self._sessions_with_a_task({session.session_id for session in looked_at})
+        verdict = judge(list(looked_at), found, self._suspects, self._round_number)
+        self._suspects = verdict.suspects
+        for session in verdict.lost:
+            self._settle(session)
+
+    def _next_page(self) -> list[SessionRef]:
+        after, after_id = self._page_after
+        page: list[UnownedSession] = self._store.unowned_sessions(
+            grace_seconds=self._settings.orphan_grace_seconds, after=after, after_id=after_id, limit=PAGE_SIZE
+        )
+        last = page[-1] if len(page) == PAGE_SIZE else None
+        self._page_after = (last.created_at, last.session.session_id) if last else BEGINNING
+        return [unowned.session for unowned in page]
+
+    def _sessions_with_a_task(self, wanted: set[UUID]) -> set[UUID]:
+        found: set[UUID] = set()
+        for chunk in self._queue.waiting():
+            found |= wanted & {session_id_of(element) for element in chunk}
+            if found == wanted:
+                return found
+        # The lists that tasks move to from the queue are read after it.
+        for executor in self._queue.executors():
+            found |= wanted & {session_id_of(element) for element in self._queue.in_flight(executor)}
+        return found
+
+    def _settle(self, session: SessionRef) -> None:
+        with structlog.contextvars.bound_contextvars(session_id=str(session.session_id), channel=session.channel.value):
+            try:
+                outcome = self._settlement.fail(session, None, Fail(message_for(TaskLost()), TaskLost.kind))
+            except PlatformRefused as error:
+                log.error("lost_session_not_settled", operation=error.operation, reason=error.reason)
+                return
+            if outcome == "failed":
+                self._measure(Measured("recovered", labels={"action": "settled_lost_session"}))
+                log.warning("lost_session_settled")

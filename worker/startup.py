@@ -1,0 +1,70 @@
+"""What must be true before the worker starts; each check fails with one message that says what to do."""
+
+from typing import Any
+
+import redis
+
+from config.settings import Settings
+from models.failures import PlatformRefused, PlatformUnavailable
+from services.redis_client import connect
+from services.supabase_client import SCHEMA_VERSION, SupabaseClient
+from services.url_guard import TrustedHosts
+
+
+class StartupError(Exception):
+    """The worker cannot start; the message is for the operator."""
+
+
+def check_settings(settings: Settings) -> None:
+    """Check what the settings' own types cannot.
+
+    Raises:
+        StartupError: a setting is malformed.
+    """
+    try:
+        TrustedHosts.parse(settings.image_url_trusted_hosts)
+    except ValueError as error:
+        raise StartupError(f"IMAGE_URL_TRUSTED_HOSTS: {error}. It takes host or host:port, comma-separated.") from None
+
+
+def check_redis(name: str, url: str) -> None:
+    """Check that a Redis answers and is new enough.
+
+    Raises:
+        StartupError: it does not, or is not.
+    """
+    where = url.rpartition("@")[2].partition("?")[0].removeprefix("redis://").removeprefix("rediss://")
+    try:
+        info: Any = connect(url).info("server")
+        version = str(info["redis_version"])
+    except redis.AuthenticationError:
+        raise StartupError(f"{name}: Redis at {where} refuses the password. Check {name} in .env.") from None
+    except redis.RedisError as error:
+        raise StartupError(
+            f"{name}: Redis at {where} does not answer ({type(error).__name__}). Start it, or check {name} in .env."
+        ) from None
+    if tuple(int(part) for part in version.split(".")[:2]) < (6, 2):
+        raise StartupError(f"{name}: Redis at {where} is {version}; BLMOVE needs 6.2 or newer.")
+
+
+def check_database(store: SupabaseClient) -> None:
+    """Check that Supabase answers, takes the key and has the worker's migration.
+
+    Raises:
+        StartupError: it does not, or has not.
+    """
+    try:
+        version = store.schema_version()
+    except PlatformUnavailable as error:
+        raise StartupError(
+            f"SUPABASE_URL: Supabase does not answer ({error.reason}). Check SUPABASE_URL in .env."
+        ) from None
+    except PlatformRefused as error:
+        raise StartupError(
+            f"SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key ({error.reason}). It must be the service role key."
+        ) from None
+    if version is None or version < SCHEMA_VERSION:
+        raise StartupError(
+            "The database does not have the worker's migration. Apply supabase/migrations/ (supabase db push, or run "
+            "the files in order in the SQL editor), then start again."
+        )

@@ -1,0 +1,195 @@
+"""One run of one task: claim the session, make the picture, settle. The order of effects; decisions are elsewhere."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+import redis
+import structlog
+
+from models.failures import (
+    AttemptsExhausted,
+    BadTask,
+    Failure,
+    OwnerMismatch,
+    PlatformRefused,
+    UnexpectedFailure,
+)
+from models.generation import GeneratedImage
+from models.task_payload import GenerationTask
+from services.supabase_client import ClaimAnswer
+from services.task_queue import TaskQueue
+from services.turn_waiting import TurnCancelled
+from worker.dead_letters import DeadLetter
+from worker.link import Measured
+from worker.metrics import Measure
+from worker.pipeline import Pipeline
+from worker.policy import Fail, RetryLater, decide, message_for
+from worker.routing import result_path
+from worker.settlement import Claim, Settlement
+from worker.task_clock import TaskClock
+
+log = structlog.get_logger()
+
+REDIS_RETRY_SECONDS: Final = 2.0
+"""Between attempts to drop an in-flight copy while Redis is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Nothing is left to do; the in-flight copy is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Run again after the delay; the in-flight copy stays."""
+
+    delay_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Given up before it cost anything; the in-flight copy stays for whoever runs it next."""
+
+
+RunResult = Finished | Postponed | Returned
+
+
+class TaskRunner:
+    """Runs tasks for one executor. Safe to share between threads.
+
+    Args:
+        executor: in whose name sessions are claimed.
+        queue: where the in-flight copies are.
+        settlement: changes session states.
+        pipeline: makes the pictures.
+        measure: takes measurements.
+        task_limit_seconds: NFR-5.2.
+        cancelled: true once the process is shutting down; a task that has not called the provider yet is given back.
+    """
+
+    def __init__(
+        self,
+        *,
+        executor: UUID,
+        queue: TaskQueue,
+        settlement: Settlement,
+        pipeline: Pipeline,
+        measure: Measure,
+        task_limit_seconds: float,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._executor = executor
+        self._queue = queue
+        self._settlement = settlement
+        self._pipeline = pipeline
+        self._measure = measure
+        self._task_limit_seconds = task_limit_seconds
+        self._cancelled = cancelled
+
+    def run(self, element: bytes) -> RunResult:
+        """Run the task of an in-flight element to its end, whatever that is. Raises nothing."""
+        # The consumer has judged the element; it dispatches only tasks.
+        task = GenerationTask.model_validate_json(element)
+        with structlog.contextvars.bound_contextvars(
+            request_id=task.request_id,
+            session_id=str(task.session_id),
+            channel=task.channel.value,
+            task_id=str(task.task_id),
+        ):
+            try:
+                return self._claim_and_run(task, element)
+            except PlatformRefused as error:
+                # The session stays open; recovery settles it, and the operator finds the element.
+                log.error("settlement_refused", operation=error.operation, reason=error.reason)
+                return self._bury(element, task, f"platform refused {error.operation}: {error.reason}")
+
+    def _claim_and_run(self, task: GenerationTask, element: bytes) -> RunResult:
+        claim = Claim(task.session, fence=uuid4())
+        answer = self._settlement.claim(claim, self._executor)
+        match answer.outcome:
+            case "claimed":
+                return self._run_claimed(task, element, claim, answer)
+            case "exhausted":
+                return self._fail(claim, AttemptsExhausted(f"{answer.attempt - 1} runs died"), element, answer)
+            case "executor_dead":
+                log.warning("executor_declared_dead")
+                return Returned()
+            case "missing":
+                log.error("session_missing")
+                return self._bury(element, task, "no such session in the database")
+            case _:
+                log.info("duplicate_dropped", outcome=answer.outcome, status=answer.status)
+                return self._finish(element)
+
+    def _run_claimed(self, task: GenerationTask, element: bytes, claim: Claim, answer: ClaimAnswer) -> RunResult:
+        log.info("session_claimed", attempt=answer.attempt, image_count=len(task.image_urls))
+        if answer.owner_id != task.owner_id:
+            mismatch = OwnerMismatch("the task names another owner than the session")
+            log.error("owner_mismatch")
+            self._settlement.fail(claim.session, claim.fence, Fail(message_for(mismatch), mismatch.kind))
+            return self._bury(element, task, str(mismatch))
+
+        clock = TaskClock(self._task_limit_seconds)
+        try:
+            image = self._make_image(task, clock)
+            path = result_path(task.channel, task.owner_id, task.session_id)
+            if self._settlement.complete(claim, image, path, clock.elapsed_seconds):
+                queued_for = datetime.now(UTC) - task.created_at
+                self._measure(Measured("duration_seconds", max(0.0, queued_for.total_seconds())))
+        except TurnCancelled:
+            self._settlement.release(claim, rate_limited=False)
+            return Returned()
+        except Failure as failure:
+            return self._fail(claim, failure, element, answer)
+        except Exception as error:
+            log.exception("unexpected_failure")
+            return self._fail(claim, UnexpectedFailure(type(error).__name__), element, answer)
+        return self._finish(element)
+
+    def _make_image(self, task: GenerationTask, clock: TaskClock) -> GeneratedImage:
+        # Pattern 4: a fresh event loop for each task, closed whatever happens.
+        with asyncio.Runner() as runner:
+            return runner.run(self._pipeline.make_image(task, clock))
+
+    def _fail(self, claim: Claim, failure: Failure, element: bytes, answer: ClaimAnswer) -> RunResult:
+        decision = decide(failure, rate_limited_before=answer.rate_limited)
+        if isinstance(decision, RetryLater):
+            log.info("run_postponed", kind=failure.kind, delay_seconds=decision.delay_seconds)
+            self._settlement.release(claim, rate_limited=True)
+            return Postponed(decision.delay_seconds)
+        log.warning("run_failed", kind=failure.kind, cause=str(failure))
+        self._settlement.fail(claim.session, claim.fence, decision)
+        return self._finish(element)
+
+    def _bury(self, element: bytes, task: GenerationTask, detail: str) -> RunResult:
+        letter = DeadLetter.about(
+            element,
+            reason=BadTask.kind,
+            detail=detail,
+            buried_at=datetime.now(UTC),
+            session_ids=(task.session_id,),
+            request_id=task.request_id,
+        )
+        self._measure(Measured("dead_letter", labels={"reason": letter.reason}))
+        self._until_redis_answers(lambda: self._queue.bury(self._executor, element, letter.encode()))
+        return Finished()
+
+    def _finish(self, element: bytes) -> RunResult:
+        self._until_redis_answers(lambda: self._queue.finish(self._executor, element))
+        return Finished()
+
+    def _until_redis_answers(self, call: Callable[[], None]) -> None:
+        while True:
+            try:
+                return call()
+            except redis.RedisError as error:
+                # The session is terminal already, so a copy that stays is found settled by whoever takes it next.
+                log.warning("redis_away", reason=type(error).__name__)
+                if self._cancelled():
+                    return None
+                time.sleep(REDIS_RETRY_SECONDS)
