@@ -30,8 +30,8 @@ class TapeTable:
 
 @dataclass(frozen=True)
 class OutlineTable:
-    """Bodies with a measured outline: ``values`` (n, features), ``log_measures`` (n, :data:`LATENT`), ``female`` and
-    ``loose`` (n, 0 or 1); one row per body."""
+    """Photographs with a measured outline: ``values`` (n, features), ``log_measures`` (n, :data:`LATENT`), ``female``
+    and ``loose`` (n, 0 or 1). A body may be in more than one photograph."""
 
     features: tuple[str, ...]
     values: FloatArray
@@ -100,7 +100,9 @@ def _fit_bodies(people: TapeTable, bodies: OutlineTable) -> tuple[FloatArray, Fl
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Predictions for bodies that the model had not seen, in cm: (n, :data:`ANSWERED`) each; ``error`` is signed."""
+    """Predictions for photographs of bodies that the model had not seen, in cm.
+
+    ``predicted``, ``spread`` and ``error`` (signed) are (n, :data:`ANSWERED`)."""
 
     predicted: FloatArray
     spread: FloatArray
@@ -109,10 +111,12 @@ class CrossValidation:
     surprise: FloatArray
 
 
-def split(count: int, seed: int = 0) -> list[FloatArray]:
-    """The bodies' numbers in :data:`FOLDS` random parts of nearly equal size."""
-    order = np.random.default_rng(seed).permutation(count)
-    return [order[part::FOLDS] for part in range(FOLDS)]
+def split_by_body(bodies: OutlineTable, seed: int = 0) -> list[FloatArray]:
+    """The photographs' numbers in :data:`FOLDS` random parts of nearly equal size; a body is in one part only."""
+    _, body = np.unique(bodies.log_measures, axis=0, return_inverse=True)
+    body = body.ravel()
+    part_of_body = np.random.default_rng(seed).permutation(body.max() + 1) % FOLDS
+    return [np.flatnonzero(part_of_body[body] == part) for part in range(FOLDS)]
 
 
 def cross_validate(
@@ -123,7 +127,7 @@ def cross_validate(
     columns = [LATENT.index(name) for name in ANSWERED]
     predicted, spread = np.zeros((count, len(ANSWERED))), np.zeros((count, len(ANSWERED)))
     surprise = np.zeros(count)
-    for part in split(count, seed):
+    for part in split_by_body(bodies, seed):
         model = fit_body_model(people, bodies.rows(np.setdiff1d(np.arange(count), part)))
         for body in part:
             height_cm, weight_kg = np.exp(bodies.log_measures[body, :2])
