@@ -35,8 +35,8 @@ ARM_LEVELS = np.array([0.5, 0.8, 1.2, 1.5, 1.8])
 """Levels of an arm: 0 at the shoulder joint, 1 at the elbow, 2 at the wrist."""
 ROWS_AVERAGED = np.linspace(-0.012, 0.012, 5)
 """A breadth is the mean over these rows (shares of the figure's height around its level), to calm the outline."""
-CROTCH_SEARCH = np.linspace(1.0, 0.0, 80)
-"""Where the gap between the legs is followed upwards: 1 at the knees, 0 at the hip joints."""
+GAP_LEVELS = np.array([0.42, 0.54, 0.68, 1.0])
+"""Levels at which the gap between the legs is measured; where it opens tells how high the crotch is."""
 
 EYES = (Joint.LEFT_EYE, Joint.RIGHT_EYE)
 SHOULDERS = (Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER)
@@ -71,6 +71,7 @@ def measure_features(pose: Pose, rgb: RgbArray) -> BodyFeatures | None:
         **_named("torso", TORSO_LEVELS, _log_share(torso.widths, extent.height)),
         **_named("leg", LEG_LEVELS, _log_share(leg_widths(pose, extent.height), extent.height)),
         **_named("arm", ARM_LEVELS, _log_share(arm_widths(pose, extent.height), extent.height)),
+        **_named("gap", GAP_LEVELS, leg_gaps(pose, extent.height)),
         **joint_features(pose, extent),
         **posture_features(pose),
         **proportion_features(pose),
@@ -155,7 +156,6 @@ def joint_features(pose: Pose, extent: Extent) -> dict[str, float]:
         "height_eyes": above_soles(*EYES),
         "height_shoulders": above_soles(*SHOULDERS),
         "height_hips": above_soles(*HIPS),
-        "height_crotch": (extent.soles - crotch_row(pose)) / height,
         "height_knees": above_soles(*KNEES),
         "height_ankles": above_soles(*ANKLES),
         "height_heels": above_soles(*HEELS),
@@ -171,18 +171,18 @@ def head_width(pose: Pose, height: float) -> float:
     return float(_log_share(span.widths, height)[0])
 
 
-def crotch_row(pose: Pose) -> float:
-    """The highest row with background between the legs; the knees' row when the legs touch all the way."""
-    left, right = (
-        pose.point(hip) + CROTCH_SEARCH[:, None] * (pose.point(knee) - pose.point(hip)) for hip, knee, _ in LEGS
-    )
+def leg_gaps(pose: Pose, height: float) -> FloatArray:
+    """How much background lies between the thighs at every gap level, as a share of the figure's height.
+
+    Summed over the soft mask between the two bone lines, so that touching thighs shade into standing apart.
+    """
+    left, right = (limb_points(pose, leg, GAP_LEVELS)[0] for leg in LEGS)
     rows = np.clip(((left + right)[:, 1] / 2).round().astype(int), 0, len(pose.mask) - 1)
     columns = np.arange(pose.mask.shape[1])
-    first, last = np.minimum(left[:, 0], right[:, 0]), np.maximum(left[:, 0], right[:, 0])
-    between = (columns >= first[:, None]) & (columns <= last[:, None])
-    gap = np.where(between, pose.mask[rows], 1.0).min(axis=1) <= 0.5  # noqa: PLR2004 - the mask's border
-    open_steps = len(gap) if gap.all() else int(gap.argmin())
-    return float(rows[max(open_steps - 1, 0)])
+    first, last = np.minimum(left[:, :1], right[:, :1]), np.maximum(left[:, :1], right[:, :1])
+    between = (columns >= np.floor(first)) & (columns <= np.floor(last))
+    gaps: FloatArray = np.where(between, 1 - pose.mask[rows], 0.0).sum(axis=1) / height
+    return gaps
 
 
 def posture_features(pose: Pose) -> dict[str, float]:

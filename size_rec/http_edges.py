@@ -3,14 +3,15 @@
 import re
 import uuid
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.size_rec import Problem
@@ -24,6 +25,14 @@ MAX_BODY_BYTES: Final = 16 * 1024
 """A request is an address of at most 4 096 characters and two numbers."""
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
+
+HTTP_PROBLEMS: Final = {
+    HTTPStatus.NOT_FOUND: ProblemKind(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address."),
+    HTTPStatus.METHOD_NOT_ALLOWED: ProblemKind(
+        HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take this method."
+    ),
+    REQUEST_TOO_LARGE.status: REQUEST_TOO_LARGE,
+}
 
 log = structlog.get_logger()
 
@@ -70,17 +79,11 @@ class RequestEdges:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, _bounded(receive), send_with_id)
-            except _BodyTooLarge:
-                await problem_response(REQUEST_TOO_LARGE, request_id)(scope, receive, send_with_id)
             except Exception:
                 log.exception("request_failed", path=scope["path"])
                 if answering:
                     raise
                 await problem_response(INTERNAL, request_id)(scope, receive, send_with_id)
-
-
-class _BodyTooLarge(Exception):
-    pass
 
 
 def _bounded(receive: Receive) -> Receive:
@@ -91,7 +94,7 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > MAX_BODY_BYTES:
-            raise _BodyTooLarge
+            raise HTTPException(REQUEST_TOO_LARGE.status)
         return message
 
     return receive_bounded
@@ -112,8 +115,8 @@ def _fault(fault: Mapping[str, Any]) -> str:
 
 
 async def answer_http_error(request: Request, error: Exception) -> JSONResponse:
-    """Unknown paths and methods as problem bodies too."""
-    status = error.status_code if isinstance(error, HTTPException) else int(INTERNAL.status)
-    kind = ProblemKind(type(INTERNAL.status)(status), "not_found" if status == 404 else "http_error", "")  # noqa: PLR2004
-    headers = error.headers if isinstance(error, HTTPException) else None
-    return problem_response(kind, request.state.request_id, detail=kind.status.description, headers=headers)
+    """Unknown paths, wrong methods, unreadable and oversized bodies as problem bodies too."""
+    status = HTTPStatus(error.status_code if isinstance(error, StarletteHTTPException) else INTERNAL.status)
+    kind = HTTP_PROBLEMS.get(status, ProblemKind(status, "http_error", status.description))
+    headers = error.headers if isinstance(error, StarletteHTTPException) else None
+    return problem_response(kind, request.state.request_id, headers=headers)

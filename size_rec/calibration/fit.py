@@ -10,7 +10,7 @@ from size_rec.pose import FloatArray
 TAPE_MEASURES = LATENT[:-1]
 """The natural waist is not in ANSUR II; how it follows from the other measures is fitted on the rendered bodies."""
 
-RIDGE = 3.0
+RIDGE = 6.0
 """Pull of the slopes towards 0, in photographs; any value from 1 to 10 gives the same error."""
 
 SHRINKAGE = 0.2
