@@ -18,10 +18,10 @@ from typing import Final
 import numpy as np
 import structlog
 
-from services.image_processor import load_rgb
-from size_rec.measuring import MAX_SIDE_PX, Measured, measure_picture
+from size_rec.measuring import Measured, measure_picture
 from size_rec.mediapipe_service import PoseModel
 from size_rec.model_file import load_body_model
+from size_rec.picture import prepare_picture
 from size_rec.problems import ModelUnavailable, Overloaded
 
 WORKERS: Final = 2
@@ -104,7 +104,7 @@ class BodyEstimator:
         """Decode and measure a photograph off the event loop. A caller that gives up while waiting costs nothing.
 
         Raises:
-            NotAnImage, ImageTooLarge: as ``services.image_processor.load_rgb``.
+            NotAnImage, ImageTooLarge: as :func:`size_rec.picture.prepare_picture`.
             PictureRefused: as :func:`size_rec.measuring.measure_picture`.
         """
         loop = asyncio.get_running_loop()
@@ -132,7 +132,7 @@ class BodyEstimator:
 
     def _measure(self, data: bytes, height_cm: float, weight_kg: float | None) -> Measured:
         return measure_picture(
-            np.asarray(load_rgb(data, MAX_SIDE_PX)),
+            prepare_picture(data).rgb,
             self._local.pose_model,
             self._local.body_model,
             height_cm=height_cm,

@@ -1,6 +1,6 @@
 """One picture and a height → an answer or the reason for none. Holds the order of the steps, nothing else.
 
-Decoding is ``services/image_processor.py``'s, the pose is ``size_rec/mediapipe_service.py``'s; every other step is a
+Decoding is ``size_rec/picture.py``'s, the pose is ``size_rec/mediapipe_service.py``'s; every other step is a
 pure function.
 """
 
@@ -12,10 +12,6 @@ from size_rec.features import BodyFeatures, measure_features
 from size_rec.mediapipe_service import PoseModel
 from size_rec.pose import Pose, RgbArray
 from size_rec.size_calculator import SizeAdvice, advise
-
-MAX_SIDE_PX = 1024
-"""The longer side of the picture given to the pose model. Its mask has 256 pixels over the figure, so more shows
-nothing more; less would cost a resampling of the many photographs that apps send at this size."""
 
 
 class PictureRefused(Exception):

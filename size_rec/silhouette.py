@@ -71,13 +71,13 @@ def spans_at(mask: MaskArray, rows: FloatArray, columns: FloatArray, reach: floa
     """At every row, the piece of the outline that holds the column (or comes within ``reach`` pixels of it)."""
     picture = _rows(mask, rows)
     width = mask.shape[1]
-    index = np.arange(width)
+    index = np.arange(width, dtype=np.int32)
     inside = picture > INSIDE
-    distance = np.where(inside, np.abs(index - columns[:, None]), np.inf)
-    start = distance.argmin(axis=1)
+    distance = np.where(inside, np.abs(index - columns[:, None].astype(np.float32)), np.float32(np.inf))
+    start = distance.argmin(axis=1).astype(np.int32)[:, None]
     found = distance.min(axis=1) <= np.maximum(reach, 1.0)
-    left = np.where(~inside & (index < start[:, None]), index, -1).max(axis=1) + 1
-    right = np.where(~inside & (index > start[:, None]), index, width).min(axis=1) - 1
+    left = np.where(inside | (index > start), np.int32(-1), index).max(axis=1) + 1
+    right = np.where(inside | (index < start), np.int32(width), index).min(axis=1) - 1
     each = np.arange(len(picture))
     before, after = picture[each, np.maximum(left - 1, 0)], picture[each, np.minimum(right + 1, width - 1)]
     left_edge = np.where(left > 0, left - _crossing(picture[each, left], before), left.astype(float))

@@ -17,7 +17,7 @@ HALF_SIZE_CM = 4.0
 """Sizes are 8 cm of chest apart; an error of half of it moves a person from the middle of a size to its edge."""
 
 GIRTHS = ("chest_cm", "waist_cm", "hip_cm")
-QUANTILES = (np.arange(400) + 0.5) / 400
+QUANTILES = (np.arange(100) + 0.5) / 100
 _DEVIATES = np.array([NormalDist().inv_cdf(float(quantile)) for quantile in QUANTILES])
 
 

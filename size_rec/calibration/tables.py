@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from services.image_processor import load_rgb
 from size_rec.body_model import LATENT
 from size_rec.calibration.fit import TAPE_MEASURES, OutlineTable, TapeTable
 from size_rec.features import BodyFeatures, measure_features
-from size_rec.measuring import MAX_SIDE_PX
 from size_rec.mediapipe_service import PoseModel
+from size_rec.picture import prepare_picture
 from size_rec.pose import FloatArray, RgbArray
 
 ANSUR_FILES = ("ansur2_male.csv", "ansur2_female.csv")
@@ -82,7 +81,7 @@ def read_bodies(folder: Path, measure: Measure | None = None) -> OutlineTable:
 
 def _measured(folder: Path, rows: list[dict[str, str]], measure: Measure) -> Iterator[BodyFeatures | None]:
     for row in rows:
-        yield measure(np.asarray(load_rgb((folder / "images" / row["file"]).read_bytes(), MAX_SIDE_PX)))
+        yield measure(prepare_picture((folder / "images" / row["file"]).read_bytes()).rgb)
 
 
 def _pose_measure() -> Measure:
