@@ -51,9 +51,21 @@ class OutlineTable:
         )
 
 
-def fit_body_model(people: TapeTable, bodies: OutlineTable) -> BodyModel:
+def tape_covariance(people: TapeTable) -> FloatArray:
+    """The measures' covariance for each sex: (2, :data:`TAPE_MEASURES`, :data:`TAPE_MEASURES`)."""
+    return np.array([np.cov(people.log_measures[people.female == sex].T) for sex in (0, 1)])
+
+
+def tape_covariance_of(model: BodyModel) -> FloatArray:
+    """The same out of a fitted model, which keeps it unchanged: cross-validation needs no tape table."""
+    known = len(TAPE_MEASURES)
+    covariance: FloatArray = model.body_covariance[:, :known, :known]
+    return covariance
+
+
+def fit_body_model(people_covariance: FloatArray, bodies: OutlineTable) -> BodyModel:
     """All fitted numbers, with the spread factors still 1."""
-    body_mean, body_covariance = _fit_bodies(people, bodies)
+    body_mean, body_covariance = _fit_bodies(people_covariance, bodies)
     design = np.column_stack([bodies.log_measures, bodies.female, bodies.loose])
     design_mean, feature_mean = design.mean(axis=0), bodies.values.mean(axis=0)
     scale = (design - design_mean).std(axis=0)
@@ -76,7 +88,7 @@ def fit_body_model(people: TapeTable, bodies: OutlineTable) -> BodyModel:
     )
 
 
-def _fit_bodies(people: TapeTable, bodies: OutlineTable) -> tuple[FloatArray, FloatArray]:
+def _fit_bodies(people_covariance: FloatArray, bodies: OutlineTable) -> tuple[FloatArray, FloatArray]:
     """Mean and covariance of the measures for each sex, natural waist included.
 
     Covariances are the tape-measured people's. Means are the rendered bodies': these are measured exactly as the
@@ -90,7 +102,7 @@ def _fit_bodies(people: TapeTable, bodies: OutlineTable) -> tuple[FloatArray, Fl
     means, covariances = [], []
     for sex in (0, 1):
         extend = np.vstack([np.eye(known), weights[1 : known + 1]])
-        covariance = extend @ np.cov(people.log_measures[people.female == sex].T) @ extend.T
+        covariance = extend @ people_covariance[sex] @ extend.T
         covariance[known, known] += variance
         mean = bodies.log_measures[bodies.female == sex, :known].mean(axis=0)
         means.append(np.append(mean, weights[0] + mean @ weights[1 : known + 1] + sex * weights[-1]))
@@ -102,11 +114,13 @@ def _fit_bodies(people: TapeTable, bodies: OutlineTable) -> tuple[FloatArray, Fl
 class CrossValidation:
     """Predictions for photographs of bodies that the model had not seen, in cm.
 
-    ``predicted``, ``spread`` and ``error`` (signed) are (n, :data:`ANSWERED`)."""
+    ``predicted``, ``spread`` and ``error`` (signed) are (n, :data:`ANSWERED`); ``height_cm``, ``loose`` and
+    ``surprise`` are (n,)."""
 
     predicted: FloatArray
     spread: FloatArray
     error: FloatArray
+    height_cm: FloatArray
     loose: FloatArray
     surprise: FloatArray
 
@@ -120,7 +134,7 @@ def split_by_body(bodies: OutlineTable, seed: int = 0) -> list[FloatArray]:
 
 
 def cross_validate(
-    people: TapeTable, bodies: OutlineTable, *, with_weight: bool = False, seed: int = 0
+    people_covariance: FloatArray, bodies: OutlineTable, *, with_weight: bool = False, seed: int = 0
 ) -> CrossValidation:
     """Predict each body from a model fitted on the other parts."""
     count = len(bodies.female)
@@ -128,7 +142,7 @@ def cross_validate(
     predicted, spread = np.zeros((count, len(ANSWERED))), np.zeros((count, len(ANSWERED)))
     surprise = np.zeros(count)
     for part in split_by_body(bodies, seed):
-        model = fit_body_model(people, bodies.rows(np.setdiff1d(np.arange(count), part)))
+        model = fit_body_model(people_covariance, bodies.rows(np.setdiff1d(np.arange(count), part)))
         for body in part:
             height_cm, weight_kg = np.exp(bodies.log_measures[body, :2])
             estimate = estimate_body(
@@ -139,7 +153,7 @@ def cross_validate(
             )
             predicted[body], spread[body], surprise[body] = estimate.mean_cm, estimate.spread_cm, estimate.surprise
     error = predicted - np.exp(bodies.log_measures[:, columns])
-    return CrossValidation(predicted, spread, error, bodies.loose, surprise)
+    return CrossValidation(predicted, spread, error, np.exp(bodies.log_measures[:, 0]), bodies.loose, surprise)
 
 
 def spread_factors(validation: CrossValidation) -> FloatArray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from size_rec.body_model import LATENT
 from size_rec.calibration.fit import TAPE_MEASURES, OutlineTable, TapeTable
+from size_rec.calibration.floor import FLOOR_COLUMNS
 from size_rec.features import BodyFeatures, measure_features
 from size_rec.mediapipe_service import PoseModel
 from size_rec.picture import prepare_picture
@@ -36,19 +37,23 @@ Measure = Callable[[RgbArray], BodyFeatures | None]
 
 
 def read_ansur(folder: Path) -> TapeTable:
-    """ANSUR II from its two files.
+    """ANSUR II's measures that the fit needs.
 
     Raises:
-        FileNotFoundError: a file is not in ``folder``.
+        FileNotFoundError: one of the two files is not in ``folder``.
     """
+    columns = read_ansur_columns(folder, tuple(ANSUR_COLUMNS[measure] for measure in TAPE_MEASURES))
+    measures = np.column_stack([columns[ANSUR_COLUMNS[measure]] for measure in TAPE_MEASURES])
+    return TapeTable(np.log(measures), columns["female"])
+
+
+def read_ansur_columns(folder: Path, names: tuple[str, ...] = FLOOR_COLUMNS) -> dict[str, FloatArray]:
+    """Columns of ANSUR II by its own names, in cm (kg), and ``female``."""
     rows: list[list[float]] = []
-    female: list[int] = []
-    for sex, name in enumerate(ANSUR_FILES):
-        with (folder / name).open(newline="", encoding="utf-8") as file:
-            for person in csv.DictReader(file):
-                rows.append([float(person[ANSUR_COLUMNS[measure]]) / 10 for measure in TAPE_MEASURES])
-                female.append(sex)
-    return TapeTable(np.log(np.array(rows)), np.array(female))
+    for sex, file_name in enumerate(ANSUR_FILES):
+        with (folder / file_name).open(newline="", encoding="utf-8") as file:
+            rows += [[*(float(person[name]) / 10 for name in names), float(sex)] for person in csv.DictReader(file)]
+    return dict(zip((*names, "female"), np.array(rows).T, strict=True))
 
 
 def read_truth(folder: Path, expect: str = "ok") -> list[dict[str, str]]:
