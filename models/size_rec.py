@@ -92,7 +92,9 @@ class EstimateBodyResponse(BaseModel):
 
     recommended_size: SizeName
     measurements: Measurements
-    confidence: float = Field(ge=0, le=1, description="Probability that the girths are right within half a size (4 cm).")
+    confidence: float = Field(
+        ge=0, le=1, description="Probability that the girths are right within half a size (4 cm)."
+    )
     body_type: BodyTypeName
     size_range: SizeRange
 

@@ -25,11 +25,15 @@ MAX_TURN = np.radians(45)
 MAX_TILT = np.radians(20)
 """Between trunk and vertical: the outline is measured along the picture's rows."""
 MAX_SURPRISE = 30.0
-"""Mean squared deviation from the nearest kind of body: a standing man in a suit with crossed arms has 22, a lunge 110."""
+"""Mean squared deviation from the nearest kind of body: a man in a suit with crossed arms has 22, a lunge 110."""
 MAX_GIRTH_SPREAD_CM = 16.0
 """Two sizes: an answer this uncertain says nothing."""
 BORDER_PX = 1.0
 """A figure that reaches this close to the border goes on beyond it."""
+
+
+UPPER_JOINTS = (Joint.NOSE, Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER)
+LOWER_JOINTS = (Joint.LEFT_KNEE, Joint.RIGHT_KNEE, Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE)
 
 
 class Refusal(StrEnum):
@@ -45,20 +49,17 @@ class Refusal(StrEnum):
 
 
 def refusal_of_pose(pose: Pose | None) -> Refusal | None:
-    """What the landmarks alone speak against, or ``None``."""
+    """What the landmarks alone speak against, or ``None``; the first that holds in the order of the checks."""
     if pose is None:
         return Refusal.NO_PERSON
-    if len(pose.people) > 1 and pose.people[1].reach_px > FOREGROUND_SHARE * pose.people[0].reach_px:
-        return Refusal.SEVERAL_PEOPLE
-    if not _shown(pose, (Joint.NOSE, Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER)):
-        return Refusal.HEAD_CUT_OFF
-    if not _shown(pose, (Joint.LEFT_KNEE, Joint.RIGHT_KNEE, Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE)):
-        return Refusal.FEET_CUT_OFF
-    if not _stands(pose):
-        return Refusal.NOT_STANDING
-    if not _faces_camera(pose):
-        return Refusal.TURNED_AWAY
-    return None
+    checks = (
+        (Refusal.SEVERAL_PEOPLE, not _alone(pose)),
+        (Refusal.HEAD_CUT_OFF, not _shown(pose, UPPER_JOINTS)),
+        (Refusal.FEET_CUT_OFF, not _shown(pose, LOWER_JOINTS)),
+        (Refusal.NOT_STANDING, not _stands(pose)),
+        (Refusal.TURNED_AWAY, not _faces_camera(pose)),
+    )
+    return next((reason for reason, holds in checks if holds), None)
 
 
 def refusal_of_extent(pose: Pose, extent: Extent | None) -> Refusal | None:
@@ -79,14 +80,16 @@ def refusal_of_estimate(estimate: BodyEstimate) -> Refusal | None:
     return None
 
 
+def _alone(pose: Pose) -> bool:
+    measured, *others = pose.people
+    return all(other.reach_px <= FOREGROUND_SHARE * measured.reach_px for other in others)
+
+
 def _shown(pose: Pose, joints: tuple[Joint, ...]) -> bool:
     height, width = pose.mask.shape
-    return all(
-        pose.visibility(joint) >= VISIBLE
-        and 0 <= pose.point(joint)[0] <= width - 1
-        and 0 <= pose.point(joint)[1] <= height - 1
-        for joint in joints
-    )
+    points, visibility = pose.landmarks[list(joints), :2], pose.landmarks[list(joints), 2]
+    within = (points >= 0) & (points <= (width - 1, height - 1))
+    return bool(within.all() and (visibility >= VISIBLE).all())
 
 
 def _stands(pose: Pose) -> bool:
@@ -100,7 +103,7 @@ def _stands(pose: Pose) -> bool:
         pose.middle(Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER),
         pose.middle(Joint.LEFT_HIP, Joint.RIGHT_HIP),
     )
-    return bend <= MAX_HIP_BEND and spread <= MAX_LEG_SPREAD and _off_vertical(hips - shoulders) <= MAX_TILT
+    return bool(bend <= MAX_HIP_BEND and spread <= MAX_LEG_SPREAD and _off_vertical(hips - shoulders) <= MAX_TILT)
 
 
 def _faces_camera(pose: Pose) -> bool:

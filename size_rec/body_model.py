@@ -111,9 +111,7 @@ def estimate_body(
     )
 
 
-def _kinds_of(
-    model: BodyModel, sex: int, values: FloatArray, height_cm: float, weight_kg: float | None
-) -> list[_Kind]:
+def _kinds_of(model: BodyModel, sex: int, values: FloatArray, height_cm: float, weight_kg: float | None) -> list[_Kind]:
     """Both kinds of clothes for one sex. Notation as for a Kalman update: S innovation covariance, K gain."""
     stated = np.log([height_cm] if weight_kg is None else [height_cm, weight_kg])
     mean, covariance, log_stated = _given_stated(model.body_mean[sex], model.body_covariance[sex], stated)

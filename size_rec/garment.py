@@ -21,12 +21,19 @@ TORSO_STRIP_SHARE, LEG_STRIP_SHARE = 0.15, 0.06
 """Half-width of the strip looked at, as a share of the trunk's length; narrow enough to stay on the garment."""
 STRIP_SAMPLES = 11
 
+SRGB_LINEAR_BELOW = 0.04045
+SRGB_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+"""IEC 61966-2-1."""
+WHITE_D65 = np.array([0.9505, 1.0, 1.089])
+LAB_LINEAR_BELOW = 0.008856
+"""CIE 15."""
+
 
 def hem_below_hips(pose: Pose, rgb: RgbArray) -> float:
     """The strongest colour border below the hips over the strongest anywhere on trunk and thighs: 0..1."""
     change = _colour_change(_lab(_strip_colours(pose, rgb)))
-    anywhere = change[(LEVELS > SEARCHED[0]) & (LEVELS < SEARCHED[1])].max()
-    below = change[(LEVELS > BELOW_HIPS[0]) & (LEVELS < BELOW_HIPS[1])].max()
+    anywhere = change[(SEARCHED[0] < LEVELS) & (SEARCHED[1] > LEVELS)].max()
+    below = change[(BELOW_HIPS[0] < LEVELS) & (BELOW_HIPS[1] > LEVELS)].max()
     return float(below / max(anywhere, 1.0))
 
 
@@ -58,10 +65,9 @@ def _colour_change(colours: FloatArray) -> FloatArray:
 
 
 def _lab(rgb: FloatArray) -> FloatArray:
-    """sRGB 0..255 to CIELAB (D65), in which distances are about as large as they look (IEC 61966-2-1, CIE 15)."""
+    """sRGB 0..255 to CIELAB (D65), in which distances are about as large as they look."""
     share = rgb / 255
-    linear = np.where(share > 0.04045, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
-    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-    xyz = linear @ to_xyz.T / np.array([0.9505, 1.0, 1.089])
-    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116).T
+    linear = np.where(share > SRGB_LINEAR_BELOW, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
+    xyz = linear @ SRGB_TO_XYZ.T / WHITE_D65
+    x, y, z = np.where(xyz > LAB_LINEAR_BELOW, np.cbrt(xyz), 7.787 * xyz + 16 / 116).T
     return np.column_stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])

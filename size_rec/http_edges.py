@@ -47,7 +47,11 @@ def problem_response(
 ) -> JSONResponse:
     """A problem body (RFC 9457)."""
     body = Problem(
-        title=kind.status.phrase, status=kind.status, code=kind.code, detail=detail or kind.detail, request_id=request_id
+        title=kind.status.phrase,
+        status=kind.status,
+        code=kind.code,
+        detail=detail or kind.detail,
+        request_id=request_id,
     )
     return JSONResponse(
         body.model_dump(), status_code=kind.status, media_type=PROBLEM_MEDIA_TYPE, headers=dict(headers or {})

@@ -55,6 +55,7 @@ node {
 OUTPUTS = ("people", "landmarks", "world_landmarks", "mask")
 FULL_MODEL = 1
 """``pose_landmark_full.tflite``, the largest of the three that is inside the wheel."""
+WITH_MASK = True
 HIP_CENTER, FULL_BODY = 0, 1
 """Indices of the detector's alignment key points (``pose_detection_to_roi.pbtxt``)."""
 
@@ -94,7 +95,7 @@ class PoseModel:
         self._graph.start_run(
             {
                 "model_complexity": packet_creator.create_int(FULL_MODEL),
-                "enable_segmentation": packet_creator.create_bool(True),
+                "enable_segmentation": packet_creator.create_bool(WITH_MASK),
             }
         )
 
@@ -119,7 +120,8 @@ class PoseModel:
             world=np.array([(point.x, point.y, point.z) for point in world]),
             mask=np.array(mask, dtype=np.float32),
             people=tuple(
-                self._person(detection, width, height) for detection in self._get.get_proto_list(self._packets["people"])
+                self._person(detection, width, height)
+                for detection in self._get.get_proto_list(self._packets["people"])
             ),
         )
 

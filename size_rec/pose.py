@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray: TypeAlias = NDArray[np.float64]
+IndexArray: TypeAlias = NDArray[np.int64]
 MaskArray: TypeAlias = NDArray[np.float32]
 RgbArray: TypeAlias = NDArray[np.uint8]
 

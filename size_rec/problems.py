@@ -31,10 +31,14 @@ class ModelUnavailable(Exception):
 
 
 OVERLOADED = ProblemKind(
-    HTTPStatus.TOO_MANY_REQUESTS, "overloaded", "Too many photos are being measured right now. Please try again in a moment."
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "overloaded",
+    "Too many photos are being measured right now. Please try again in a moment.",
 )
 MODEL_UNAVAILABLE = ProblemKind(
-    HTTPStatus.SERVICE_UNAVAILABLE, "model_unavailable", "Size recommendation is not available yet. Please try again soon."
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "model_unavailable",
+    "Size recommendation is not available yet. Please try again soon.",
 )
 DEADLINE = ProblemKind(
     HTTPStatus.GATEWAY_TIMEOUT, "deadline_exceeded", "Measuring the photo took too long. Please try again."
@@ -55,15 +59,19 @@ IMAGE_PROBLEMS: dict[type[Failure], ProblemKind] = {
         HTTPStatus.BAD_REQUEST, "image_address_refused", "The photo cannot be downloaded from this address."
     ),
     NotAnImage: ProblemKind(
-        HTTPStatus.BAD_REQUEST, "not_an_image", "The file is not a picture we can read. Please use JPEG, PNG, WebP or HEIC."
+        HTTPStatus.BAD_REQUEST,
+        "not_an_image",
+        "The file is not a picture we can read. Please use JPEG, PNG, WebP or HEIC.",
     ),
     ImageTooLarge: ProblemKind(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "image_too_large", "The photo is too large. Please use one of at most 10 MB."
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "image_too_large",
+        "The photo is too large. Please use one of at most 10 MB.",
     ),
 }
 
 REFUSALS: dict[Refusal, str] = {
-    Refusal.NO_PERSON: "No person could be found. Please use a bright front photo in which you fill most of the height.",
+    Refusal.NO_PERSON: "No person could be found. Please use a bright front photo that you nearly fill.",
     Refusal.SEVERAL_PEOPLE: "More than one person is in the picture. Please use a photo that shows only you.",
     Refusal.HEAD_CUT_OFF: f"The head is not fully in the picture. {WHOLE_BODY}",
     Refusal.FEET_CUT_OFF: f"The feet are not in the picture. {WHOLE_BODY}",

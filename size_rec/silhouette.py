@@ -5,6 +5,7 @@ cannot be measured is NaN.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -152,7 +153,10 @@ def measure_extent(pose: Pose) -> Extent | None:
 
 def _vertical_run(mask: MaskArray, point: FloatArray, half_width: float, reach: float) -> tuple[float, float]:
     """First and last row of the outline around ``point``, over all columns within ``half_width`` of it."""
-    left, right = max(0, round(float(point[0]) - half_width)), min(mask.shape[1], round(float(point[0]) + half_width) + 1)
+    left, right = (
+        max(0, round(float(point[0]) - half_width)),
+        min(mask.shape[1], round(float(point[0]) + half_width) + 1),
+    )
     if left >= right or not 0 <= point[1] < len(mask):
         return float("nan"), float("nan")
     profile = mask[:, left:right].max(axis=1)[None, :]
@@ -184,7 +188,7 @@ def _axis_columns(pose: Pose, arm: Limb, rows: FloatArray) -> FloatArray:
     shoulder, elbow, wrist = (pose.point(joint) for joint in arm)
     line = (shoulder, elbow, wrist, wrist + HAND_BEYOND_WRIST * (wrist - elbow))
     columns = np.full(len(rows), np.nan)
-    for (x0, y0), (x1, y1) in zip(line[:-1], line[1:], strict=True):
+    for (x0, y0), (x1, y1) in pairwise(line):
         if y0 != y1:
             along = (rows - y0) / (y1 - y0)
             columns = np.where((along >= 0) & (along <= 1), x0 + (x1 - x0) * along, columns)

@@ -49,11 +49,15 @@ def figures_of(answers: Sequence[Answered]) -> Figures:
     errors = np.array([np.subtract(answer.estimate_cm, answer.truth_cm) for answer in answers])
     loose = np.array([answer.loose for answer in answers])
     true_sizes = np.array([true_size(answer.truth_cm[0]) for answer in answers])
-    sizes, lower, upper = (np.array([getattr(answer, name) for answer in answers]) for name in ("size", "lower", "upper"))
+    sizes, lower, upper = (
+        np.array([getattr(answer, name) for answer in answers]) for name in ("size", "lower", "upper")
+    )
     confidence = np.array([answer.confidence for answer in answers])
     groups = {"all": loose | ~loose, "close_fitting": ~loose, "loose": loose}
     return Figures(
-        error_cm={group: _by_measure(np.abs(errors[rows]).mean(axis=0)) for group, rows in groups.items() if rows.any()},
+        error_cm={
+            group: _by_measure(np.abs(errors[rows]).mean(axis=0)) for group, rows in groups.items() if rows.any()
+        },
         bias_cm=_by_measure(errors.mean(axis=0)),
         size_exact=float(np.mean(sizes == true_sizes)),
         size_within_one=float(np.mean(np.abs(sizes - true_sizes) <= 1)),

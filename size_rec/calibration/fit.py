@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from size_rec.body_model import ANSWERED, LATENT, BodyModel, estimate_body
-from size_rec.pose import FloatArray
+from size_rec.pose import FloatArray, IndexArray
 
 TAPE_MEASURES = LATENT[:-1]
 """The natural waist is not in ANSUR II; how it follows from the other measures is fitted on the rendered bodies."""
@@ -39,15 +39,14 @@ class OutlineTable:
     female: FloatArray
     loose: FloatArray
 
-    def rows(self, chosen: FloatArray) -> "OutlineTable":
+    def rows(self, chosen: IndexArray) -> "OutlineTable":
         """The chosen bodies only."""
-        index = np.asarray(chosen, dtype=int)
         return replace(
             self,
-            values=self.values[index],
-            log_measures=self.log_measures[index],
-            female=self.female[index],
-            loose=self.loose[index],
+            values=self.values[chosen],
+            log_measures=self.log_measures[chosen],
+            female=self.female[chosen],
+            loose=self.loose[chosen],
         )
 
 
@@ -125,7 +124,7 @@ class CrossValidation:
     surprise: FloatArray
 
 
-def split_by_body(bodies: OutlineTable, seed: int = 0) -> list[FloatArray]:
+def split_by_body(bodies: OutlineTable, seed: int = 0) -> list[IndexArray]:
     """The photographs' numbers in :data:`FOLDS` random parts of nearly equal size; a body is in one part only."""
     _, body = np.unique(bodies.log_measures, axis=0, return_inverse=True)
     body = body.ravel()

@@ -69,7 +69,8 @@ def read_bodies(folder: Path, measure: Measure | None = None) -> OutlineTable:
         ValueError: a photograph without a complete outline; the message names it.
     """
     rows = read_truth(folder)
-    values, names = [], ()
+    values: list[list[float]] = []
+    names: tuple[str, ...] = ()
     for row, features in zip(rows, _measured(folder, rows, measure or _pose_measure()), strict=True):
         if features is None or not np.isfinite(list(features.values.values())).all():
             raise ValueError(f"{row['file']}: no complete outline")
