@@ -119,7 +119,7 @@ class BodyEstimator:
 
     def _load(self, together: threading.Barrier) -> None:
         try:
-            _step_back()
+            step_back()
             pose_model = PoseModel()
             pose_model.find(np.zeros((WARM_UP_SIDE_PX, WARM_UP_SIDE_PX, 3), dtype=np.uint8))
             self._local.pose_model, self._local.body_model = pose_model, load_body_model()
@@ -140,7 +140,7 @@ class BodyEstimator:
         )
 
 
-def _step_back() -> None:
+def step_back() -> None:
     """Lower this thread's priority; Linux keeps one for each thread, and new threads inherit it (setpriority(2))."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

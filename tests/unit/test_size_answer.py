@@ -11,8 +11,20 @@ from size_rec.size_chart import DEFAULT_CHART, SIZES, SizeChart
 
 @pytest.mark.parametrize(
     ("chest", "size"),
-    [(60, "XS"), (84, "XS"), (84.1, "S"), (92, "S"), (92.1, "M"), (100, "M"), (100.1, "L"), (108, "L"), (108.1, "XL")]
-    + [(116, "XL"), (116.1, "XXL"), (170, "XXL")],
+    [
+        (60, "XS"),
+        (84, "XS"),
+        (84.1, "S"),
+        (92, "S"),
+        (92.1, "M"),
+        (100, "M"),
+        (100.1, "L"),
+        (108, "L"),
+        (108.1, "XL"),
+        (116, "XL"),
+        (116.1, "XXL"),
+        (170, "XXL"),
+    ],
 )
 def test_the_chest_decides_the_size(chest: float, size: str) -> None:
     assert DEFAULT_CHART.size_for(chest_cm=chest, waist_cm=60, hip_cm=60) == size

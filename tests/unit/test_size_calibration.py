@@ -190,7 +190,7 @@ def test_the_stored_model_says_where_it_comes_from_and_how_good_it_is() -> None:
 
 
 def test_ansur_files_are_read_in_millimetres_and_tenths_of_a_kilogram(tmp_path: Path) -> None:
-    row = {column: "1000" for column in ANSUR_COLUMNS.values()} | {"weightkg": "855"}
+    row = dict.fromkeys(ANSUR_COLUMNS.values(), "1000") | {"weightkg": "855"}
     for name in ANSUR_FILES:
         (tmp_path / name).write_text(f"{','.join(row)}\n{','.join(row.values())}\n", encoding="utf-8")
     table = read_ansur(tmp_path)
