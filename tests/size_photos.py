@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from services.image_processor import load_rgb
@@ -17,6 +16,7 @@ from size_rec.measuring import Measured, measure_picture
 from size_rec.mediapipe_service import PoseModel
 from size_rec.model_file import load_body_model
 from size_rec.picture import prepare_picture
+from size_rec.pose import FloatArray
 
 BODIES = Path(__file__).parent / "data" / "bodies"
 
@@ -63,7 +63,7 @@ def measure(data: bytes, height_cm: float, weight_kg: float | None = None) -> Me
     )
 
 
-def measures(data: bytes, height_cm: float) -> np.ndarray:
+def measures(data: bytes, height_cm: float) -> FloatArray:
     """Chest, waist, hip, shoulder and inseam in cm."""
     return measure(data, height_cm).estimate.mean_cm
 

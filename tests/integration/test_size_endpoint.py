@@ -5,8 +5,8 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -24,6 +24,7 @@ from tests.size_photos import as_jpeg, decoded, photo, photo_host, truth
 READY = HealthReport(model_loaded=True, redis_connected=True, consumer_alive=True, celery_alive=True)
 LOOPBACK = TrustedHosts.parse("127.0.0.1")
 STANDING = "b0001.jpg"
+T = TypeVar("T")
 LOAD_TIMEOUT_SECONDS = 60
 PATIENT_SECONDS = 60
 """The deadline has a test of its own; the others must not fail on a busy machine."""
@@ -79,8 +80,8 @@ def ask(app: FastAPI, body: object, headers: dict[str, str] | None = None) -> ht
     return with_client(app, post)
 
 
-def with_client(app: FastAPI, use: Callable[[httpx.AsyncClient], Any]) -> Any:
-    async def run() -> Any:
+def with_client(app: FastAPI, use: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
+    async def run() -> T:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://worker", timeout=60) as client:
             return await use(client)

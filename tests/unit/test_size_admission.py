@@ -15,14 +15,14 @@ from size_rec.admission import (
     refusal_of_pose,
 )
 from size_rec.body_model import BodyEstimate
-from size_rec.pose import Joint, PersonBox, Pose
+from size_rec.pose import FloatArray, Joint, PersonBox, Pose
 from size_rec.problems import REFUSALS
 from size_rec.silhouette import Extent
 from tests.size_figures import draw_figure, mirrored
 
 
 def changed(
-    landmarks: Callable[[np.ndarray], None] = lambda _: None, world: Callable[[np.ndarray], None] = lambda _: None
+    landmarks: Callable[[FloatArray], None] = lambda _: None, world: Callable[[FloatArray], None] = lambda _: None
 ) -> Pose:
     pose, _ = draw_figure()
     new = replace(pose, landmarks=pose.landmarks.copy(), world=pose.world.copy())
@@ -36,35 +36,35 @@ def with_second_person(share: float) -> Pose:
     return replace(pose, people=(*pose.people, PersonBox(0.9, (50, 200), share * pose.people[0].reach_px)))
 
 
-def hide(*joints: Joint) -> Callable[[np.ndarray], None]:
-    def change(landmarks: np.ndarray) -> None:
+def hide(*joints: Joint) -> Callable[[FloatArray], None]:
+    def change(landmarks: FloatArray) -> None:
         landmarks[list(joints), 2] = 0.2
 
     return change
 
 
-def move_below_the_picture(landmarks: np.ndarray) -> None:
+def move_below_the_picture(landmarks: FloatArray) -> None:
     landmarks[[Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE], 1] = 600
 
 
-def bend_thighs(world: np.ndarray) -> None:
+def bend_thighs(world: FloatArray) -> None:
     for hip, knee in ((Joint.LEFT_HIP, Joint.LEFT_KNEE), (Joint.RIGHT_HIP, Joint.RIGHT_KNEE)):
         world[knee] = world[hip] + np.array([0.0, 0.15, -0.4])
 
 
-def spread_legs(landmarks: np.ndarray) -> None:
+def spread_legs(landmarks: FloatArray) -> None:
     landmarks[Joint.LEFT_KNEE, 0] += 120
 
 
-def tilt(landmarks: np.ndarray) -> None:
+def tilt(landmarks: FloatArray) -> None:
     landmarks[[Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER], 0] += 60
 
 
-def turn(world: np.ndarray) -> None:
+def turn(world: FloatArray) -> None:
     world[Joint.LEFT_SHOULDER, 2], world[Joint.RIGHT_SHOULDER, 2] = 0.3, -0.3
 
 
-def face_away(landmarks: np.ndarray) -> None:
+def face_away(landmarks: FloatArray) -> None:
     landmarks[[Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER], 0] = landmarks[
         [Joint.RIGHT_SHOULDER, Joint.LEFT_SHOULDER], 0
     ]

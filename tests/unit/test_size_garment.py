@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from size_rec.garment import hem_below_hips
+from size_rec.pose import Pose, RgbArray
 from tests.size_figures import SHIRT, TROUSERS, draw_figure
 
 HIPS_ROW, KNEES_ROW, SHOULDERS_ROW = 0.48, 0.72, 0.2
 
 
-def dressed(hem: float) -> tuple[object, np.ndarray]:
+def dressed(hem: float) -> tuple[Pose, RgbArray]:
     pose, rgb = draw_figure()
     person = pose.mask > 0.5
     rows = (np.arange(len(pose.mask)) - 40)[:, None] / 400
@@ -30,7 +31,7 @@ def dressed(hem: float) -> tuple[object, np.ndarray]:
 )
 def test_only_a_hem_between_hips_and_mid_thigh_counts(hem: float, below: bool) -> None:
     pose, rgb = dressed(hem)
-    assert (hem_below_hips(pose, rgb) > 0.9) is below  # type: ignore[arg-type]  # the figure's pose
+    assert (hem_below_hips(pose, rgb) > 0.9) is below
 
 
 def test_a_figure_in_one_colour_has_no_hem() -> None:

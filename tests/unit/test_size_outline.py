@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from size_rec.features import TORSO_LEVELS, measure_features
-from size_rec.pose import Joint, Pose
+from size_rec.pose import FloatArray, Joint, MaskArray, Pose
 from size_rec.silhouette import border_distance, measure_extent, spans_at
 from tests.size_figures import draw_figure
 
@@ -58,7 +58,7 @@ def test_an_arm_hanging_against_the_torso_is_cut_off_at_the_same_breadth() -> No
     assert math.exp(features.values["torso_0.60"]) == pytest.approx(TORSO_BREADTH, rel=0.03)
 
 
-def _with_arms_down(pose: Pose) -> np.ndarray:
+def _with_arms_down(pose: Pose) -> FloatArray:
     landmarks = pose.landmarks.copy()
     for side, joints in ((1, (Joint.LEFT_SHOULDER, Joint.LEFT_ELBOW, Joint.LEFT_WRIST)), (-1, (12, 14, 16))):
         for joint, row in zip(joints, (0.2, 0.35, 0.5), strict=True):
@@ -66,7 +66,7 @@ def _with_arms_down(pose: Pose) -> np.ndarray:
     return landmarks
 
 
-def _filled_to_the_arms(pose: Pose) -> np.ndarray:
+def _filled_to_the_arms(pose: Pose) -> MaskArray:
     """Torso and both arms as one block: half a torso (0.1), then an arm of 0.04 whose bone is at 0.12."""
     mask = pose.mask.copy()
     mask[40 + 72 : 40 + 220, :] = 0
