@@ -79,4 +79,5 @@ build: ## Build the production image
 	docker build -t wearon-worker .
 
 clean: ## Remove .venv, the sandbox's data and build leftovers
-	rm -rf $(VENV) .sandbox .mypy_cache .ruff_cache .hypothesis sandbox/node/node_modules
+	@test ! -d .sandbox || $(RUN) -m sandbox reset
+	rm -rf $(VENV) .sandbox demo-results .mypy_cache .ruff_cache .hypothesis sandbox/node/node_modules

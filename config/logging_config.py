@@ -7,6 +7,9 @@ come out in the same form, carry the ids bound to the current task and are redac
 import logging
 import logging.config
 import re
+import sys
+import threading
+import types
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
@@ -14,10 +17,10 @@ import structlog
 
 REDACTED = "[redacted]"
 
-QUERY_OF_A_URL = re.compile(r"((?:https?|rediss?)://[^\s?#\"'<>]+)\?[^\s\"'<>]*")
+QUERY_OF_A_URL = re.compile(r"(?i)((?:https?|rediss?)://[^\s?#\"'<>]+)\?[^\s\"'<>]*")
 """A signed URL carries its right of access in the query; the path alone says which object it was."""
 
-CREDENTIALS_IN_A_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@\"'<>]+@")
+CREDENTIALS_IN_A_URL = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^/\s@\"'<>]+@")
 BEARER_TOKEN = re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}")
 API_KEY = re.compile(r"\b(sk-[A-Za-z0-9_-]{8,}|sb_secret_[A-Za-z0-9_-]+|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+)")
 
@@ -86,6 +89,10 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
         process: which of the worker's processes this is; on every line.
     """
 
+    def drop_colours(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event.pop("color_message", None)  # uvicorn's text a second time, with escape sequences
+        return event
+
     def name_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event.setdefault("process", process)
         return event
@@ -121,7 +128,7 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
             "formatters": {
                 "json": {
                     "()": structlog.stdlib.ProcessorFormatter,
-                    "foreign_pre_chain": [*shared, structlog.stdlib.ExtraAdder()],
+                    "foreign_pre_chain": [*shared, structlog.stdlib.ExtraAdder(), drop_colours],
                     "processors": render,
                 }
             },
@@ -137,3 +144,17 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
         }
     )
     logging.captureWarnings(capture=True)
+    sys.excepthook = _log_end_of_process
+    threading.excepthook = _log_end_of_thread
+
+
+def _log_end_of_process(kind: type[BaseException], error: BaseException, traceback: types.TracebackType | None) -> None:
+    structlog.get_logger().critical("process_ended_by_error", exc_info=(kind, error, traceback))
+
+
+def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    error = ended.exc_value or ended.exc_type()
+    thread = ended.thread.name if ended.thread else None
+    structlog.get_logger().critical(
+        "thread_ended_by_error", thread=thread, exc_info=(ended.exc_type, error, ended.exc_traceback)
+    )

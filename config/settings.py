@@ -4,6 +4,7 @@ Nothing here is built at import. ``load_settings()`` is called by the compositio
 process, the command line) and its result is handed down by argument.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -27,17 +28,27 @@ class SettingsError(Exception):
 
 
 def _redis_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
-        raise ValueError("must look like redis://[:password@]host:6379/0, or rediss:// for TLS")
+    if not _is_address(url, {"redis", "rediss"}):
+        raise ValueError(
+            "must look like redis://[:password@]host:6379/0, or rediss:// for TLS; "
+            "in the password / ? # @ [ and ] are written %2F %3F %23 %40 %5B and %5D"
+        )
     return url
 
 
 def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not _is_address(url, {"http", "https"}):
         raise ValueError("must be an http:// or https:// address")
     return url.rstrip("/")
+
+
+def _is_address(url: str, schemes: Collection[str]) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises like urlsplit, with a part of the URL in the message, which may be the password
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.hostname)
 
 
 def _filled_in(secret: SecretStr) -> SecretStr:
@@ -69,6 +80,7 @@ class Settings(BaseSettings):
     openai_base_url: HttpUrl = "https://api.openai.com/v1"
     openai_max_retries: int = Field(default=3, ge=0, le=10)
     openai_requests_per_minute: int = Field(default=300, ge=1, le=100_000)
+    openai_pause_seconds: float = Field(default=60, gt=0, le=3_600)
     openai_image_models: str = DEFAULT_IMAGE_MODELS
 
     worker_concurrency: int = Field(default=200, ge=1, le=1_000)

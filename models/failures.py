@@ -22,6 +22,7 @@ Failure
 ├── DeadlineExceeded             the task's own time limit (NFR-5.2)
 ├── OwnerMismatch                the task names another owner than the session row
 ├── AttemptsExhausted            the worker died on this task as often as is allowed
+├── NoLongerWanted               somebody else settled the session while the task waited for its turn
 ├── TaskLost                     no task is left anywhere that could finish the session
 ├── BadTask                      the queue element is no task we can run
 └── UnexpectedFailure            a bug of ours
@@ -208,6 +209,12 @@ class AttemptsExhausted(Failure):
     """The worker died on this task as often as is allowed."""
 
     kind = "attempts_exhausted"
+
+
+class NoLongerWanted(Failure):
+    """The session was settled by somebody else while the task waited for its turn; there is nothing to make."""
+
+    kind = "no_longer_wanted"
 
 
 class TaskLost(Failure):

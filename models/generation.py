@@ -1,6 +1,6 @@
 """Vocabulary of a generation: who it belongs to, where it stands, what it cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -49,7 +49,7 @@ class Usage:
 class GeneratedImage:
     """One finished try-on picture: JPEG bytes, the model that made them, tokens and price in US dollars."""
 
-    jpeg: bytes
+    jpeg: bytes = field(repr=False)  # a photograph; never in a log
     model: str
     usage: Usage
     estimated_cost_usd: Decimal

@@ -29,7 +29,10 @@ MAX_REQUEST_ID_CHARS = 256
 
 
 def _is_http_url(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its message repeats a part of the URL
+        parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be an http or https URL")
     return url

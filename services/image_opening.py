@@ -34,6 +34,10 @@ PROGRESSIVE_JPEG_BYTES_PER_PIXEL = 7
 HEIF_ALPHA_BYTES_PER_PIXEL = 5
 """What an alpha plane adds."""
 
+FORMATS_OF_UNSURE_SIZE = frozenset({"AVIF"})
+"""libavif decodes what the file really holds, up to 16384 by 16384, and then scales it to the size announced: a lie
+costs up to 0.6 GB. libheif and libwebp refuse such files before decoding."""
+
 MAX_PROGRESSIVE_SCANS = 64
 """Encoders write about ten. Each scan walks over all coefficients, and an empty one takes a few bytes of file: ten
 megabytes of them would keep a processor busy for an hour."""

@@ -12,8 +12,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
-from services.image_opening import MAX_PIXELS, open_picture, peak_decode_bytes
+from services.image_opening import FORMATS_OF_UNSURE_SIZE, MAX_PIXELS, open_picture, peak_decode_bytes
 from services.image_shrinking import shrunken_rgb
 
 MAX_SIDE_PX = 1024
@@ -31,7 +32,7 @@ has two processors, and more would only hold more bitmaps."""
 
 LARGE_DECODE_BYTES = 128 * 1024 * 1024
 """A picture that takes more than this is decoded with no other large one, so that two 48-megapixel pictures never
-meet in memory. A 12-megapixel photo stays below in JPEG, HEIC and PNG."""
+meet in memory. A 12-megapixel photo stays below in JPEG, HEIC and PNG; AVIF always counts as large."""
 
 _decode_slots = threading.BoundedSemaphore(CONCURRENT_PICTURES)
 _large_decode = threading.Lock()
@@ -57,7 +58,7 @@ def prepare_image(data: bytes, max_side_px: int = MAX_SIDE_PX, *, max_pixels: in
         NotAnImage: another format, or a broken or incomplete picture.
         ImageTooLarge: more pixels than ``max_pixels``, or than can be decoded in the memory there is.
     """
-    with open_picture(data, max_pixels=max_pixels) as picture, _decode_slot(peak_decode_bytes(picture)):
+    with open_picture(data, max_pixels=max_pixels) as picture, _decode_slot(picture):
         rgb = shrunken_rgb(picture, max_side_px)
         return PreparedImage(_encoded_jpeg(rgb), rgb.width, rgb.height)
 
@@ -67,7 +68,7 @@ def load_rgb(data: bytes, max_side_px: int, *, max_pixels: int = MAX_PIXELS) -> 
 
     Limits and errors are those of ``prepare_image``.
     """
-    with open_picture(data, max_pixels=max_pixels) as picture, _decode_slot(peak_decode_bytes(picture)):
+    with open_picture(data, max_pixels=max_pixels) as picture, _decode_slot(picture):
         return shrunken_rgb(picture, max_side_px)
 
 
@@ -89,8 +90,12 @@ def _encoded_jpeg(rgb: Image.Image) -> bytes:
     return jpeg.getvalue()
 
 
+def _is_large(picture: ImageFile) -> bool:
+    return picture.format in FORMATS_OF_UNSURE_SIZE or peak_decode_bytes(picture) > LARGE_DECODE_BYTES
+
+
 @contextmanager
-def _decode_slot(peak_bytes: int) -> Iterator[None]:
+def _decode_slot(picture: ImageFile) -> Iterator[None]:
     # The large wait for each other outside the slots: they must not keep small ones from the second slot.
-    with _large_decode if peak_bytes > LARGE_DECODE_BYTES else nullcontext(), _decode_slots:
+    with _large_decode if _is_large(picture) else nullcontext(), _decode_slots:
         yield

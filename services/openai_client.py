@@ -17,6 +17,7 @@ from models.failures import (
     AccountBlocked,
     DeadlineExceeded,
     Failure,
+    NoLongerWanted,
     NoModelLeft,
     ProviderFailure,
 )
@@ -33,6 +34,9 @@ log = structlog.get_logger()
 FIRST_BACKOFF_SECONDS: Final = 0.5
 MAX_BACKOFF_SECONDS: Final = 8.0
 """Exponential backoff with full jitter (FR-3.3; M. Brooker, "Exponential Backoff And Jitter", AWS 2015)."""
+
+LONG_WAIT_SECONDS: Final = 60.0
+"""After a wait like this the person may be gone: the platform itself ends sessions after ten minutes."""
 
 _SUCCESS: Final = "ok"
 _MODEL_GONE: Final = "model_gone"
@@ -91,6 +95,7 @@ class OpenAIImageClient:
         prompt: str,
         safety_identifier: str,
         clock: TaskClock,
+        still_wanted: Callable[[], bool] = lambda: True,
     ) -> GeneratedImage:
         """Asks for one try-on picture.
 
@@ -100,30 +105,32 @@ class OpenAIImageClient:
             prompt: may be blank.
             safety_identifier: a hashed owner id of at most 64 characters.
             clock: the task's time; it stands still while this call waits for its turn.
+            still_wanted: asked after a long wait, before money is spent; it may block.
 
         Raises:
+            NoLongerWanted: ``still_wanted()`` said no.
             ProviderFailure: one of its kinds.
             DeadlineExceeded: the task's time ran out first.
             TurnCancelled: the process is shutting down; nothing is under way for this task.
         """
         if self._roster.preferred() is None:
-            self._pause_without_models(clock)
+            self._pause_without_models(clock, still_wanted)
         while (profile := self._roster.preferred()) is not None:
             form = build_edit_form(
                 profile, images=images, person_size=person_size, prompt=prompt, safety_identifier=safety_identifier
             )
-            result = await self._edit_with(profile, form, clock)
+            result = await self._edit_with(profile, form, clock, still_wanted)
             if isinstance(result, GeneratedImage):
                 return result
         raise NoModelLeft("every configured image model is gone")
 
     async def _edit_with(
-        self, profile: ImageModelProfile, form: EditForm, clock: TaskClock
+        self, profile: ImageModelProfile, form: EditForm, clock: TaskClock, still_wanted: Callable[[], bool]
     ) -> GeneratedImage | ModelGone:
         """Tries one model until it answers, is gone, or the retries or the task's time are used up."""
         retries = 0
         while True:
-            result = await self._attempt(profile, form, clock)
+            result = await self._attempt(profile, form, clock, still_wanted)
             if not isinstance(result, Retryable):
                 return result
             delay_seconds = self._random_unit() * min(FIRST_BACKOFF_SECONDS * 2**retries, MAX_BACKOFF_SECONDS)
@@ -134,10 +141,10 @@ class OpenAIImageClient:
             await self._sleep(delay_seconds)
 
     async def _attempt(
-        self, profile: ImageModelProfile, form: EditForm, clock: TaskClock
+        self, profile: ImageModelProfile, form: EditForm, clock: TaskClock, still_wanted: Callable[[], bool]
     ) -> GeneratedImage | ModelGone | Retryable:
         """One request: turn, exchange, verdict. The verdict goes to log, metrics, roster and breaker."""
-        attempt = Attempt(profile, form, clock, turn=self._take_turn(clock))
+        attempt = Attempt(profile, form, clock, turn=self._take_turn(clock, still_wanted))
         outcome, reason = TurnOutcome.UNKNOWN, ""
         try:
             verdict = await self._wire.exchange(attempt)
@@ -151,15 +158,19 @@ class OpenAIImageClient:
             raise verdict
         return verdict
 
-    def _take_turn(self, clock: TaskClock) -> Turn:
+    def _take_turn(self, clock: TaskClock, still_wanted: Callable[[], bool]) -> Turn:
         if clock.remaining_seconds() <= 0:
             raise DeadlineExceeded(clock.limit_seconds)
         with clock.paused():
-            return self._turns.acquire(self._cancelled)
+            turn = self._turns.acquire(self._cancelled)
+        if turn.waited_seconds > LONG_WAIT_SECONDS and not still_wanted():
+            self._turns.report(turn, TurnOutcome.UNKNOWN)
+            raise NoLongerWanted
+        return turn
 
-    def _pause_without_models(self, clock: TaskClock) -> None:
+    def _pause_without_models(self, clock: TaskClock, still_wanted: Callable[[], bool]) -> None:
         """Without a model every task fails; at the breaker's pace they fail one by one instead of all at once."""
-        self._turns.report(self._take_turn(clock), TurnOutcome.BLOCKED, NoModelLeft.kind)
+        self._turns.report(self._take_turn(clock, still_wanted), TurnOutcome.BLOCKED, NoModelLeft.kind)
 
     def _about_account(self, verdict: Verdict) -> tuple[TurnOutcome, str]:
         """What a verdict tells the breaker."""

@@ -6,7 +6,7 @@ flight one more copy of every picture would be the largest thing in memory.
 
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from models.image_models import ImageModelProfile, choose_size
@@ -33,7 +33,7 @@ class EditForm:
     """A multipart/form-data body (RFC 7578) that can be sent any number of times."""
 
     content_type: str
-    parts: tuple[bytes, ...]
+    parts: tuple[bytes, ...] = field(repr=False)  # somebody's photographs
 
     @property
     def size_bytes(self) -> int:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import Final, cast
+from uuid import uuid4
 
 import redis
 import structlog
@@ -26,8 +27,13 @@ PAUSE_SECONDS: Final = 60.0
 """Between two probes; each costs one task its generation, and what a person must repair takes minutes."""
 
 PROBE_SECONDS: Final = 270.0
-"""After this a probe without a verdict counts as dead. Longer than a full window at the gate (61 s) and the longest
+"""After this a probe without a verdict is given up. Longer than a full window at the gate (61 s) and the longest
 attempt (180 s) together."""
+
+PROBE_LEASE_SECONDS: Final = 15.0
+RENEWALS_PER_LEASE: Final = 3
+"""The right to probe is a lease that its process renews while it waits for the verdict: a process that is killed with
+the probe holds everybody up no longer than this."""
 
 CLOSED_CACHE_SECONDS: Final = 1.0
 """How long "closed" is believed without asking Redis again."""
@@ -53,7 +59,7 @@ class ProviderBreaker:
 
     Args:
         client: Redis, shared by every process that calls the provider.
-        pause_seconds, poll_seconds, closed_cache_seconds: other values in tests only.
+        pause_seconds, poll_seconds, closed_cache_seconds, probe_lease_seconds: other values in tests only.
     """
 
     def __init__(
@@ -63,11 +69,14 @@ class ProviderBreaker:
         pause_seconds: float = PAUSE_SECONDS,
         poll_seconds: float = POLL_SECONDS,
         closed_cache_seconds: float = CLOSED_CACHE_SECONDS,
+        probe_lease_seconds: float = PROBE_LEASE_SECONDS,
     ) -> None:
         self._client = client
         self._pause_milliseconds = int(pause_seconds * 1000)
         self._poll_seconds = poll_seconds
         self._closed_cache_seconds = closed_cache_seconds
+        self._probe_lease_seconds = probe_lease_seconds
+        self._probe_over = threading.Event()
         self._closed_until = 0.0
         self._unwritten: deque[_Change] = deque()
         self._write_order = threading.Lock()
@@ -109,6 +118,8 @@ class ProviderBreaker:
         """Pauses all callers on all hosts; ``reason`` is the failure's kind, for whoever looks into Redis."""
         log.error("provider_calls_paused", reason=reason, pause_seconds=self._pause_milliseconds / 1000)
 
+        self._probe_over.set()
+
         def change(pipe: redis.client.Pipeline) -> None:
             pipe.set(_BLOCKED_KEY, reason)
             pipe.set(_PAUSE_KEY, reason, px=self._pause_milliseconds)
@@ -119,10 +130,12 @@ class ProviderBreaker:
     def succeeded(self) -> None:
         """The probe went through: calls go on."""
         log.info("provider_calls_resumed")
+        self._probe_over.set()
         self._write(lambda pipe: pipe.delete(_BLOCKED_KEY, _PAUSE_KEY, _PROBE_KEY))
 
     def release_probe(self) -> None:
         """The probe brought no verdict (no answer, or the task ended before asking): somebody else may probe."""
+        self._probe_over.set()
         self._write(lambda pipe: pipe.delete(_PROBE_KEY))
 
     def _believed_closed(self) -> bool:
@@ -130,6 +143,8 @@ class ProviderBreaker:
 
     def _look(self) -> _State:
         self._flush()
+        if self._believed_closed():  # whoever had the lock before us has just asked
+            return _State.CLOSED
         blocked, pause, probe = cast("list[bytes | None]", self._client.mget(_BLOCKED_KEY, _PAUSE_KEY, _PROBE_KEY))
         if blocked is None and pause is None:
             self._closed_until = time.monotonic() + self._closed_cache_seconds
@@ -137,8 +152,27 @@ class ProviderBreaker:
         return _State.HALF_OPEN if pause is None and probe is None else _State.PAUSED
 
     def _take_probe(self) -> bool:
-        taken = self._client.set(_PROBE_KEY, "1", nx=True, px=int(PROBE_SECONDS * 1000))
-        return bool(taken)
+        holder = uuid4().hex
+        lease_milliseconds = int(self._probe_lease_seconds * 1000)
+        if not self._client.set(_PROBE_KEY, holder, nx=True, px=lease_milliseconds):
+            return False
+        self._probe_over = threading.Event()
+        threading.Thread(
+            target=self._keep_probe, args=(holder, self._probe_over), name="provider-probe", daemon=True
+        ).start()
+        return True
+
+    def _keep_probe(self, holder: str, over: threading.Event) -> None:
+        """Renews the lease until the verdict; ends when the probe is somebody else's or has taken far too long."""
+        lease_milliseconds = int(self._probe_lease_seconds * 1000)
+        give_up_at = time.monotonic() + PROBE_SECONDS
+        while not over.wait(self._probe_lease_seconds / RENEWALS_PER_LEASE) and time.monotonic() < give_up_at:
+            try:
+                if self._client.get(_PROBE_KEY) != holder.encode():
+                    return
+                self._client.pexpire(_PROBE_KEY, lease_milliseconds)
+            except redis.RedisError as error:
+                log.warning("provider_breaker_without_redis", error=type(error).__name__)
 
     def _write(self, change: _Change) -> None:
         """Applies a change now or, while Redis is away, before the next look: a verdict is not lost."""

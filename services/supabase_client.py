@@ -4,11 +4,11 @@ Every function name and argument of ``supabase/migrations/`` is spelled here and
 idempotent (see the SQL), so a caller may repeat any of them after :class:`PlatformUnavailable`.
 """
 
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from supabase.lib.client_options import SyncClientOptions
 
 from models.failures import PlatformRefused, PlatformUnavailable
 from models.generation import Channel, GeneratedImage, SessionRef
+from services.tls import public_client_context
 from supabase import Client, create_client
 
 SCHEMA_VERSION: Final = 1
@@ -38,13 +39,21 @@ MAX_CONNECTIONS: Final = 32
 KEEPALIVE_SECONDS: Final = 30.0
 """Idle connections are dropped by us before the hosted proxy (a minute or more) does it under a request."""
 
-RETRYABLE_HTTP_STATUSES: Final = frozenset(
-    {"408", "425", "429", "500", "502", "503", "504", "520", "521", "522", "524"}
-)
+RETRYABLE_HTTP_STATUSES: Final = frozenset({"408", "425", "429", *map(str, range(500, 600))})
+"""Any server error: Supabase's gateway and storage have their own beyond the registered ones (520 to 524, 544)."""
+RETRYABLE_SQLSTATES: Final = frozenset({"55P03"})
+"""A lock was not available within ``lock_timeout``: somebody else works on the same session."""
 RETRYABLE_SQLSTATE_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
 """Connection, serialisation or deadlock, out of resources, operator intervention, system."""
 RETRYABLE_POSTGREST_CODES: Final = frozenset({"PGRST000", "PGRST001", "PGRST002", "PGRST003"})
 """PostgREST cannot reach its database or its pool is exhausted (PostgREST documentation, group 0)."""
+CREDENTIALS_REFUSED_CODES: Final = frozenset({"401", "403", "42501", "PGRST300", "PGRST301", "PGRST302", "PGRST303"})
+"""The key is wrong or lacks the right: true of every session alike, so it is waited out, not blamed on one."""
+
+KEY_REFUSED_BY_GATEWAY: Final = "API key"
+"""In "Invalid API key" and "No API key found in request", with which the gateway before PostgREST answers 401; its body
+has no code, and the client keeps no status beside a body."""
+
 Answer = TypeVar("Answer")
 
 UNKNOWN_FUNCTION_CODES: Final = frozenset({"PGRST202", "42883"})
@@ -80,12 +89,18 @@ class UnownedSession:
 
 
 def is_retryable(code: str | None) -> bool:
-    """Whether an error code of PostgREST, PostgreSQL or HTTP means "away for now" and not "no"."""
+    """Whether an error code of PostgREST, PostgreSQL or HTTP means "away for now" and not "no" to this one call.
+
+    A wrong key or a missing function is "away" too: an operator mends it, and meanwhile the queue waits.
+    """
     if code is None:
         return True
     return (
-        code in RETRYABLE_HTTP_STATUSES
+        code in CREDENTIALS_REFUSED_CODES
+        or code in UNKNOWN_FUNCTION_CODES
+        or code in RETRYABLE_HTTP_STATUSES
         or code in RETRYABLE_POSTGREST_CODES
+        or code in RETRYABLE_SQLSTATES
         or (len(code) == len("40001") and code[:2] in RETRYABLE_SQLSTATE_CLASSES)
     )
 
@@ -94,7 +109,7 @@ class SupabaseClient:
     """Session state and storage. Safe to share between threads."""
 
     def __init__(self, url: str, service_role_key: str) -> None:
-        verify = ssl.create_default_context() if url.startswith("https://") else True
+        verify = public_client_context() if url.startswith("https://") else True
         self._http = httpx.Client(
             timeout=REQUEST_TIMEOUT,
             verify=verify,
@@ -122,7 +137,7 @@ class SupabaseClient:
         """Version of the worker's migration in the database; ``None`` when it was never applied."""
         try:
             return int(self._rpc("wearon_worker_schema_version", {}))
-        except PlatformRefused as error:
+        except PlatformUnavailable as error:
             if error.reason in UNKNOWN_FUNCTION_CODES:
                 return None
             raise
@@ -247,7 +262,11 @@ class SupabaseClient:
         return str(url)
 
     def _rpc(self, function: str, arguments: dict[str, Any]) -> Any:
-        return self._call(function, lambda: self._rest.rpc(function, arguments).execute().data)
+        answer = self._call(function, lambda: self._rest.rpc(function, arguments).execute().data)
+        if isinstance(answer, str):
+            # None of ours answers a text; postgrest passes on whatever page something in between sent with a 200.
+            raise PlatformUnavailable(function, "not JSON")
+        return answer
 
     @staticmethod
     def _call(operation: str, call: Callable[[], Answer]) -> Answer:
@@ -256,12 +275,16 @@ class SupabaseClient:
         except httpx.TransportError as error:
             raise PlatformUnavailable(operation, type(error).__name__) from error
         except APIError as error:
-            kind = PlatformUnavailable if is_retryable(error.code) else PlatformRefused
-            raise kind(operation, error.code or "no code") from error
+            code = error.code
+            if code is None and KEY_REFUSED_BY_GATEWAY in (error.message or ""):
+                code = str(HTTPStatus.UNAUTHORIZED.value)
+            kind = PlatformUnavailable if is_retryable(code) else PlatformRefused
+            raise kind(operation, code or "no code") from error
         except StorageApiError as error:
             kind = PlatformUnavailable if is_retryable(str(error.status)) else PlatformRefused
             raise kind(operation, f"HTTP {error.status}") from error
-        except (StorageException, httpx.HTTPError) as error:
+        except (StorageException, httpx.HTTPError, ValueError) as error:
+            # ValueError: a 200 whose body is not JSON comes from something in between, not from the platform.
             raise PlatformUnavailable(operation, type(error).__name__) from error
 
 

@@ -44,6 +44,8 @@ def main() -> int:
     link.die_with_parent()
     configure_logging(settings.log_level, settings.secrets, process="celery")
     leave_logging_alone()
+    # Celery prints its notice of a shutdown past all logging; on standard error the main process makes it a line.
+    sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
 
     shutting_down = threading.Event()
     signals.worker_shutting_down.connect(lambda **_: shutting_down.set(), weak=False)
@@ -82,7 +84,8 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
                 models=settings.image_models,
                 max_retries=settings.openai_max_retries,
                 turns=TurnGate(
-                    RateGate(redis, turns_per_window=settings.openai_requests_per_minute), ProviderBreaker(redis)
+                    RateGate(redis, turns_per_window=settings.openai_requests_per_minute),
+                    ProviderBreaker(redis, pause_seconds=settings.openai_pause_seconds),
                 ),
                 cancelled=shutting_down.is_set,
                 on_attempt=lambda model, _status, code: link.send(
@@ -90,6 +93,7 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
                 ),
                 on_model_gone=lambda model: link.send(Measured("model_gone", labels={"model": model})),
             ),
+            shutting_down.is_set,
         ),
         measure=link.send,
         task_limit_seconds=settings.task_limit_seconds,

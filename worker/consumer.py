@@ -80,6 +80,11 @@ class Consumer:
                 self._board.redis_contact(connected=False)
                 log.warning("consumer_error", reason=type(error).__name__, retry_in=ERROR_BACKOFF_SECONDS)
                 self._stopping.wait(ERROR_BACKOFF_SECONDS)
+            except Exception:
+                # Closing the connection under a pop that blocks raises whatever redis-py was doing just then.
+                if self._stopping.is_set():
+                    break
+                raise
 
     def stop(self) -> None:
         """Take no more tasks. The caller also closes the connection, which ends a pop that blocks."""
@@ -164,7 +169,7 @@ class Consumer:
             ):
                 try:
                     decision = Fail(message_for(BadTask()), f"{BadTask.kind}:{rejected.reason}")
-                    self._settlement.fail(session, None, decision)
+                    self._settlement.fail_unowned(session, decision)
                 except PlatformFailure as error:
                     # The session has no task any more, so recovery finds and settles it.
                     log.error("bad_element_not_settled", operation=error.operation, reason=error.reason)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from enum import Enum
+from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -32,6 +33,8 @@ from worker.metrics import Metrics
 from worker.settlement import Settlement
 
 log = structlog.get_logger()
+
+PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
 
 READY_SECONDS: Final = 60.0
 """Importing and connecting take 2 s on an idle core; a child that is not ready after this never will be."""
@@ -65,14 +68,33 @@ class ExecutorState(Enum):
 
 
 class Executor:
-    """A Celery child and its consumer, under one id for their whole life."""
+    """A Celery child and its consumer, under one id for their whole life.
 
-    def __init__(self, settings: Settings, store: SupabaseClient, board: HealthBoard, metrics: Metrics) -> None:
+    Args:
+        settings: of the worker; the child reads the same from the environment.
+        store: where the executor is registered.
+        board: told of every contact with Redis.
+        metrics: takes the child's measurements.
+        hang_seconds, idle_exit_seconds: other values in tests only.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: SupabaseClient,
+        board: HealthBoard,
+        metrics: Metrics,
+        *,
+        hang_seconds: float = HANG_SECONDS,
+        idle_exit_seconds: float = IDLE_EXIT_SECONDS,
+    ) -> None:
         self.executor_id: UUID = uuid4()
         self._settings = settings
         self._store = store
         self._board = board
         self._metrics = metrics
+        self._hang_seconds = hang_seconds
+        self._idle_exit_seconds = idle_exit_seconds
         self._queue = TaskQueue(connect(settings.redis_url))
         self._blocking_connection = connect(settings.redis_url, blocking=True)
         self._broker = connect(settings.celery_broker_url)
@@ -113,6 +135,8 @@ class Executor:
                 [sys.executable, "-m", "worker.celery_process"],
                 env={
                     **os.environ,
+                    # The working directory decides which .env is read, not where the code is.
+                    "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
                     "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", MALLOC_ARENAS),
                     EXECUTOR_VARIABLE: self.name,
                     LINK_VARIABLE: str(there.fileno()),
@@ -183,7 +207,7 @@ class Executor:
             if now > deadline:
                 log.warning("grace_period_over", executor=self.name, running=self.running())
                 return
-            if now - last_seen_busy_at > IDLE_EXIT_SECONDS:
+            if now - last_seen_busy_at > self._idle_exit_seconds:
                 log.warning("idle_child_does_not_exit", executor=self.name)
                 return
             time.sleep(EXIT_POLL_SECONDS)
@@ -201,7 +225,9 @@ class Executor:
         self._consumer.close()
         try:
             self._store.retire(self.executor_id)
-            handed_back = give_back(self._queue, self._broker, self.executor_id)
+            handed_back = self._queue.hand_back(self.executor_id)
+            if not self._consumer_thread.is_alive():
+                forget(self._queue, self._broker, self.executor_id)
         except (PlatformFailure, redis.RedisError) as error:
             # Its lease runs out, and whichever worker lives then does the same.
             log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__)
@@ -221,7 +247,7 @@ class Executor:
                 self._dispatcher.receive(event)
 
     def _hangs(self) -> bool:
-        if self._dispatcher.overdue_seconds() < HANG_SECONDS:
+        if self._dispatcher.overdue_seconds() < self._hang_seconds:
             self._broker_answers_since = None
             return False
         if not self._broker_answers():
@@ -229,7 +255,7 @@ class Executor:
             return False
         if self._broker_answers_since is None:
             self._broker_answers_since = time.monotonic()
-        return time.monotonic() - self._broker_answers_since >= HANG_SECONDS
+        return time.monotonic() - self._broker_answers_since >= self._hang_seconds
 
     def _broker_answers(self) -> bool:
         try:
@@ -255,9 +281,7 @@ def useful_concurrency(settings: Settings) -> int:
     return min(settings.worker_concurrency, settings.openai_requests_per_minute)
 
 
-def give_back(queue: TaskQueue, broker: "redis.Redis", executor: UUID) -> int:
-    """Move a dead executor's tasks back to the queue and clear what it left in the broker; returns how many."""
-    handed_back = queue.hand_back(executor)
+def forget(queue: TaskQueue, broker: redis.Redis, executor: UUID) -> None:
+    """Clear what a dead executor left in the broker and take its emptied in-flight list off the record."""
     broker.delete(*broker_keys(executor))
     queue.forget(executor)
-    return handed_back

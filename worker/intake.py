@@ -12,13 +12,14 @@ from models.generation import Channel, SessionRef
 from models.task_payload import SUPPORTED_VERSION, GenerationTask
 
 MAX_ELEMENT_BYTES: Final = 512 * 1024
-"""Ten URLs and a prompt at their limits, every character escaped, stay below this; the usual task has 2 KB."""
+"""Ten URLs and a prompt at their limits stay below this as JSON.stringify writes them: at most 4 bytes a character in
+a URL, 6 where the prompt is control characters. The usual task has 2 KB."""
 
 MAX_SEARCHED_BYTES: Final = 64 * 1024
 """How much of either end of an unreadable element is searched for a session id."""
 
 SESSION_ID: Final = re.compile(
-    rb'"session_id"\s*:\s*"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"', re.ASCII
+    rb'"session(?:_id|Id)"\s*:\s*"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"', re.ASCII
 )
 
 RejectionReason = Literal["too_large", "not_json", "not_an_object", "unsupported_version", "invalid_fields"]
@@ -55,16 +56,17 @@ def read_element(element: bytes) -> Accepted | Rejected:
     except (ValueError, RecursionError):
         return Rejected("not_json", "cannot be read as JSON", sessions_in_text(element), None)
     if not isinstance(content, dict):
-        return Rejected("not_an_object", f"a JSON {type(content).__name__}, not an object", (), None)
+        detail = f"a JSON {type(content).__name__}, not an object"
+        return Rejected("not_an_object", detail, _sessions_named(element, content), None)
 
     version = content.get("version")
     if isinstance(version, int) and version > SUPPORTED_VERSION:
-        detail = f"version {version}; this worker understands up to {SUPPORTED_VERSION}: update the worker, then replay"
-        return _rejected(content, "unsupported_version", detail)
+        detail = f"version {version}; this worker understands up to {SUPPORTED_VERSION}: update the worker"
+        return _rejected(element, content, "unsupported_version", detail)
     try:
         return Accepted(GenerationTask.model_validate_json(element))
     except ValidationError as error:
-        return _rejected(content, "invalid_fields", explain(error))
+        return _rejected(element, content, "invalid_fields", explain(error))
 
 
 def explain(error: ValidationError) -> str:
@@ -79,8 +81,9 @@ def session_id_of(element: bytes) -> UUID | None:
         content = json.loads(element)
     except (ValueError, RecursionError):
         found = sessions_in_text(element)
-        return found[0].session_id if found else None
-    return _uuid(content.get("session_id")) if isinstance(content, dict) else None
+    else:
+        found = _sessions_named(element, content)
+    return found[0].session_id if found else None
 
 
 def sessions_in_text(element: bytes) -> tuple[SessionRef, ...]:
@@ -95,17 +98,22 @@ def sessions_in_text(element: bytes) -> tuple[SessionRef, ...]:
     return tuple(SessionRef(channel, session_id) for channel in Channel)
 
 
-def _rejected(content: dict[str, Any], reason: RejectionReason, detail: str) -> Rejected:
-    session_id = _uuid(content.get("session_id"))
-    channel = content.get("channel")
-    channels = [Channel(channel)] if channel in set(Channel) else list(Channel)
+def _rejected(element: bytes, content: dict[str, Any], reason: RejectionReason, detail: str) -> Rejected:
     request_id = content.get("request_id")
     return Rejected(
-        reason,
-        detail,
-        tuple(SessionRef(channel, session_id) for channel in channels) if session_id else (),
-        request_id if isinstance(request_id, str) else None,
+        reason, detail, _sessions_named(element, content), request_id if isinstance(request_id, str) else None
     )
+
+
+def _sessions_named(element: bytes, content: object) -> tuple[SessionRef, ...]:
+    """The rows a JSON element is about: by its field, else wherever the id stands (a wrapped task, a list of one)."""
+    if isinstance(content, dict) and (session_id := _uuid(content.get("session_id"))):
+        channel = content.get("channel")
+        channels = [Channel(channel)] if channel in list(Channel) else list(Channel)  # it may be unhashable
+        return tuple(SessionRef(channel, session_id) for channel in channels)
+    if isinstance(content, str):  # serialised twice
+        return sessions_in_text(content.encode(errors="replace"))
+    return sessions_in_text(element)
 
 
 def _uuid(value: object) -> UUID | None:

@@ -7,7 +7,8 @@ Work of a live worker is never touched: what is dead is decided by the database 
 what still has a task by looking in every list.
 """
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -20,7 +21,7 @@ from models.failures import PlatformRefused, TaskLost
 from models.generation import SessionRef
 from services.supabase_client import SupabaseClient, UnownedSession
 from services.task_queue import TaskQueue
-from worker.executor import give_back
+from worker.executor import forget
 from worker.intake import session_id_of
 from worker.link import Measured
 from worker.metrics import Measure
@@ -33,6 +34,10 @@ log = structlog.get_logger()
 PAGE_SIZE: Final = 500
 """Open sessions looked at in one round, oldest first. With a long backlog these are the next in the queue, so that
 their tasks are found in its first chunk."""
+
+SURELY_GONE_SECONDS: Final = 600.0
+"""How long the list of a dead executor is still looked at. One that was only paused, or cut off, may move a last task
+into its list before it learns of its death, which takes it one heartbeat."""
 
 BEGINNING: Final = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
@@ -50,6 +55,7 @@ class Reaper:
         settlement: Settlement,
         measure: Measure,
         current_executor: Callable[[], UUID],
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._queue = queue
@@ -58,9 +64,10 @@ class Reaper:
         self._settlement = settlement
         self._measure = measure
         self._current_executor = current_executor
-        self._round_number = 0
+        self._now = now
+        self._found_dead_at: dict[UUID, float] = {}
         self._page_after = BEGINNING
-        self._suspects: Mapping[SessionRef, int] = {}
+        self._suspects: frozenset[SessionRef] = frozenset()
 
     def round(self) -> None:
         """Recover what the dead left and settle what has lost its task.
@@ -68,7 +75,6 @@ class Reaper:
         Raises:
             RedisError, PlatformFailure: something is away; nothing was decided on incomplete knowledge.
         """
-        self._round_number += 1
         self._take_over_from_the_dead()
         self._settle_lost_sessions()
 
@@ -77,9 +83,15 @@ class Reaper:
         holders = self._queue.executors()
         dead = self._store.recover(executor, lease_seconds=self._settings.worker_lease_seconds, holders=holders)
         for executor_id in dead:
-            handed_back = give_back(self._queue, self._broker, executor_id)
-            self._measure(Measured("recovered", float(handed_back), {"action": "handed_back"}))
-            log.warning("dead_executor_recovered", executor=str(executor_id), handed_back=handed_back)
+            is_news = executor_id not in self._found_dead_at
+            found_dead_at = self._found_dead_at.setdefault(executor_id, self._now())
+            handed_back = self._queue.hand_back(executor_id)
+            if is_news or handed_back:
+                self._measure(Measured("recovered", float(handed_back), {"action": "handed_back"}))
+                log.warning("dead_executor_recovered", executor=str(executor_id), handed_back=handed_back)
+            if self._now() - found_dead_at > SURELY_GONE_SECONDS:
+                forget(self._queue, self._broker, executor_id)
+                del self._found_dead_at[executor_id]
 
     def _settle_lost_sessions(self) -> None:
         unowned = self._next_page()
@@ -87,7 +99,7 @@ class Reaper:
         if not looked_at:
             return
         found = self._sessions_with_a_task({session.session_id for session in looked_at})
-        verdict = judge(list(looked_at), found, self._suspects, self._round_number)
+        verdict = judge(list(looked_at), found, self._suspects)
         self._suspects = verdict.suspects
         for session in verdict.lost:
             self._settle(session)
@@ -115,7 +127,7 @@ class Reaper:
     def _settle(self, session: SessionRef) -> None:
         with structlog.contextvars.bound_contextvars(session_id=str(session.session_id), channel=session.channel.value):
             try:
-                outcome = self._settlement.fail(session, None, Fail(message_for(TaskLost()), TaskLost.kind))
+                outcome = self._settlement.fail_unowned(session, Fail(message_for(TaskLost()), TaskLost.kind))
             except PlatformRefused as error:
                 log.error("lost_session_not_settled", operation=error.operation, reason=error.reason)
                 return

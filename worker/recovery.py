@@ -5,7 +5,7 @@ and its task was found neither in the queue nor in any in-flight list, in two ro
 because a task may move between the lists while they are being read.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -17,25 +17,23 @@ class Verdict:
     """``lost`` sessions are failed and refunded; ``suspects`` were missed for the first time."""
 
     lost: tuple[SessionRef, ...]
-    suspects: Mapping[SessionRef, int]
+    suspects: frozenset[SessionRef]
 
 
 def judge(
     unowned: Collection[SessionRef],
     task_exists: Collection[UUID],
-    suspects: Mapping[SessionRef, int],
-    round_number: int,
+    suspects: Collection[SessionRef],
 ) -> Verdict:
     """Decide about open sessions that no live executor holds.
 
     Args:
         unowned: the sessions looked at in this round, old enough to be judged.
         task_exists: ids of all sessions for which a task was found anywhere.
-        suspects: sessions missed before, with the round that first missed them.
-        round_number: this round; every round has a higher one.
+        suspects: sessions missed for the first time in the round before.
     """
     missing = [session for session in unowned if session.session_id not in task_exists]
     return Verdict(
-        lost=tuple(session for session in missing if suspects.get(session, round_number) < round_number),
-        suspects={session: suspects.get(session, round_number) for session in missing},
+        lost=tuple(session for session in missing if session in suspects),
+        suspects=frozenset(session for session in missing if session not in suspects),
     )

@@ -15,7 +15,7 @@ import structlog
 
 from models.failures import PlatformUnavailable
 from models.generation import GeneratedImage, SessionRef
-from services.supabase_client import ClaimAnswer, SupabaseClient
+from services.supabase_client import ClaimAnswer, FailAnswer, SupabaseClient
 from worker.link import Measured
 from worker.metrics import Measure
 from worker.policy import ATTEMPT_LIMIT, Fail
@@ -75,8 +75,8 @@ class Settlement:
         )
         log.info("session_released", outcome=outcome, rate_limited=rate_limited)
 
-    def complete(self, claim: Claim, image: GeneratedImage, path: str, elapsed_seconds: Callable[[], float]) -> bool:
-        """Store the picture, sign it and mark the session completed; ``False`` when the session was not ours any more.
+    def complete(self, claim: Claim, image: GeneratedImage, path: str, elapsed_seconds: Callable[[], float]) -> str:
+        """Store the picture, sign it and mark the session completed; returns the outcome.
 
         Raises:
             PlatformRefused: the storage or the database does not take it.
@@ -92,7 +92,7 @@ class Settlement:
         )
         if outcome != "completed":
             log.warning("completion_came_too_late", outcome=outcome)
-            return False
+            return outcome
         self._measure(Measured("generation", labels={"outcome": "completed", "reason": ""}))
         log.info(
             "session_completed",
@@ -102,20 +102,30 @@ class Settlement:
             output_tokens=image.usage.output_tokens,
             estimated_cost_usd=str(image.estimated_cost_usd),
         )
-        return True
+        return outcome
 
-    def fail(self, session: SessionRef, fence: UUID | None, decision: Fail) -> str:
-        """Mark the session failed and undo its charge; returns the outcome.
-
-        ``fence`` is ``None`` when nobody runs the session: a bad queue element, or recovery.
+    def fail(self, claim: Claim, decision: Fail) -> str:
+        """Mark our session failed and undo its charge; returns the outcome.
 
         Raises:
             PlatformRefused: the database does not take it; the session stays open and recovery tries again.
         """
-        answer = until_it_lands(
-            "fail",
-            lambda: self._store.fail(session, fence=fence, message=decision.message, reason=decision.reason),
+        return self._failed(
+            until_it_lands("fail", lambda: self._try_to_fail(claim.session, claim.fence, decision)), decision
         )
+
+    def fail_unowned(self, session: SessionRef, decision: Fail) -> str:
+        """The same for a session that nobody runs; one try, because recovery comes round again anyway.
+
+        Raises:
+            PlatformFailure: the session stays open.
+        """
+        return self._failed(self._try_to_fail(session, None, decision), decision)
+
+    def _try_to_fail(self, session: SessionRef, fence: UUID | None, decision: Fail) -> FailAnswer:
+        return self._store.fail(session, fence=fence, message=decision.message, reason=decision.reason)
+
+    def _failed(self, answer: FailAnswer, decision: Fail) -> str:
         if answer.outcome == "failed":
             self._measure(Measured("generation", labels={"outcome": "failed", "reason": decision.reason}))
             self._measure(Measured("refund", labels={"kind": answer.refund_kind}))

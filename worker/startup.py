@@ -5,9 +5,9 @@ from typing import Any
 import redis
 
 from config.settings import Settings
-from models.failures import PlatformRefused, PlatformUnavailable
+from models.failures import PlatformFailure
 from services.redis_client import connect
-from services.supabase_client import SCHEMA_VERSION, SupabaseClient
+from services.supabase_client import CREDENTIALS_REFUSED_CODES, SCHEMA_VERSION, SupabaseClient
 from services.url_guard import TrustedHosts
 
 
@@ -55,13 +55,13 @@ def check_database(store: SupabaseClient) -> None:
     """
     try:
         version = store.schema_version()
-    except PlatformUnavailable as error:
+    except PlatformFailure as error:
+        if error.reason in CREDENTIALS_REFUSED_CODES:
+            raise StartupError(
+                "SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key. It must be the service role key of the project."
+            ) from None
         raise StartupError(
             f"SUPABASE_URL: Supabase does not answer ({error.reason}). Check SUPABASE_URL in .env."
-        ) from None
-    except PlatformRefused as error:
-        raise StartupError(
-            f"SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key ({error.reason}). It must be the service role key."
         ) from None
     if version is None or version < SCHEMA_VERSION:
         raise StartupError(

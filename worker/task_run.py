@@ -15,6 +15,7 @@ from models.failures import (
     AttemptsExhausted,
     BadTask,
     Failure,
+    NoLongerWanted,
     OwnerMismatch,
     PlatformRefused,
     UnexpectedFailure,
@@ -37,6 +38,10 @@ log = structlog.get_logger()
 
 REDIS_RETRY_SECONDS: Final = 2.0
 """Between attempts to drop an in-flight copy while Redis is away."""
+
+
+OUTCOMES_NOT_OURS: Final = frozenset({"lost", "executor_dead"})
+"""Answers that say: this run has nothing more to say about the session, and it may still be open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,30 +136,38 @@ class TaskRunner:
         if answer.owner_id != task.owner_id:
             mismatch = OwnerMismatch("the task names another owner than the session")
             log.error("owner_mismatch")
-            self._settlement.fail(claim.session, claim.fence, Fail(message_for(mismatch), mismatch.kind))
+            self._settlement.fail(claim, Fail(message_for(mismatch), mismatch.kind))
             return self._bury(element, task, str(mismatch))
 
         clock = TaskClock(self._task_limit_seconds)
         try:
-            image = self._make_image(task, clock)
+            image = self._make_image(task, clock, lambda: self._is_still_ours(claim))
             path = result_path(task.channel, task.owner_id, task.session_id)
-            if self._settlement.complete(claim, image, path, clock.elapsed_seconds):
-                queued_for = datetime.now(UTC) - task.created_at
-                self._measure(Measured("duration_seconds", max(0.0, queued_for.total_seconds())))
+            outcome = self._settlement.complete(claim, image, path, clock.elapsed_seconds)
         except TurnCancelled:
             self._settlement.release(claim, rate_limited=False)
             return Returned()
+        except NoLongerWanted:
+            log.info("settled_by_others_while_waiting")
+            return self._settled(self._settlement.claim(claim, self._executor).outcome, element)
         except Failure as failure:
             return self._fail(claim, failure, element, answer)
         except Exception as error:
             log.exception("unexpected_failure")
             return self._fail(claim, UnexpectedFailure(type(error).__name__), element, answer)
-        return self._finish(element)
+        if outcome == "completed":
+            queued_for = datetime.now(UTC) - task.created_at
+            self._measure(Measured("duration_seconds", max(0.0, queued_for.total_seconds())))
+        return self._settled(outcome, element)
 
-    def _make_image(self, task: GenerationTask, clock: TaskClock) -> GeneratedImage:
+    def _is_still_ours(self, claim: Claim) -> bool:
+        # A claim repeated with the same fence changes nothing and says whether the session is still open and ours.
+        return self._settlement.claim(claim, self._executor).outcome == "claimed"
+
+    def _make_image(self, task: GenerationTask, clock: TaskClock, still_wanted: Callable[[], bool]) -> GeneratedImage:
         # Pattern 4: a fresh event loop for each task, closed whatever happens.
         with asyncio.Runner() as runner:
-            return runner.run(self._pipeline.make_image(task, clock))
+            return runner.run(self._pipeline.make_image(task, clock, still_wanted))
 
     def _fail(self, claim: Claim, failure: Failure, element: bytes, answer: ClaimAnswer) -> RunResult:
         decision = decide(failure, rate_limited_before=answer.rate_limited)
@@ -163,7 +176,12 @@ class TaskRunner:
             self._settlement.release(claim, rate_limited=True)
             return Postponed(decision.delay_seconds)
         log.warning("run_failed", kind=failure.kind, cause=str(failure))
-        self._settlement.fail(claim.session, claim.fence, decision)
+        return self._settled(self._settlement.fail(claim, decision), element)
+
+    def _settled(self, outcome: str, element: bytes) -> RunResult:
+        if outcome in OUTCOMES_NOT_OURS:
+            # Recovery took the session from us; the copy is what it runs the task from.
+            return Returned()
         return self._finish(element)
 
     def _bury(self, element: bytes, task: GenerationTask, detail: str) -> RunResult:

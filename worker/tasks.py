@@ -66,7 +66,7 @@ def register_generate_task(
         register: recognises messages that are delivered again.
     """
 
-    @app.task(name=TASK_NAME, bind=True, max_retries=MAX_RATE_LIMIT_RETRIES)  # type: ignore[untyped-decorator]
+    @app.task(name=TASK_NAME, bind=True, shared=False, max_retries=MAX_RATE_LIMIT_RETRIES)  # type: ignore[untyped-decorator]
     def generate(self: Any, element: str) -> None:
         dispatch_id: str = self.request.id
         if not register.begin(dispatch_id):

@@ -23,8 +23,9 @@ const CARRIER = 'database error as JSON: ';
 // PostgREST's table; the first prefix that fits decides. Everything else is 400.
 const STATUS_BY_SQLSTATE_PREFIX = [
   ['08', 503], ['09', 500], ['0L', 403], ['0P', 403], ['23503', 409], ['23505', 409], ['25006', 405], ['25', 500],
-  ['28', 403], ['2D', 500], ['38', 500], ['39', 500], ['3B', 500], ['40', 500], ['53400', 500], ['53', 503],
-  ['54', 500], ['55', 500], ['57', 500], ['58', 500], ['F0', 500], ['HV', 500], ['P0001', 400], ['P0', 500], ['XX', 500],
+  ['28', 403], ['2D', 500], ['38', 500], ['39', 500], ['3B', 500], ['40', 500], ['42P17', 500], ['53400', 500],
+  ['53', 503], ['54', 500], ['55', 500], ['57', 500], ['58', 500], ['F0', 500], ['HV', 500], ['P0001', 400],
+  ['P0', 500], ['XX', 500],
 ];
 const SQLSTATE = /^[0-9A-Z]{5}$/;
 const CONNECTION_LOST = /^(CONNECTION_\w+|CONNECT_TIMEOUT|ECONNREFUSED|ECONNRESET|ENOTFOUND|EPIPE|ETIMEDOUT)$/;
@@ -52,17 +53,14 @@ Error.prototype.toString = function toString() {
 };
 
 function restAnswerLikeHosted(status, answer) {
+  if (SQLSTATE.test(answer?.code)) return { status: statusOf(answer.code), answer };
   if (answer?.code !== 'SUP' || !answer.message?.startsWith(CARRIER)) return { status, answer };
   const carried = JSON.parse(answer.message.slice(CARRIER.length));
   return { status: carried.status, answer: carried.body };
 }
 
-function signAnswerLikeHosted(status, answer) {
-  const rename = ({ signedUrl, ...rest }) => ({
-    ...rest,
-    signedURL: signedUrl ? signedUrl.replace(STORAGE_PREFIX, '') : null,
-  });
-  return { status, answer: Array.isArray(answer) ? answer.map(rename) : rename(answer) };
+function signAnswerLikeHosted(status, { signedUrl, ...rest }) {
+  return { status, answer: { ...rest, signedURL: signedUrl.replace(STORAGE_PREFIX, '') } };
 }
 
 function rewriteFor(request, status) {

@@ -4,6 +4,7 @@ Prints one JSON line when it accepts connections, and ends with its parent, on S
 """
 
 import argparse
+import contextlib
 import json
 import os
 import threading
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     stop_when_orphaned(server)
     threading.Thread(target=_announce, args=(server,), daemon=True).start()
-    server.run_until_stopped()
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the usual way to end it, not an error
+        server.run_until_stopped()
 
 
 def _announce(server: SimulatorServer) -> None:

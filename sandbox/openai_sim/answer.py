@@ -120,7 +120,14 @@ def _picture_base64(edit: EditRequest, defect: AnswerDefect | None, *, fixed: bo
     output_format = "png" if defect is AnswerDefect.PNG else edit.output_format
     if fixed and defect is not AnswerDefect.TRUNCATED_PICTURE:
         return _fixed_base64(edit.size, edit.profile.name, output_format)
-    picture = compose(
+    picture = fixed_result(edit.size, edit.profile.name, output_format) if fixed else _composed(edit, output_format)
+    if defect is AnswerDefect.TRUNCATED_PICTURE:
+        picture = picture[: len(picture) // 2]
+    return base64.b64encode(picture)
+
+
+def _composed(edit: EditRequest, output_format: str) -> bytes:
+    return compose(
         tuple(image.preview for image in edit.images if image.preview is not None),
         size=edit.size,
         model=edit.profile.name,
@@ -128,9 +135,6 @@ def _picture_base64(edit: EditRequest, defect: AnswerDefect | None, *, fixed: bo
         compression=edit.output_compression,
         transparent=edit.background == "transparent",
     )
-    if defect is AnswerDefect.TRUNCATED_PICTURE:
-        picture = picture[: len(picture) // 2]
-    return base64.b64encode(picture)
 
 
 @lru_cache(maxsize=16)

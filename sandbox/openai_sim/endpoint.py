@@ -89,11 +89,12 @@ class ImagesEdits:
         self, request: Request, seen: SeenRequest, arrived_at: float, headers: dict[str, str]
     ) -> EditRequest:
         """Reads and checks everything; the upload is gone from memory when this returns. Adds to ``headers``."""
+        # Counted before the upload is read, so that requests are counted in the order of their arrival.
+        admission = self._state.rate_limit.admit(arrived_at)
+        headers |= admission.headers()
         body = await _read_body(request)
         _check_method(request)
         _check_key(request)
-        admission = self._state.rate_limit.admit(arrived_at)
-        headers |= admission.headers()
         if admission.retry_after_seconds is not None:
             raise errors.rate_limited(limit=admission.limit, retry_after_seconds=admission.retry_after_seconds)
         content_type = request.headers.get("content-type", "")
@@ -120,9 +121,18 @@ class ImagesEdits:
             raise errors.model_retired(edit.profile.name)
         if isinstance(effect, ProxyPage):
             return proxy_page(effect.status, headers)
-        if isinstance(effect, Refuse) and not effect.after_latency:
+        if not isinstance(effect, Refuse) or effect.after_latency:
+            await self._wait(request, plan, arrived_at)
+        if isinstance(effect, Refuse):
             return error_answer(effect.error, headers)
-        if effect is ConnectionFault.HANG:
+        defect = effect if isinstance(effect, AnswerDefect) else None
+        fixed = self._state.options.fixed_result
+        body = await self._beside_the_loop(lambda: edit_answer(edit, defect, fixed=fixed))
+        return self._deliver(body, plan, headers)
+
+    async def _wait(self, request: Request, plan: Plan, arrived_at: float) -> None:
+        """As long as the model takes, or for ever where the plan says so; ends early when nobody listens."""
+        if plan.fault is not None and plan.fault.fault.effect is ConnectionFault.HANG:
             await wait_while_client_listens(request.receive, self._closing, None)
         latency_seconds = plan.latency_seconds
         if latency_seconds is None:
@@ -130,12 +140,6 @@ class ImagesEdits:
         rest_seconds = arrived_at + latency_seconds - time.monotonic()
         if rest_seconds > 0:
             await wait_while_client_listens(request.receive, self._closing, rest_seconds)
-        if isinstance(effect, Refuse):
-            return error_answer(effect.error, headers)
-        defect = effect if isinstance(effect, AnswerDefect) else None
-        fixed = self._state.options.fixed_result
-        body = await self._beside_the_loop(lambda: edit_answer(edit, defect, fixed=fixed))
-        return self._deliver(body, plan, headers)
 
     def _deliver(self, body: bytes, plan: Plan, headers: dict[str, str]) -> Response:
         effect = plan.fault.fault.effect if plan.fault is not None else None

@@ -28,7 +28,7 @@ LOOPBACK: Final = "127.0.0.1"
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than a client's pause between two calls, as with the real API; uvicorn's own 5 s would break pooled calls."""
 
-STOP_SECONDS: Final = 2
+STOP_SECONDS: Final = 5
 """Waiting requests are told to end at once when the server stops; this is for what is being sent."""
 
 START_SECONDS: Final = 10

@@ -19,8 +19,10 @@ create table if not exists wearon_worker.executors (
     host             text        not null,
     started_at       timestamptz not null default now(),
     expires_at       timestamptz not null,
-    -- Since when the lease was renewed without a gap. Only an executor that itself was never cut off for one
-    -- lease time may declare another dead; so an outage of this database never makes live workers look dead.
+    -- Since when the lease was renewed without a gap; a gap is more than half a lease between two renewals. Only an
+    -- executor that itself was not cut off for one lease time may declare another dead; so an outage of this
+    -- database never makes live workers look dead: they renew every quarter of a lease, so an outage after which one
+    -- of them is late by a whole lease leaves a gap of more than half a lease for everybody, judges included.
     continuous_since timestamptz not null default now(),
     -- Final: a dead executor never comes back to life; its process takes a new id.
     dead_at          timestamptz
@@ -159,6 +161,14 @@ begin
 end;
 $$;
 
+-- Internal: whether the charge was undone; then the session may never be completed, whoever opened it again.
+create or replace function wearon_worker.is_refunded(p_channel text, p_session_id uuid)
+returns boolean language sql stable set search_path = ''
+as $$
+    select exists (
+        select 1 from wearon_worker.refunds r where r.channel = p_channel and r.session_id = p_session_id)
+$$;
+
 -- Internal: gives back what the producer charged for a session, once for ever.
 create or replace function wearon_worker.undo_charge(
     p_channel text, p_session_id uuid, p_owner_id uuid, p_credits_used integer,
@@ -245,7 +255,9 @@ begin
     values (p_executor, p_host, v_now, v_now + make_interval(secs => p_lease_seconds), v_now)
     on conflict (executor) do update set
         expires_at = excluded.expires_at,
-        continuous_since = case when e.expires_at < v_now then v_now else e.continuous_since end
+        continuous_since = case
+            when e.expires_at < v_now + make_interval(secs => p_lease_seconds / 2) then v_now
+            else e.continuous_since end
     returning e.dead_at into v_dead;
     return jsonb_build_object('alive', v_dead is null);
 end;
@@ -253,7 +265,7 @@ $$;
 
 -- Takes a session to run it. "outcome" of the answer:
 --   claimed       ours: run it ("owner_id", "attempt", "rate_limited")
---   exhausted     ours, but it may not run again: fail it
+--   exhausted     ours, but it may not run again (too many attempts, or refunded already): fail it
 --   owned         another run holds it ("same_executor": by this very executor)
 --   settled       completed or failed already ("status")
 --   missing       no such session
@@ -267,6 +279,7 @@ declare
     v_session record;
     v_claim   wearon_worker.claims;
     v_attempt integer;
+    v_may_run boolean;
 begin
     select * into v_session from wearon_worker.lock_session(p_channel, p_session_id);
     if not found then
@@ -289,11 +302,12 @@ begin
         where c.channel = p_channel and c.session_id = p_session_id;
     end if;
 
-    if v_attempt <= p_attempt_limit then
+    v_may_run := v_attempt <= p_attempt_limit and not wearon_worker.is_refunded(p_channel, p_session_id);
+    if v_may_run then
         perform wearon_worker.set_status(p_channel, p_session_id, 'processing');
     end if;
     return jsonb_build_object(
-        'outcome', case when v_attempt <= p_attempt_limit then 'claimed' else 'exhausted' end,
+        'outcome', case when v_may_run then 'claimed' else 'exhausted' end,
         'owner_id', v_session.owner_id,
         'attempt', v_attempt,
         'rate_limited', v_claim.rate_limited);
@@ -352,7 +366,9 @@ begin
         return jsonb_build_object('outcome', 'completed');
     elsif not wearon_worker.is_open(v_session.status) then
         return jsonb_build_object('outcome', 'settled', 'status', v_session.status);
-    elsif v_claim.fence is distinct from p_fence or v_claim.executor is null then
+    elsif v_claim.fence is distinct from p_fence or v_claim.executor is null
+        or wearon_worker.is_refunded(p_channel, p_session_id)
+    then
         return jsonb_build_object('outcome', 'lost');
     end if;
 
@@ -423,8 +439,8 @@ $$;
 
 -- Declares executors dead whose lease ran out, and takes their claims. Of the executors in p_holders (those with
 -- something in flight in Redis) the answer names the ones that are not alive: {"dead": [...]}; their tasks the
--- caller moves back to the queue. Only a caller that renewed its own lease without a gap for one lease time
--- judges others.
+-- caller moves back to the queue. Only a caller that renewed its own lease without a gap for one lease time, and
+-- lately, judges others.
 create or replace function public.wearon_worker_recover(
     p_executor uuid, p_lease_seconds double precision, p_holders uuid[]
 ) returns jsonb language plpgsql security definer set search_path = ''
@@ -435,7 +451,8 @@ declare
 begin
     if exists (
         select 1 from wearon_worker.executors e
-        where e.executor = p_executor and e.dead_at is null and e.expires_at >= v_now
+        where e.executor = p_executor and e.dead_at is null
+          and e.expires_at >= v_now + make_interval(secs => p_lease_seconds / 2)
           and e.continuous_since <= v_now - make_interval(secs => p_lease_seconds)
     ) then
         update wearon_worker.executors e set dead_at = v_now

@@ -63,7 +63,7 @@ def with_orientation(upright: Image.Image, orientation: int, image_format: str =
     exif = Image.Exif()
     exif[ExifTag.Orientation] = orientation
     stored = upright if as_stored is None else upright.transpose(as_stored)
-    return encoded(stored, image_format, exif=exif, **options)
+    return encoded(stored, image_format, exif=exif.tobytes(), **options)
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:
@@ -112,11 +112,15 @@ def heif_family_announcing(width: int, height: int, image_format: str) -> bytes:
     return honest.replace(box + struct.pack(">II", 64, 64), box + struct.pack(">II", width, height))
 
 
-def display_p3_like_profile() -> bytes:
-    """An RGB profile that is not sRGB: a stand-in for the wide gamut profiles of phones.
-
-    The sRGB profile with its red and green primaries swapped, so that ignoring it cannot go unnoticed.
-    """
+def swapped_primaries_profile() -> bytes:
+    """A profile that is not sRGB: sRGB with red and green swapped, so that ignoring it cannot go unnoticed."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    swapped = profile.replace(b"rXYZ", b"tmp0").replace(b"gXYZ", b"rXYZ").replace(b"tmp0", b"gXYZ")
+    swapped = profile.replace(b"rXYZ", b"temp").replace(b"gXYZ", b"rXYZ").replace(b"temp", b"gXYZ")
     return swapped.replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be")).replace(b"sRGB", b"swap")
+
+
+def gif_with_frames(first: Image.Image, frames: int) -> bytes:
+    """A GIF whose first frame is followed by ``frames`` tiny ones."""
+    gif = encoded(first, "GIF")
+    tiny = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    return gif[:-1] + tiny * frames + b";"

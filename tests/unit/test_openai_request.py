@@ -90,3 +90,7 @@ def test_the_form_can_be_sent_again_and_knows_its_size() -> None:
 
 def test_the_pictures_are_not_copied() -> None:
     assert any(part is PERSON for part in make_form().parts)
+
+
+def test_the_pictures_do_not_show_in_a_log_of_the_form() -> None:
+    assert "person" not in repr(make_form())

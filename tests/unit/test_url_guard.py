@@ -242,6 +242,22 @@ def test_a_hostile_url_is_refused_before_anything_is_resolved(url: str) -> None:
         check_url(url, NOBODY)
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("ftp://pictures.example/", "neither http nor https"),
+        ("https://user@pictures.example/", "credentials"),
+        ("https://pictures.example:8443/", "port"),
+        ("https://127.1/", "notation"),
+        ("https://192.168.0.1/", "private"),
+        ("https://pictures.example/\n", "control character"),
+    ],
+)
+def test_a_refusal_says_which_rule_was_broken(url: str, reason: str) -> None:
+    with pytest.raises(ImageAddressRefused, match=reason):
+        check_url(url, NOBODY)
+
+
 ALLOWED_URLS = {
     "plain": ("https://pictures.example/a.jpg", "https", "pictures.example", 443, b"/a.jpg"),
     "no path": ("http://pictures.example", "http", "pictures.example", 80, b"/"),
@@ -256,6 +272,7 @@ ALLOWED_URLS = {
     "public address": ("http://1.1.1.1/", "http", "1.1.1.1", 80, b"/"),
     "public v6 address": ("http://[2606:4700:4700:0::1111]/", "http", "2606:4700:4700::1111", 80, b"/"),
     "umlaut": ("http://b\u00fccher.example/", "http", "xn--bcher-kva.example", 80, b"/"),
+    "upper-case umlaut": ("http://B\u00dcCHER.example/", "http", "xn--bcher-kva.example", 80, b"/"),
     "umlaut in the path": ("http://pictures.example/\u00fc", "http", "pictures.example", 80, b"/%C3%BC"),
     "at sign in the path": ("http://pictures.example/@127.0.0.1", "http", "pictures.example", 80, b"/@127.0.0.1"),
     "fragment with a trap": ("http://pictures.example#@127.0.0.1/", "http", "pictures.example", 80, b"/"),

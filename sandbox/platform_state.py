@@ -1,0 +1,192 @@
+"""What a person or an auditor of the platform sees: sessions, balances and ledgers, read through SQL."""
+
+import threading
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Self
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row, scalar_row
+
+from models.generation import Channel, SessionRef, SessionStatus
+
+TERMINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.FAILED})
+
+WAIT_TIMEOUT_SECONDS = 60.0
+"""Long enough for a session that is retried once after a rate limit (FR-3.1: 10 s)."""
+
+POLL_SECONDS = 0.02
+"""Between two looks at a session somebody waits for."""
+
+SESSION_TABLES = {Channel.B2C: "generation_sessions", Channel.B2B: "store_generation_sessions"}
+
+SESSION_OPTIONS = "-c search_path=public -c lock_timeout=10s"
+"""A statement that waits for a forgotten transaction fails with a name instead of hanging."""
+
+WIPED_SCHEMAS = ("public", "wearon_worker")
+"""The platform's tables and the worker's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """What a person sees of a session; ``owner_id`` is the user or the store."""
+
+    id: UUID
+    owner_id: UUID
+    status: SessionStatus
+    generated_image_url: str | None
+    error_message: str | None
+    processing_time_ms: int | None
+    completed_at: datetime | None
+    input_tokens: int | None
+    output_tokens: int | None
+    estimated_cost_usd: Decimal | None
+    credits_used: int
+    created_at: datetime
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", SessionStatus(self.status))
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One row of either credit ledger; ``request_id`` is always ``None`` for users."""
+
+    channel: Channel
+    owner_id: UUID
+    amount: int
+    type: str
+    request_id: str | None
+    description: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Balances:
+    """Every balance of the platform."""
+
+    users: dict[UUID, int]
+    stores: dict[UUID, int]
+    shoppers: dict[tuple[UUID, str], int]
+
+
+class PlatformDatabase:
+    """The platform's database as its owner sees it. Safe to use from several threads; they take turns."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._lock = threading.RLock()
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def session(self, session: SessionRef) -> SessionRow:
+        """The session's row. Raises ``LookupError`` if there is none."""
+        query = sql.SQL(
+            "SELECT id, {owner} AS owner_id, status, generated_image_url, error_message, processing_time_ms,"
+            " completed_at, input_tokens, output_tokens, estimated_cost_usd, credits_used, created_at"
+            " FROM {table} WHERE id = %s"
+        ).format(
+            owner=sql.Identifier("store_id" if session.channel is Channel.B2B else "user_id"),
+            table=sql.Identifier(SESSION_TABLES[session.channel]),
+        )
+        with self._lock, self._connected().cursor(row_factory=class_row(SessionRow)) as cursor:
+            row = cursor.execute(query, [session.session_id]).fetchone()
+        if row is None:
+            raise LookupError(f"no session {session.session_id}")
+        return row
+
+    def wait_for(
+        self,
+        session: SessionRef,
+        statuses: Collection[SessionStatus] = TERMINAL,
+        *,
+        timeout_seconds: float = WAIT_TIMEOUT_SECONDS,
+    ) -> SessionRow:
+        """Wait until the session has one of ``statuses`` and return its row. Raises ``TimeoutError``."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            row = self.session(session)
+            if row.status in statuses:
+                return row
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"session {session.session_id} is still {row.status} after {timeout_seconds} s")
+            time.sleep(POLL_SECONDS)
+
+    def set_status(self, session: SessionRef, status: SessionStatus) -> None:
+        """Do what the platform's own clean-up job may do at any moment (without its refund)."""
+        self.execute(
+            sql.SQL("UPDATE {} SET status = %s WHERE id = %s").format(sql.Identifier(SESSION_TABLES[session.channel])),
+            status,
+            session.session_id,
+        )
+
+    def balances(self) -> Balances:
+        """All balances at this moment, from one snapshot of the database."""
+        with self._lock, self._connected().transaction() as transaction:
+            connection = transaction.connection
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            users = connection.execute("SELECT user_id, balance FROM user_credits").fetchall()
+            stores = connection.execute("SELECT store_id, balance FROM store_credits").fetchall()
+            shoppers = connection.execute(
+                "SELECT store_id, shopper_email, balance FROM store_shopper_credits"
+            ).fetchall()
+        return Balances(dict(users), dict(stores), {(store, email): balance for store, email, balance in shoppers})
+
+    def ledger(self) -> list[LedgerEntry]:
+        """Both ledgers, oldest entry first."""
+        query = (
+            "SELECT 'b2c' AS channel, user_id AS owner_id, amount, type, NULL AS request_id, description, created_at"
+            " FROM credit_transactions UNION ALL"
+            " SELECT 'b2b', store_id, amount, type, request_id, description, created_at"
+            " FROM store_credit_transactions ORDER BY created_at"
+        )
+        with self._lock:
+            rows = self._connected().execute(query).fetchall()
+        return [LedgerEntry(Channel(channel), *rest) for channel, *rest, _ in rows]
+
+    def wipe(self) -> None:
+        """Empty every table of the platform and of the worker; the queue is Redis's."""
+        with self._lock:
+            rows = self._connected().execute(
+                "SELECT schemaname, tablename FROM pg_catalog.pg_tables WHERE schemaname = ANY(%s)",
+                [list(WIPED_SCHEMAS)],
+            )
+            tables = sql.SQL(", ").join(sql.Identifier(*row) for row in rows.fetchall())
+            self._connected().execute(sql.SQL("TRUNCATE {} CASCADE").format(tables))
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def execute(self, query: str | sql.Composed, *values: object) -> None:
+        """Run one statement in a transaction of its own."""
+        with self._lock:
+            self._connected().execute(query.encode() if isinstance(query, str) else query, values)
+
+    def value(self, query: str, *values: object) -> Any:
+        """The first column of the first row of the answer; ``None`` without a row."""
+        with self._lock, self._connected().cursor(row_factory=scalar_row) as cursor:
+            return cursor.execute(query.encode(), values).fetchone()
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        """A connection that works, also after Postgres was killed and started again."""
+        if self._connection is not None:
+            try:
+                self._connection.execute("")
+            except psycopg.OperationalError:
+                self._connection.close()
+            else:
+                return self._connection
+        self._connection = psycopg.connect(self._dsn, autocommit=True, options=SESSION_OPTIONS)
+        return self._connection

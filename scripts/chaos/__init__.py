@@ -1,0 +1,1 @@
+"""Kills everything at random while the worker works, then audits the ledger (docs/chaos.md)."""

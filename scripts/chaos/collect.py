@@ -1,0 +1,202 @@
+"""Gathers the evidence of a run from the database, the ledgers, Redis, Storage and the simulator."""
+
+import io
+import json
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import httpx
+import psycopg
+import redis
+from PIL import Image, UnidentifiedImageError
+from psycopg.rows import dict_row
+
+from models.generation import Channel, SessionRef, SessionStatus
+from sandbox.platform_state import SessionRow
+from sandbox.producer import QUEUE_KEY, Producer
+from sandbox.supabase_local import BUCKET, LocalSupabase
+from sandbox.world import World
+from scripts.chaos.evidence import AccountEvidence, Evidence, LedgerLine, Payer, SessionEvidence, WorkerRefund
+from scripts.chaos.plan import TASKLESS_DELIVERIES
+from scripts.chaos.platform_side import SubmittedTask
+from scripts.chaos.provider_watch import ProviderWatch
+
+IN_FLIGHT_PATTERN: Final = "wearon:tasks:inflight:*"
+DEAD_LETTERS_KEY: Final = "wearon:tasks:dead"
+
+REQUEST_TIMEOUT_SECONDS: Final = 10.0
+
+SHOWN_CHARACTERS: Final = 80
+"""Of an element that disappeared."""
+
+OPEN_WORK: Final = """
+    SELECT (SELECT count(*) FROM generation_sessions WHERE status NOT IN ('completed', 'failed'))
+         + (SELECT count(*) FROM store_generation_sessions WHERE status NOT IN ('completed', 'failed'))
+         + (SELECT count(*) FROM wearon_worker.claims WHERE executor IS NOT NULL)"""
+"""Sessions that somebody waits for, and claims that somebody holds."""
+
+REFUNDS: Final = "SELECT session_id, kind, credits, reason, by_platform FROM wearon_worker.refunds"
+
+USER_LEDGER: Final = "SELECT user_id AS account, type, amount FROM credit_transactions WHERE type <> 'signup_bonus'"
+STORE_LEDGER: Final = "SELECT store_id AS account, type, amount, request_id FROM store_credit_transactions"
+
+BALANCES: Final = {
+    Payer.USER: "SELECT user_id AS account, balance, total_earned AS granted FROM user_credits",
+    Payer.STORE: "SELECT store_id AS account, balance, total_purchased AS granted FROM store_credits",
+    Payer.SHOPPER: "SELECT store_id AS account, balance, total_purchased AS granted FROM store_shopper_credits",
+}
+"""An overage store's balance is in ``store_credits`` like any other's; it must stay at zero."""
+
+BALANCE_OF: Final = {payer: payer for payer in BALANCES} | {Payer.OVERAGE: Payer.STORE}
+
+
+def open_work(producer: Producer, queue: "redis.Redis") -> int:
+    """Open sessions, held claims, and elements in the queue or in flight; 0 when all is done."""
+    return int(producer.value(OPEN_WORK)) + elements_in_redis(queue)
+
+
+def elements_in_redis(queue: "redis.Redis") -> int:
+    """Elements in the platform's queue and in every in-flight list."""
+    keys = [QUEUE_KEY, *queue.scan_iter(IN_FLIGHT_PATTERN)]
+    lengths: list[Any] = [queue.llen(key) for key in keys]
+    return sum(lengths)
+
+
+def lost_elements(queue: "redis.Redis", expected: Collection[str]) -> list[str]:
+    """Bad elements that are not among the dead letters."""
+    stored: Any = queue.lrange(DEAD_LETTERS_KEY, 0, -1)
+    buried = {json.loads(letter)["text"] for letter in stored}
+    return [
+        f"a bad element disappeared: {element[:SHOWN_CHARACTERS]!r} ({len(element)} characters)"
+        for element in sorted(set(expected) - buried)
+    ]
+
+
+def collect(
+    world: World,
+    producer: Producer,
+    tasks: Sequence[SubmittedTask],
+    *,
+    expired: Collection[SessionRef],
+    provider: ProviderWatch,
+    strays: Sequence[str],
+) -> Evidence:
+    """Everything the audit needs; the workers must have stopped."""
+    with psycopg.connect(world.postgres.dsn, row_factory=dict_row) as database:
+        refunds = _refunds(database)
+        ledger = _ledger(database)
+        accounts = _accounts(database, tasks, ledger)
+    calls = provider.calls
+    sessions = []
+    with _storage(world.supabase) as storage:
+        for task in tasks:
+            session = task.submitted.session
+            row = producer.session(session)
+            of_request = [line for line in ledger[row.owner_id] if line["request_id"] == task.submitted.request_id]
+            sessions.append(
+                SessionEvidence(
+                    number=task.plan.number,
+                    session=session,
+                    payer=task.payer,
+                    account=row.owner_id,
+                    credits=row.credits_used,
+                    status=row.status,
+                    error_message=row.error_message,
+                    failed_by_platform=session in expired,
+                    can_complete=task.plan.can_complete,
+                    was_pushed=task.plan.delivery not in TASKLESS_DELIVERIES,
+                    worker_refunds=tuple(refunds[session.session_id]),
+                    ledger_refunds=None
+                    if session.channel is Channel.B2C
+                    else tuple(line["amount"] for line in of_request if line["type"] == "refund"),
+                    overage_rows=sum(line["type"] == "overage" for line in of_request),
+                    result_fault=_result_fault(storage, session, row),
+                    provider_calls=calls[task.plan.number],
+                )
+            )
+    with redis.Redis.from_url(world.redis.url) as queue:
+        left_in_redis = elements_in_redis(queue)
+    return Evidence(
+        sessions=sessions,
+        accounts=accounts,
+        left_in_redis=left_in_redis,
+        provider_requests=provider.requests,
+        peak_requests_per_minute=provider.peak_requests_per_minute,
+        strays=strays,
+    )
+
+
+Row = dict[str, Any]
+
+
+def _refunds(database: psycopg.Connection[Row]) -> dict[UUID, list[WorkerRefund]]:
+    refunds: dict[UUID, list[WorkerRefund]] = defaultdict(list)
+    for row in database.execute(REFUNDS):
+        refunds[row["session_id"]].append(WorkerRefund(row["kind"], row["credits"], row["reason"], row["by_platform"]))
+    return refunds
+
+
+def _ledger(database: psycopg.Connection[Row]) -> dict[UUID, list[Row]]:
+    """Every movement since the accounts were made, by account; ``request_id`` is ``None`` for users."""
+    ledger: dict[UUID, list[Row]] = defaultdict(list)
+    for query in (USER_LEDGER, STORE_LEDGER):
+        for row in database.execute(query):
+            ledger[row["account"]].append({"request_id": None, **row})
+    return ledger
+
+
+def _accounts(
+    database: psycopg.Connection[Row], tasks: Sequence[SubmittedTask], ledger: dict[UUID, list[Row]]
+) -> list[AccountEvidence]:
+    balances = {payer: {row["account"]: row for row in database.execute(query)} for payer, query in BALANCES.items()}
+    payers = {task.submitted.owner_id: task.payer for task in tasks}
+    return [
+        AccountEvidence(
+            account=account,
+            payer=payer,
+            granted=balances[BALANCE_OF[payer]][account]["granted"],
+            balance=balances[BALANCE_OF[payer]][account]["balance"],
+            ledger=tuple(LedgerLine(line["type"], line["amount"]) for line in ledger[account]),
+        )
+        for account, payer in payers.items()
+    ]
+
+
+def _storage(supabase: LocalSupabase) -> httpx.Client:
+    key = supabase.service_role_key
+    return httpx.Client(
+        base_url=supabase.url,
+        headers={"apikey": key, "authorization": f"Bearer {key}"},
+        timeout=REQUEST_TIMEOUT_SECONDS,
+        trust_env=False,
+    )
+
+
+def _result_fault(storage: httpx.Client, session: SessionRef, row: SessionRow) -> str | None:
+    """What is wrong with a completed session's picture: where it must lie, what it is, what its link gives."""
+    if row.status is not SessionStatus.COMPLETED:
+        return None
+    if session.channel is Channel.B2C:
+        path = f"generated/{row.owner_id}/{session.session_id}.jpg"
+    else:
+        path = f"stores/{row.owner_id}/generated/{session.session_id}.jpg"
+    stored = storage.get(f"/storage/v1/object/{BUCKET}/{path}")
+    if not stored.is_success:
+        return f"no object is stored (HTTP {stored.status_code})"
+    if not row.generated_image_url or path not in row.generated_image_url:
+        return "its link leads elsewhere"
+    linked = httpx.get(row.generated_image_url, timeout=REQUEST_TIMEOUT_SECONDS, trust_env=False)
+    if linked.content != stored.content:
+        return f"its link does not give the stored object (HTTP {linked.status_code})"
+    return None if _is_jpeg(stored.content) else "the stored object is no JPEG"
+
+
+def _is_jpeg(content: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
+            return image.format == "JPEG"
+    except (UnidentifiedImageError, OSError):
+        return False

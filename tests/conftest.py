@@ -1,0 +1,85 @@
+"""The embedded platform under the tests: one real Redis, Postgres and Supabase API per run, in temporary places."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from sandbox.image_host import ImageHost
+from sandbox.node_packages import ensure_node_packages
+from sandbox.postgres_local import LocalPostgres
+from sandbox.producer import Producer
+from sandbox.redis_local import LocalRedis
+from sandbox.supabase_local import LocalSupabase
+
+FOREIGN_PREFIXES = ("REDIS_", "CELERY_", "SUPABASE_", "OPENAI_", "WORKER_", "WHATSAPP_", "GF_", "CERTBOT_", "PG")
+FOREIGN_NAMES = frozenset(
+    {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "IMAGE_URL_TRUSTED_HOSTS", "HOST", "PORT", "LOG_LEVEL"}
+    | {"DOMAIN", "PROMETHEUS_MULTIPROC_DIR"}
+)
+
+ENVIRONMENT_OF_THE_DEVELOPER = dict(os.environ)
+"""npm may need its proxy to install packages; nothing else sees it."""
+
+
+def is_foreign(name: str) -> bool:
+    """Whether an environment variable could change what the code under test does."""
+    return name.upper() in FOREIGN_NAMES or name.upper().startswith(FOREIGN_PREFIXES)
+
+
+# Before any test module is imported, so that a run means the same on every machine.
+for _name in filter(is_foreign, ENVIRONMENT_OF_THE_DEVELOPER):
+    del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
+    """A real Redis; a test that kills it must start it again."""
+    with LocalRedis(tmp_path_factory.mktemp("redis"), append_fsync="no") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+    """A real Postgres; the platform's and the worker's SQL is in it once ``supabase`` was asked for."""
+    server = LocalPostgres(tmp_path_factory.mktemp("postgres"), fsync=False)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        server.wipe()  # as root its data lies outside pytest's directory
+
+
+@pytest.fixture(scope="session")
+def supabase(tmp_path_factory: pytest.TempPathFactory, postgres: LocalPostgres) -> Iterator[LocalSupabase]:
+    """The Supabase API with baseline, the worker's migrations and the bucket."""
+    ensure_node_packages(ENVIRONMENT_OF_THE_DEVELOPER)
+    with LocalSupabase(tmp_path_factory.mktemp("supabase"), postgres) as server:
+        yield server
+
+
+@pytest.fixture
+def clean_platform(redis_server: LocalRedis, postgres: LocalPostgres, supabase: LocalSupabase) -> None:
+    """Everything runs, every table and Redis are empty."""
+    for server in (redis_server, postgres, supabase):
+        server.start()
+    with Producer(postgres.dsn, redis_server.url) as platform:
+        platform.wipe()
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+
+
+@pytest.fixture
+def producer(clean_platform: None, redis_server: LocalRedis, postgres: LocalPostgres) -> Iterator[Producer]:
+    """The platform's side, on empty tables and an empty queue."""
+    with Producer(postgres.dsn, redis_server.url) as platform:
+        yield platform
+
+
+@pytest.fixture
+def image_host() -> Iterator[ImageHost]:
+    """A picture server on loopback, with faults on request."""
+    with ImageHost() as host:
+        yield host

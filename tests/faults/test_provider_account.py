@@ -1,0 +1,112 @@
+"""When the account behind the provider is blocked, a model goes away, or a task's own time runs out.
+
+One worker for the module; a task here may take three seconds, and a pause lasts four.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from models.generation import SessionStatus
+from tests.support.worker import Stage, Worker, wait_until
+
+pytest_plugins = ["tests.support.worker_fixtures"]
+
+TASK_LIMIT_SECONDS = 3
+PAUSE_SECONDS = 4
+"""Longer than a task may take: who waits for the end of a pause must not be charged the time."""
+
+NOT_AVAILABLE = "Try-on is not available right now. Please try again later. You have not been charged."
+TOOK_TOO_LONG = "Making your picture took too long. Please try again. You have not been charged."
+
+
+@pytest.fixture(scope="module")
+def worker(stage: Stage) -> Iterator[Worker]:
+    """A worker with little patience."""
+    worker = stage.worker(TASK_LIMIT_SECONDS=str(TASK_LIMIT_SECONDS), OPENAI_PAUSE_SECONDS=str(PAUSE_SECONDS))
+    with worker:
+        yield worker
+
+
+@pytest.fixture(autouse=True)
+def _calls_may_be_made(stage: Stage) -> Iterator[None]:
+    """No pause is left over from the test before."""
+    stage.redis.delete("wearon:provider:blocked", "wearon:provider:pause", "wearon:provider:probe")
+    yield
+    assert stage.wrong_books() == []
+
+
+@pytest.mark.parametrize(
+    ("marker", "reason"),
+    [
+        ("quota", "quota_exhausted"),
+        ("credit-exhausted", "quota_exhausted"),
+        ("spend-limit", "quota_exhausted"),
+        ("401", "credentials_rejected"),
+        ("403", "credentials_rejected"),
+    ],
+)
+def test_an_account_that_is_blocked_fails_the_task_refunds_it_and_pauses_all_calls(
+    stage: Stage, worker: Worker, marker: str, reason: str
+) -> None:
+    pauses_before = len(worker.lines("provider_calls_paused", reason=reason))
+    session = stage.submit(f"[[sim:{marker}]]")
+    [row] = stage.wait_for(session)
+    assert (row.status, row.error_message) == (SessionStatus.FAILED, NOT_AVAILABLE)
+    assert stage.refund(session)["reason"] == reason
+    assert len(stage.provider_requests(f"[[sim:{marker}]]")) == 1  # not a rate limit: not tried again
+    assert len(worker.lines("provider_calls_paused", reason=reason)) == pauses_before + 1
+    assert stage.redis.exists("wearon:provider:pause")
+
+
+def test_a_pause_burns_one_task_while_the_others_wait_without_using_up_their_time(stage: Stage, worker: Worker) -> None:
+    stage.wait_for(stage.submit("[[sim:quota]] the first"))
+    waiting = [stage.submit(f"waits for the end of the pause {number}") for number in range(4)]
+    stage.wait_for_status("processing", *waiting)
+    rows = stage.wait_for(*waiting)
+    [blocked] = stage.provider_requests("[[sim:quota]] the first")
+    arrivals = [request["arrived_at"] for request in stage.provider_requests("waits for the end of the pause")]
+    assert [row.status for row in rows] == [SessionStatus.COMPLETED] * 4
+    assert len(arrivals) == 4
+    assert min(arrivals) - blocked["arrived_at"] > PAUSE_SECONDS - 0.1
+    assert all((row.processing_time_ms or 0) > TASK_LIMIT_SECONDS * 1000 for row in rows)
+    worker.wait_for_line("provider_calls_resumed")
+
+
+def test_a_task_that_uses_up_its_own_time_fails_and_is_refunded_wherever_it_hangs(stage: Stage, worker: Worker) -> None:
+    hanging = {
+        "the provider never answers": stage.submit("[[sim:hang]]"),
+        "the provider drips": stage.submit("[[sim:slow-drip=60]]"),
+        "a picture never comes": stage.platform.submit_b2c([stage.pictures.fault_url("hang")]).session,
+    }
+    rows = dict(zip(hanging, stage.wait_for(*hanging.values()), strict=True))
+    assert {name: (row.status, row.error_message) for name, row in rows.items()} == dict.fromkeys(
+        hanging, (SessionStatus.FAILED, TOOK_TOO_LONG)
+    )
+    assert {stage.refund(session)["reason"] for session in hanging.values()} == {"deadline_exceeded"}
+    [after] = stage.wait_for(stage.submit("the worker goes on"))
+    assert after.status is SessionStatus.COMPLETED
+    wait_until(lambda: not stage.in_flight(worker.executor()), "nothing in flight")
+
+
+def test_a_model_that_is_gone_is_replaced_within_the_task_until_none_is_left(stage: Stage, worker: Worker) -> None:
+    """Last in the module: the models stay gone for the life of the worker's process."""
+    with stage.world.simulator.control() as simulator:
+        simulator.retire("gpt-image-1.5")
+    [replaced] = stage.wait_for(stage.submit("the old model is gone"))
+    models = [request["fields"]["model"] for request in stage.provider_requests("the old model is gone")]
+    gone = worker.wait_for_line("image_model_gone", model="gpt-image-1.5")
+    assert replaced.status is SessionStatus.COMPLETED
+    assert models == ["gpt-image-1.5", "gpt-image-2.6-sunburst"]
+    assert (gone["level"], gone["next_model"]) == ("error", "gpt-image-2.6-sunburst")
+    assert worker.metric("wearon_model_gone_total", model="gpt-image-1.5") == 1
+
+    stage.wait_for(stage.submit("with the new model at once"))
+    [straight] = stage.provider_requests("with the new model at once")
+    assert straight["fields"]["model"] == "gpt-image-2.6-sunburst"
+
+    last = stage.submit("[[sim:model-gone]]")
+    [row] = stage.wait_for(last)
+    assert (row.status, row.error_message) == (SessionStatus.FAILED, NOT_AVAILABLE)
+    assert stage.refund(last)["reason"] == "no_model_left"
+    worker.wait_for_line("provider_calls_paused", reason="no_model_left")

@@ -1,0 +1,487 @@
+"""Downloading from a live server that misbehaves in every way we know, with the real client over real sockets."""
+
+import asyncio
+import logging
+import socket
+import ssl
+import threading
+import time
+import tracemalloc
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from models.failures import Failure, ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
+from services.image_download import (
+    MAX_ADDRESSES_TRIED,
+    MAX_DOWNLOAD_BYTES,
+    DownloadedImage,
+    Resolver,
+    download_image,
+    download_images,
+    resolve_host,
+)
+from services.url_guard import TrustedHosts
+from tests.support.fault_server import PICTURE, FaultServer, fault_server
+
+LOOPBACK = TrustedHosts.parse("127.0.0.1")
+NOBODY = TrustedHosts()
+
+SHORT_DEADLINE_SECONDS = 0.4
+"""For the tests whose server never finishes."""
+
+MUCH_LONGER_SECONDS = 5.0
+"""If a download with the short deadline takes this long, the deadline did not hold."""
+
+PUBLIC_ADDRESS, OTHER_PUBLIC_ADDRESS = "93.184.216.34", "2606:2800:220:1::1"
+
+
+def resolver(*answers: Sequence[str]) -> tuple[Resolver, list[str]]:
+    """A name server that gives another answer each time, and the list of names it was asked for."""
+    asked: list[str] = []
+    remaining = list(answers)
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        asked.append(host)
+        return remaining.pop(0)
+
+    return resolve, asked
+
+
+def outcome(path: str, **options: Any) -> DownloadedImage | Failure:
+    """What downloading a fault ends in."""
+
+    async def run() -> DownloadedImage:
+        async with fault_server() as server:
+            return await download_image(server.url(path), trusted_hosts=LOOPBACK, **options)
+
+    try:
+        return asyncio.run(run())
+    except Failure as failure:
+        return failure
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/honest",
+        "/media_type_with_parameters",
+        "/no_length",
+        "/chunked",
+        "/compressed_though_not_asked",
+        "/deflated_though_not_asked",
+    ],
+)
+def test_a_picture_arrives_whole_however_it_is_transferred(path: str) -> None:
+    assert outcome(path) == DownloadedImage(PICTURE, "image/jpeg")
+
+
+@pytest.mark.parametrize(
+    ("path", "failure", "status"),
+    [
+        ("/redirect", ImageUnreachable, 302),
+        ("/redirect_with_a_picture", ImageUnreachable, 301),
+        ("/not_found", ImageUnreachable, 404),
+        ("/server_error", ImageUnreachable, 503),
+        ("/partial_content", ImageUnreachable, 206),
+        ("/no_content", ImageUnreachable, 204),
+        ("/html", NotAnImage, None),
+        ("/no_content_type", NotAnImage, None),
+        ("/image_somewhere_in_the_type", NotAnImage, None),
+        ("/announces_too_much", ImageTooLarge, None),
+        ("/sends_without_end", ImageTooLarge, None),
+        ("/sends_chunks_without_end", ImageTooLarge, None),
+        ("/gzip_bomb", ImageTooLarge, None),
+        ("/brotli", ImageUnreachable, None),
+        ("/compressed_twice", ImageUnreachable, None),
+        ("/compressed_and_cut", ImageUnreachable, None),
+        ("/not_compressed_as_announced", ImageUnreachable, None),
+        ("/closes_before_the_announced_end", ImageUnreachable, None),
+        ("/negative_length", ImageUnreachable, None),
+        ("/length_of_thousands_of_digits", ImageUnreachable, None),
+        ("/two_lengths", ImageUnreachable, None),
+        ("/closes_at_once", ImageUnreachable, None),
+        ("/not_http", ImageUnreachable, None),
+        ("/headers_without_end", ImageUnreachable, None),
+    ],
+)
+def test_a_misbehaving_host_ends_in_the_failure_that_says_what_it_did(
+    path: str, failure: type[Failure], status: int | None
+) -> None:
+    ended = outcome(path)
+    assert type(ended) is failure
+    assert getattr(ended, "status", None) == status
+
+
+def test_a_redirect_is_reported_as_one_and_its_target_is_not_asked() -> None:
+    async def run() -> list[bytes]:
+        async with fault_server() as server:
+            with pytest.raises(ImageUnreachable, match="redirects are not followed"):
+                await download_image(server.url("/redirect"), trusted_hosts=LOOPBACK)
+            return server.heads
+
+    assert len(asyncio.run(run())) == 1
+
+
+@pytest.mark.parametrize("path", ["/sends_without_end", "/sends_chunks_without_end"])
+def test_reading_stops_at_the_limit_and_not_at_the_end_of_the_stream(path: str) -> None:
+    async def bytes_sent() -> int:
+        async with fault_server() as server:
+            with pytest.raises(ImageTooLarge) as too_large:
+                await download_image(server.url(path), trusted_hosts=LOOPBACK, max_bytes=200_000)
+            assert (too_large.value.limit, too_large.value.unit) == (200_000, "bytes")
+            return server.bytes_sent
+
+    in_flight_on_loopback = 16 * 1024 * 1024  # what the kernel's buffers of both ends may hold
+    assert asyncio.run(bytes_sent()) < 200_000 + in_flight_on_loopback
+
+
+def test_a_compressed_bomb_is_never_inflated_beyond_the_limit() -> None:
+    tracemalloc.start()
+    try:
+        assert isinstance(outcome("/gzip_bomb"), ImageTooLarge)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 3 * MAX_DOWNLOAD_BYTES
+
+
+def test_a_picture_of_exactly_the_limit_is_accepted_and_one_byte_more_is_not() -> None:
+    assert isinstance(outcome("/no_length", max_bytes=len(PICTURE)), DownloadedImage)
+    assert isinstance(outcome("/no_length", max_bytes=len(PICTURE) - 1), ImageTooLarge)
+    assert isinstance(outcome("/compressed_though_not_asked", max_bytes=len(PICTURE) - 1), ImageTooLarge)
+
+
+@pytest.mark.parametrize(
+    "path", ["/silent", "/silent_after_the_head", "/drips", "/drips_headers", "/drips_interim_answers"]
+)
+def test_one_deadline_bounds_the_whole_download_and_a_drip_does_not_stretch_it(path: str) -> None:
+    started = time.monotonic()
+    ended = outcome(path, deadline_seconds=SHORT_DEADLINE_SECONDS)
+    assert isinstance(ended, ImageUnreachable)
+    assert "not complete within" in ended.reason
+    assert time.monotonic() - started < MUCH_LONGER_SECONDS
+
+
+def test_a_name_server_that_never_answers_is_bounded_by_the_same_deadline() -> None:
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        await asyncio.Event().wait()
+        raise AssertionError("nothing sets the event")
+
+    with pytest.raises(ImageUnreachable, match="not complete within"):
+        asyncio.run(
+            download_image(
+                "http://pictures.example/",
+                trusted_hosts=NOBODY,
+                resolve=resolve,
+                deadline_seconds=SHORT_DEADLINE_SECONDS,
+            )
+        )
+
+
+def test_a_lookup_that_blocks_its_thread_does_not_keep_the_loop_from_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def blocks(*_arguments: Any, **_options: Any) -> list[Any]:
+        release.wait(timeout=60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", blocks)
+    started = time.monotonic()
+    try:
+        with pytest.raises(ImageUnreachable):
+            asyncio.run(
+                download_image(
+                    "http://pictures.example/", trusted_hosts=NOBODY, deadline_seconds=SHORT_DEADLINE_SECONDS
+                )
+            )
+        assert time.monotonic() - started < MUCH_LONGER_SECONDS
+    finally:
+        release.set()
+
+
+class StandInInternet(asyncio.SelectorEventLoop):
+    """A loop on which every address leads to one loopback port, or nowhere; it notes the addresses asked for."""
+
+    def __init__(self, unreachable: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.leads_to = 0
+        self.unreachable = unreachable
+        self.connected_to: list[tuple[Any, Any]] = []
+
+    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:
+        self.connected_to.append((host, port))
+        if host in self.unreachable:
+            raise ConnectionRefusedError(f"{host} refused")
+        return await super().create_connection(protocol_factory, "127.0.0.1", self.leads_to, **options)
+
+
+def on_stand_in_internet(
+    use: Callable[[FaultServer], Awaitable[Any]], unreachable: Sequence[str] = ()
+) -> tuple[Any, StandInInternet, FaultServer]:
+    """Run ``use`` where every public address is the fault server."""
+    internet = StandInInternet(unreachable)
+
+    async def run() -> tuple[Any, FaultServer]:
+        async with fault_server() as server:
+            internet.leads_to = server.port
+            return await use(server), server
+
+    with asyncio.Runner(loop_factory=lambda: internet) as runner:
+        result, server = runner.run(run())
+    return result, internet, server
+
+
+def test_a_name_that_changes_its_answer_after_the_check_is_asked_once_and_reached_at_the_checked_address() -> None:
+    resolve, asked = resolver([PUBLIC_ADDRESS], ["127.0.0.1"])
+    picture, internet, _ = on_stand_in_internet(
+        lambda _: download_image("http://rebinding.example/honest", trusted_hosts=NOBODY, resolve=resolve)
+    )
+    assert picture.data == PICTURE
+    assert asked == ["rebinding.example"]
+    assert internet.connected_to == [(PUBLIC_ADDRESS, 80)]
+
+
+@pytest.mark.parametrize("private", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1"])
+def test_one_private_answer_among_public_ones_refuses_the_name_without_connecting(private: str) -> None:
+    async def attempt(_server: FaultServer) -> ImageAddressRefused:
+        resolve, _ = resolver([PUBLIC_ADDRESS, private])
+        with pytest.raises(ImageAddressRefused) as refused:
+            await download_image("http://mixed.example/honest", trusted_hosts=NOBODY, resolve=resolve)
+        return refused.value
+
+    refused, internet, _ = on_stand_in_internet(attempt)
+    assert internet.connected_to == []
+    assert "mixed.example" in str(refused)
+    assert private not in str(refused)
+
+
+def test_a_private_address_in_the_url_is_refused_without_resolving_or_connecting() -> None:
+    resolve, asked = resolver(["127.0.0.1"])
+
+    async def attempt(_server: FaultServer) -> None:
+        with pytest.raises(ImageAddressRefused):
+            await download_image("http://127.0.0.1/honest", trusted_hosts=NOBODY, resolve=resolve)
+
+    _, internet, _ = on_stand_in_internet(attempt)
+    assert (asked, internet.connected_to) == ([], [])
+
+
+def test_an_address_that_cannot_be_reached_gives_way_to_the_next_checked_one() -> None:
+    resolve, _ = resolver([OTHER_PUBLIC_ADDRESS, PUBLIC_ADDRESS])
+    picture, internet, _ = on_stand_in_internet(
+        lambda _: download_image("http://pictures.example/honest", trusted_hosts=NOBODY, resolve=resolve),
+        unreachable=[OTHER_PUBLIC_ADDRESS],
+    )
+    assert picture.data == PICTURE
+    assert internet.connected_to == [(OTHER_PUBLIC_ADDRESS, 80), (PUBLIC_ADDRESS, 80)]
+
+
+def test_a_name_with_hundreds_of_dead_addresses_is_given_up_after_a_few() -> None:
+    dead = [f"93.184.216.{last}" for last in range(200)]
+    resolve, _ = resolver(dead)
+
+    async def attempt(_server: FaultServer) -> None:
+        with pytest.raises(ImageUnreachable, match=r"pictures\.example: no connection"):
+            await download_image("http://pictures.example/", trusted_hosts=NOBODY, resolve=resolve)
+
+    _, internet, _ = on_stand_in_internet(attempt, unreachable=dead)
+    assert len(internet.connected_to) == MAX_ADDRESSES_TRIED
+
+
+def test_an_error_answer_is_final_and_no_other_address_is_asked() -> None:
+    resolve, _ = resolver([PUBLIC_ADDRESS, OTHER_PUBLIC_ADDRESS])
+
+    async def attempt(_server: FaultServer) -> None:
+        with pytest.raises(ImageUnreachable, match="HTTP 404"):
+            await download_image("http://pictures.example/not_found", trusted_hosts=NOBODY, resolve=resolve)
+
+    _, internet, _ = on_stand_in_internet(attempt)
+    assert len(internet.connected_to) == 1
+
+
+def test_the_request_names_the_host_and_carries_the_signed_path_byte_for_byte() -> None:
+    resolve, _ = resolver([PUBLIC_ADDRESS])
+    signed = "/honest?token=a%2Fb%2fc~(d)'[e]|+%20&f=%41"
+    _, _, server = on_stand_in_internet(
+        lambda _: download_image(f"http://Pictures.Example{signed}", trusted_hosts=NOBODY, resolve=resolve)
+    )
+    head = server.heads[0].decode()
+    assert head.startswith(f"GET {signed} HTTP/1.1\r\n")
+    assert "\r\nhost: pictures.example\r\n" in head.replace("Host:", "host:")
+    assert "accept-encoding: identity\r\n" in head.lower()
+    assert PUBLIC_ADDRESS not in head
+
+
+def test_a_proxy_in_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert isinstance(outcome("/honest"), DownloadedImage)
+
+
+def test_a_trusted_name_may_resolve_to_loopback_and_is_pinned_all_the_same() -> None:
+    async def run() -> list[str]:
+        async with fault_server(hosts=("127.0.0.1", "127.0.0.2")) as server:
+            resolve, _ = resolver(["127.0.0.2"], ["127.0.0.1"])
+            trusted = TrustedHosts.parse(f"storage.internal:{server.port}")
+            await download_image(server.url("/honest", host="storage.internal"), trusted_hosts=trusted, resolve=resolve)
+            return server.local_addresses
+
+    assert asyncio.run(run()) == ["127.0.0.2"]
+
+
+def test_an_untrusted_port_of_a_trusted_host_is_refused() -> None:
+    with pytest.raises(ImageAddressRefused):
+        asyncio.run(download_image("http://127.0.0.1:6379/", trusted_hosts=TrustedHosts.parse("127.0.0.1:8123")))
+
+
+@pytest.mark.parametrize("answer", [[], None])
+def test_a_name_without_addresses_is_unreachable(answer: Sequence[str] | None) -> None:
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        if answer is None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return answer
+
+    with pytest.raises(ImageUnreachable, match=r"pictures\.example: the name does not resolve"):
+        asyncio.run(download_image("http://pictures.example/", trusted_hosts=NOBODY, resolve=resolve))
+
+
+def test_the_systems_resolver_is_asked_and_its_loopback_answer_for_localhost_is_refused() -> None:
+    assert set(asyncio.run(resolve_host("localhost", 80))) <= {"127.0.0.1", "::1"}
+    with pytest.raises(ImageAddressRefused, match="localhost"):
+        asyncio.run(download_image("http://localhost/", trusted_hosts=NOBODY))
+
+
+@pytest.mark.parametrize("path", ["/not_found", "/redirect", "/html", "/closes_at_once", "/not_http", "/silent"])
+def test_neither_query_nor_address_nor_library_text_is_in_a_failure_or_in_any_log(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    resolve, _ = resolver(["127.0.0.1"])
+
+    async def run() -> Failure:
+        async with fault_server() as server:
+            trusted = TrustedHosts.parse("storage.internal")
+            url = server.url(f"{path}?token=SECRET", host="storage.internal")
+            with pytest.raises(Failure) as failure:
+                await download_image(
+                    url, trusted_hosts=trusted, resolve=resolve, deadline_seconds=SHORT_DEADLINE_SECONDS
+                )
+            return failure.value
+
+    failure = asyncio.run(run())
+    assert "storage.internal" in str(failure)
+    assert "connect_tcp" in caplog.text  # the libraries did log
+    assert "SECRET" not in str(failure) + caplog.text
+    assert "127.0.0.1" not in str(failure)
+    assert failure.__suppress_context__ or failure.__context__ is None
+
+
+def test_several_pictures_are_downloaded_at_once_and_come_back_in_order() -> None:
+    async def run() -> list[DownloadedImage]:
+        async with fault_server() as server:
+            paths = ["/honest", "/media_type_with_parameters", "/no_length"]
+            return await download_images([server.url(path) for path in paths], trusted_hosts=LOOPBACK)
+
+    assert [picture.data for picture in asyncio.run(run())] == [PICTURE] * 3
+
+
+def test_the_first_failure_among_several_is_raised_itself_and_ends_the_others() -> None:
+    async def run() -> None:
+        async with fault_server() as server:
+            await download_images([server.url("/silent"), server.url("/not_found")], trusted_hosts=LOOPBACK)
+
+    started = time.monotonic()
+    with pytest.raises(ImageUnreachable, match="HTTP 404"):
+        asyncio.run(run())
+    assert time.monotonic() - started < MUCH_LONGER_SECONDS
+
+
+def test_many_threads_with_loops_of_their_own_download_at_the_same_time() -> None:
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(outcome("/honest"))) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [DownloadedImage(PICTURE, "image/jpeg")] * 16
+
+
+def certificate_for(name: str, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Contexts of a server with a certificate for ``name``, and of a client that trusts its issuer."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(pem)
+    return server, ssl.create_default_context(cafile=str(pem))
+
+
+def download_over_tls(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext | None, host: str
+) -> tuple[DownloadedImage | Failure, FaultServer]:
+    async def run() -> tuple[DownloadedImage | Failure, FaultServer]:
+        async with fault_server(tls=server_tls) as server:
+            resolve, _ = resolver(["127.0.0.1"])
+            url = server.url("/honest", host=host, scheme="https")
+            try:
+                picture = await download_image(
+                    url, trusted_hosts=TrustedHosts.parse(host), resolve=resolve, ssl_context=client_tls
+                )
+            except Failure as failure:
+                return failure, server
+            return picture, server
+
+    return asyncio.run(run())
+
+
+def test_over_tls_the_name_is_asked_for_and_verified_although_the_connection_goes_to_an_address(
+    tmp_path: Path,
+) -> None:
+    server_tls, client_tls = certificate_for("pictures.example", tmp_path)
+    ended, server = download_over_tls(server_tls, client_tls, "pictures.example")
+    assert ended == DownloadedImage(PICTURE, "image/jpeg")
+    assert server.server_names == ["pictures.example"]
+
+
+def test_a_certificate_for_another_name_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    server_tls, client_tls = certificate_for("other.example", tmp_path)
+    ended, server = download_over_tls(server_tls, client_tls, "pictures.example")
+    assert isinstance(ended, ImageUnreachable)
+    assert "no trusted TLS connection" in ended.reason
+    assert server.heads == []
+
+
+def test_a_certificate_nobody_vouches_for_is_refused_even_from_a_trusted_host(tmp_path: Path) -> None:
+    server_tls, _ = certificate_for("pictures.example", tmp_path)
+    ended, server = download_over_tls(server_tls, None, "pictures.example")
+    assert isinstance(ended, ImageUnreachable)
+    assert server.heads == []
+
+
+def test_the_limit_is_ten_mebibytes_as_the_requirements_say() -> None:
+    assert MAX_DOWNLOAD_BYTES == 10 * 1024 * 1024

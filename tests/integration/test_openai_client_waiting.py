@@ -1,0 +1,70 @@
+"""What the provider client does after a long wait for its turn."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from models.failures import NoLongerWanted
+from models.image_models import parse_models
+from sandbox.openai_sim import SimulatorClient, running_simulator
+from services.openai_client import LONG_WAIT_SECONDS, OpenAIImageClient
+from services.provider_turn import Turn, TurnOutcome
+from tests.support.images import plain
+from worker.task_clock import TaskClock
+
+
+class TurnsAfterAWait:
+    """Stands in for a queue that took a minute: the real gate would need one."""
+
+    def __init__(self, waited_seconds: float) -> None:
+        self.waited_seconds = waited_seconds
+        self.reported: list[TurnOutcome] = []
+
+    def acquire(self, _cancelled: Callable[[], bool]) -> Turn:
+        return Turn(waited_seconds=self.waited_seconds, granted_at=time.monotonic(), probe=False)
+
+    def report(self, _turn: Turn, outcome: TurnOutcome, _reason: str = "") -> None:
+        self.reported.append(outcome)
+
+
+def edit_after(waited_seconds: float, simulator: SimulatorClient, *, wanted: bool) -> TurnsAfterAWait:
+    turns = TurnsAfterAWait(waited_seconds)
+    client = OpenAIImageClient(
+        base_url=simulator.base_url,
+        api_key="sk-test-00000000000000000000",
+        models=parse_models("gpt-image-1.5"),
+        max_retries=0,
+        turns=turns,  # type: ignore[arg-type]  # see TurnsAfterAWait
+    )
+    asyncio.run(
+        client.edit(
+            images=[plain(64, 96)],
+            person_size=(64, 96),
+            prompt="",
+            safety_identifier="0" * 64,
+            clock=TaskClock(60),
+            still_wanted=lambda: wanted,
+        )
+    )
+    return turns
+
+
+def test_a_session_settled_by_others_during_a_long_wait_costs_no_call() -> None:
+    with running_simulator() as simulator:
+        with pytest.raises(NoLongerWanted):
+            edit_after(LONG_WAIT_SECONDS + 1, simulator, wanted=False)
+        assert simulator.stats()["requests"] == 0
+
+
+@pytest.mark.parametrize(
+    ("waited_seconds", "wanted"),
+    [(LONG_WAIT_SECONDS + 1, True), (0.0, False)],
+    ids=["still wanted after a long wait", "not even asked after a short one"],
+)
+def test_a_session_that_is_still_wanted_is_made(waited_seconds: float, wanted: bool) -> None:
+    with running_simulator() as simulator:
+        turns = edit_after(waited_seconds, simulator, wanted=wanted)
+        assert simulator.stats()["requests"] == 1
+    assert turns.reported == [TurnOutcome.ANSWERED]

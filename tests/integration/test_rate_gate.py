@@ -1,0 +1,225 @@
+"""The rate gate on a real Redis: exact over threads and processes, patient, cheap."""
+
+import itertools
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+import redis
+
+from sandbox.redis_local import LocalRedis
+from services import rate_gate
+from services.rate_gate import RateGate
+from services.redis_client import connect
+from services.turn_waiting import TurnCancelled
+
+WINDOW_SECONDS = 2
+JITTER_SECONDS = 0.25
+"""Between taking a turn and noting the time on a busy machine; in real life the window's spare second is for this."""
+NO_PACE = 10_000
+
+CLAIM_TURNS = """
+import sys, time
+from services.rate_gate import RateGate
+from services.redis_client import connect
+url, turns_per_window, window_seconds, count = sys.argv[1], *map(int, sys.argv[2:])
+gate = RateGate(connect(url), turns_per_window=turns_per_window, window_seconds=window_seconds, turns_per_pace=10_000)
+for _ in range(count):
+    gate.acquire(lambda: False)
+    print(time.time(), flush=True)
+"""
+
+
+@pytest.fixture
+def client(redis_server: LocalRedis) -> Iterator[redis.Redis]:
+    redis_server.start()
+    with connect(redis_server.url) as client:
+        client.flushall()
+        yield client
+
+
+def never() -> bool:
+    return False
+
+
+def make_gate(client: redis.Redis, turns: int, *, pace: int = NO_PACE) -> RateGate:
+    return RateGate(client, turns_per_window=turns, window_seconds=WINDOW_SECONDS, turns_per_pace=pace)
+
+
+def most_within(times: list[float], seconds: float) -> int:
+    """The greatest number of ``times`` within any ``seconds``."""
+    ordered = sorted(times)
+    return max(sum(start <= t < start + seconds for t in ordered[i:]) for i, start in enumerate(ordered))
+
+
+def commands(client: redis.Redis) -> int:
+    """Commands the server has executed for clients, the ones inside scripts not counted."""
+    stats = client.info("commandstats")
+    assert isinstance(stats, dict)
+    return sum(
+        stat["calls"]
+        for name, stat in stats.items()
+        if name.split("_")[1] in {"evalsha", "eval", "time", "mget", "set"}
+    )
+
+
+def test_no_window_of_any_position_holds_more_turns_than_allowed(client: redis.Redis) -> None:
+    gate = make_gate(client, 5)
+    taken: list[float] = []
+    for _ in range(11):
+        gate.acquire(never)
+        taken.append(time.monotonic())
+    assert most_within(taken, WINDOW_SECONDS - JITTER_SECONDS) == 5
+    assert taken[-1] - taken[0] < 3 * WINDOW_SECONDS, "it waits no longer than it must"
+
+
+def test_threads_of_one_process_are_served_in_the_order_they_came(client: redis.Redis) -> None:
+    gate = make_gate(client, 2)
+    gate.acquire(never)
+    gate.acquire(never)
+    served: list[int] = []
+
+    def take(number: int) -> None:
+        gate.acquire(never)
+        served.append(number)
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(4)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        wait_until(partial(is_queueing, gate, number))
+    for thread in threads:
+        thread.join()
+    assert served == [0, 1, 2, 3]
+
+
+def is_queueing(gate: RateGate, behind: int) -> bool:
+    """Whether one thread looks at the window and so many wait behind it."""
+    return gate._queue._held and len(gate._queue._waiting) == behind
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_two_processes_share_one_window(client: redis.Redis, redis_server: LocalRedis) -> None:
+    arguments = [sys.executable, "-c", CLAIM_TURNS, redis_server.url, "6", str(WINDOW_SECONDS), "6"]
+    processes = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    times = [float(line) for line in itertools.chain.from_iterable(output.split() for output in outputs)]
+    assert len(times) == 12
+    assert most_within(times, WINDOW_SECONDS - JITTER_SECONDS) == 6
+    assert client.exists("wearon:provider:rate:window")
+
+
+def test_a_host_whose_clock_is_wrong_keeps_the_window(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = make_gate(client, 3)
+    for _ in range(3):
+        first.acquire(never)
+    monkeypatch.setattr(time, "time", lambda: 4_000_000_000.0)
+    assert make_gate(client, 3).acquire(never) > WINDOW_SECONDS - 0.5
+
+
+def test_processes_with_different_limits_share_one_window(client: redis.Redis) -> None:
+    old, new = make_gate(client, 6), make_gate(client, 3)
+    for _ in range(4):
+        old.acquire(never)
+    assert new.acquire(never) > WINDOW_SECONDS - 0.5
+
+
+def test_turns_of_one_window_are_spread_over_it(client: redis.Redis) -> None:
+    gate = make_gate(client, 100, pace=3)
+    taken = []
+    for _ in range(7):
+        gate.acquire(never)
+        taken.append(time.monotonic())
+    assert most_within(taken, 1 - JITTER_SECONDS) == 3
+
+
+@pytest.mark.parametrize(("turns", "pace"), [(1, 1), (30, 1), (31, 2), (300, 10)])
+def test_the_pace_is_a_thirtieth_of_the_limit_and_at_least_one(client: redis.Redis, turns: int, pace: int) -> None:
+    assert RateGate(client, turns_per_window=turns)._pace.turns == pace
+
+
+def test_the_window_leaves_a_second_for_the_way_to_the_provider(client: redis.Redis) -> None:
+    assert RateGate(client, turns_per_window=300)._window.seconds == 61
+
+
+def test_a_free_turn_costs_two_commands(client: redis.Redis) -> None:
+    gate = make_gate(client, 1_000)
+    gate.acquire(never)  # loads the script and measures the clock
+    before = commands(client)
+    for _ in range(50):
+        gate.acquire(never)
+    assert commands(client) - before == 100
+
+
+def test_waiting_costs_few_commands_however_many_wait(client: redis.Redis) -> None:
+    gate = make_gate(client, 10)
+    for _ in range(10):
+        gate.acquire(never)
+    before = commands(client)
+    with ThreadPoolExecutor(20) as pool:
+        waits = list(pool.map(lambda _: gate.acquire(never), range(10)))
+    assert min(waits) > WINDOW_SECONDS - 0.5
+    assert commands(client) - before <= 6 * 10
+
+
+def test_a_redis_that_is_away_delays_a_turn_and_fails_nobody(client: redis.Redis, redis_server: LocalRedis) -> None:
+    gate = make_gate(client, 5)
+    gate.acquire(never)
+    redis_server.kill()
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(gate.acquire, never) for _ in range(3)]
+        wait_until(partial(is_queueing, gate, 2))
+        assert not any(turn.done() for turn in waiting)
+        redis_server.start()
+        assert all(turn.result(timeout=20) >= 0 for turn in waiting)
+
+
+def test_a_gate_can_be_made_before_redis_is_up(redis_server: LocalRedis) -> None:
+    redis_server.stop()
+    gate = make_gate(connect(redis_server.url), 5)
+    with ThreadPoolExecutor(1) as pool:
+        turn = pool.submit(gate.acquire, never)
+        redis_server.start()
+        assert turn.result(timeout=20) >= 0
+
+
+def test_one_process_keeps_the_limit_even_if_redis_forgets_everything(client: redis.Redis) -> None:
+    gate = make_gate(client, 3)
+    for _ in range(3):
+        gate.acquire(never)
+    client.flushall()
+    client.script_flush()
+    assert gate.acquire(never) > WINDOW_SECONDS - 0.5
+
+
+def test_a_shutdown_ends_the_waiting_and_frees_the_place(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_gate, "MAX_SLEEP_SECONDS", 0.2)
+    gate = make_gate(client, 1)
+    gate.acquire(never)
+    closing = threading.Event()
+    with ThreadPoolExecutor(3) as pool:
+        doomed = [pool.submit(gate.acquire, closing.is_set) for _ in range(2)]
+        wait_until(partial(is_queueing, gate, 1))
+        patient = pool.submit(gate.acquire, never)
+        closing.set()
+        for turn in doomed:
+            with pytest.raises(TurnCancelled):
+                turn.result(timeout=5)
+        assert patient.result(timeout=10) >= 0
+
+
+def test_a_shutdown_ends_the_waiting_for_a_redis_that_is_away(tmp_path: Path) -> None:
+    gate = make_gate(connect(LocalRedis(tmp_path).url), 1)
+    with pytest.raises(TurnCancelled):
+        gate.acquire(lambda: True)

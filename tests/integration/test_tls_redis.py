@@ -1,0 +1,145 @@
+"""``rediss://`` for the queue and for Celery's broker: certificates are verified on both."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+
+from config.settings import Settings
+from models.generation import SessionStatus
+from sandbox.processes import LOOPBACK
+from sandbox.redis_local import LocalRedis
+from sandbox.world import SIMULATED_API_KEY
+from services.redis_client import connect
+from tests.support.tls import Authority, TlsFront
+from tests.support.worker import Stage
+from worker.celery_app import create_celery_app
+from worker.startup import StartupError, check_redis
+
+pytest_plugins = ["tests.support.worker_fixtures"]
+
+OTHER_ADDRESS = "127.0.0.2"
+"""A certificate for it is as good as any, but not for the address that is dialled."""
+
+Ping = Callable[[str], object]
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the certificates of this module are."""
+    return tmp_path_factory.mktemp("certificates")
+
+
+@pytest.fixture(scope="module")
+def authority(directory: Path) -> Authority:
+    """The authority that signed the server's certificate."""
+    return Authority.create(directory, "authority")
+
+
+@pytest.fixture(scope="module")
+def stranger(directory: Path) -> Authority:
+    """An authority that signed nothing here."""
+    return Authority.create(directory, "stranger")
+
+
+@pytest.fixture(scope="module")
+def front(directory: Path, authority: Authority, redis_server: LocalRedis) -> Iterator[TlsFront]:
+    """Redis behind TLS, with a certificate for its address."""
+    redis_server.start()
+    with TlsFront(authority.server_context(directory, LOOPBACK), redis_server.port) as front:
+        yield front
+
+
+@pytest.fixture(scope="module")
+def misnamed_front(directory: Path, authority: Authority, redis_server: LocalRedis) -> Iterator[TlsFront]:
+    """Redis behind TLS, with a good certificate of another server."""
+    with TlsFront(authority.server_context(directory, OTHER_ADDRESS), redis_server.port) as front:
+        yield front
+
+
+def ping_queue(url: str) -> object:
+    """As the worker connects to the platform's queue."""
+    client = connect(url)
+    try:
+        return client.ping()
+    finally:
+        client.close()
+
+
+def ping_broker(url: str) -> object:
+    """As Celery connects to its broker."""
+    settings = Settings.model_validate(
+        {
+            "redis_url": url,
+            "supabase_url": "http://supabase",
+            "supabase_service_role_key": "sb_secret_none",
+            "openai_api_key": SIMULATED_API_KEY,
+        }
+    )
+    with create_celery_app(settings, uuid4()) as app, app.connection_for_write() as connection:
+        return connection.channel().client.ping()  # without the retries of the default channel
+
+
+CLIENTS = pytest.mark.parametrize("ping", [ping_queue, ping_broker])
+
+
+@CLIENTS
+def test_a_certificate_of_the_authority_named_in_the_url_is_accepted(
+    ping: Ping, front: TlsFront, authority: Authority
+) -> None:
+    handshakes_before = front.handshakes
+    assert ping(f"rediss://{LOOPBACK}:{front.port}/0?ssl_ca_certs={authority.certificate_path}")
+    assert front.handshakes == handshakes_before + 1
+
+
+@CLIENTS
+def test_a_certificate_of_the_authority_that_openssl_was_told_to_trust_is_accepted(
+    ping: Ping, front: TlsFront, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate_path))
+    assert ping(f"rediss://{LOOPBACK}:{front.port}/0")
+
+
+@CLIENTS
+def test_a_certificate_of_an_unknown_authority_is_refused(ping: Ping, front: TlsFront) -> None:
+    with pytest.raises(redis.ConnectionError, match="certificate verify failed"):
+        ping(f"rediss://{LOOPBACK}:{front.port}/0")
+
+
+@CLIENTS
+def test_a_certificate_of_another_authority_than_the_one_named_is_refused(
+    ping: Ping, front: TlsFront, stranger: Authority
+) -> None:
+    with pytest.raises(redis.ConnectionError, match="certificate verify failed"):
+        ping(f"rediss://{LOOPBACK}:{front.port}/0?ssl_ca_certs={stranger.certificate_path}")
+
+
+@CLIENTS
+def test_a_good_certificate_of_another_server_is_refused(
+    ping: Ping, misnamed_front: TlsFront, authority: Authority
+) -> None:
+    with pytest.raises(redis.ConnectionError, match="IP address mismatch"):
+        ping(f"rediss://{LOOPBACK}:{misnamed_front.port}/0?ssl_ca_certs={authority.certificate_path}")
+
+
+def test_the_check_at_start_up_does_not_start_a_worker_on_a_server_it_cannot_trust(front: TlsFront) -> None:
+    with pytest.raises(StartupError, match=r"^REDIS_URL: Redis at 127\.0\.0\.1:\d+/0 does not answer"):
+        check_redis("REDIS_URL", f"rediss://{LOOPBACK}:{front.port}/0")
+
+
+def test_a_worker_runs_with_queue_and_broker_behind_tls(stage: Stage, front: TlsFront, authority: Authority) -> None:
+    """One authority comes by the environment and one by the URL; the platform pushes to the plain port."""
+    handshakes_before = front.handshakes
+    url = f"rediss://{LOOPBACK}:{front.port}/0"
+    worker = stage.worker(
+        REDIS_URL=url,
+        CELERY_BROKER_URL=f"{url}?ssl_ca_certs={authority.certificate_path}",
+        SSL_CERT_FILE=str(authority.certificate_path),
+    )
+    worker.start()
+    rows = stage.wait_for(*(stage.submit(f"behind TLS {number}") for number in range(3)))
+    assert [row.status for row in rows] == [SessionStatus.COMPLETED] * 3
+    assert front.handshakes > handshakes_before
+    assert worker.health()["redis_connected"]

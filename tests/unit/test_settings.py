@@ -1,0 +1,165 @@
+"""What settings are taken, and what a person is told about the others."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from config.settings import Settings, SettingsError, load_settings
+
+SECRET = "sk-live-4f9d2c7a8b"
+REQUIRED = {
+    "REDIS_URL": "redis://localhost:6379/0",
+    "SUPABASE_URL": "https://project.supabase.co",
+    "SUPABASE_SERVICE_ROLE_KEY": "service-key-1",
+    "OPENAI_API_KEY": SECRET,
+}
+
+
+@pytest.fixture(autouse=True)
+def directory_without_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """So that a developer's .env changes nothing here."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def loaded(monkeypatch: pytest.MonkeyPatch, **changed: str) -> Settings:
+    for name, value in {**REQUIRED, **changed}.items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **changed: str) -> str:
+    with pytest.raises(SettingsError) as refused:
+        loaded(monkeypatch, **changed)
+    return str(refused.value)
+
+
+def test_the_four_required_settings_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(monkeypatch)
+    assert settings.openai_base_url == "https://api.openai.com/v1"
+    assert settings.openai_requests_per_minute == 300
+    assert settings.openai_max_retries == 3
+    assert settings.task_limit_seconds == 300
+    assert settings.port == 8000
+    assert [model.name for model in settings.image_models] == ["gpt-image-1.5", "gpt-image-2.6-sunburst"]
+
+
+def test_every_missing_setting_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    for name in REQUIRED:
+        assert f"{name}: is missing" in str(refused.value)
+    assert ".env.example" in str(refused.value), "it says where to look"
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_an_empty_setting_is_a_missing_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert f"{name}: is missing" in refusal(monkeypatch, **{name: ""})
+
+
+REFUSED = [
+    ("REDIS_URL", "localhost:6379", "redis://"),
+    ("REDIS_URL", "http://localhost", "redis://"),
+    ("REDIS_URL", "redis://", "redis://"),
+    ("REDIS_URL", "redis://host:port/0", "redis://"),
+    ("REDIS_URL", "redis://:pa/ss@host:6379/0", "%2F"),
+    ("CELERY_BROKER_URL", "amqp://localhost", "redis://"),
+    ("SUPABASE_URL", "project.supabase.co", "https://"),
+    ("SUPABASE_URL", "https://host:port", "https://"),
+    ("OPENAI_BASE_URL", "https://", "https://"),
+    ("SUPABASE_SERVICE_ROLE_KEY", "your-service-role-key", "placeholder"),
+    ("SUPABASE_SERVICE_ROLE_KEY", "   ", "empty"),
+    ("OPENAI_API_KEY", "<your key>", "placeholder"),
+    ("OPENAI_API_KEY", "CHANGE-ME", "placeholder"),
+    ("OPENAI_API_KEY", "xxxxxxxx", "placeholder"),
+    ("OPENAI_IMAGE_MODELS", "dall-e-3", "dall-e-3"),
+    ("OPENAI_IMAGE_MODELS", ",", "OPENAI_IMAGE_MODELS"),
+    ("OPENAI_MAX_RETRIES", "-1", "greater than or equal to 0"),
+    ("OPENAI_MAX_RETRIES", "many", "integer"),
+    ("OPENAI_REQUESTS_PER_MINUTE", "0", "greater than or equal to 1"),
+    ("OPENAI_PAUSE_SECONDS", "0", "greater than 0"),
+    ("WORKER_CONCURRENCY", "0", "greater than or equal to 1"),
+    ("WORKER_CONCURRENCY", "1001", "less than or equal to 1000"),
+    ("TASK_LIMIT_SECONDS", "0", "greater than 0"),
+    ("TASK_LIMIT_SECONDS", "nan", "TASK_LIMIT_SECONDS"),
+    ("TASK_LIMIT_SECONDS", "inf", "TASK_LIMIT_SECONDS"),
+    ("SHUTDOWN_GRACE_SECONDS", "0", "greater than or equal to 1"),
+    ("WORKER_LEASE_SECONDS", "0.5", "greater than or equal to 1"),
+    ("RECOVERY_INTERVAL_SECONDS", "0", "greater than or equal to 0.2"),
+    ("ORPHAN_GRACE_SECONDS", "0", "greater than or equal to 1"),
+    ("PORT", "65536", "less than or equal to 65535"),
+    ("LOG_LEVEL", "LOUD", "DEBUG"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "words"), REFUSED)
+def test_a_malformed_setting_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    lines = [line for line in refusal(monkeypatch, **{name: value}).splitlines() if line.startswith(f"  {name}: ")]
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://:s3cr3tpass@"),
+        ("REDIS_URL", "redis://:[s3cr3tpass]@host:6379/0"),
+        ("REDIS_URL", "redis://:s3cr3tpass/1@host:6379/0"),
+        ("REDIS_URL", "redis://:s3cr3tpass\u2100@host:6379/0"),
+        ("SUPABASE_URL", "ftp://s3cr3tpass@host"),
+        ("OPENAI_API_KEY", "your-s3cr3tpass"),
+        ("OPENAI_MAX_RETRIES", "s3cr3tpass"),
+        ("LOG_LEVEL", "s3cr3tpass"),
+    ],
+)
+def test_a_refusal_does_not_repeat_the_value(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    assert "s3cr3tpass" not in refusal(monkeypatch, **{name: value})
+
+
+def test_the_broker_is_the_queue_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loaded(monkeypatch).celery_broker_url == REQUIRED["REDIS_URL"]
+    assert loaded(monkeypatch, CELERY_BROKER_URL="").celery_broker_url == REQUIRED["REDIS_URL"]
+    named = loaded(monkeypatch, CELERY_BROKER_URL="rediss://broker:6380/1")
+    assert (named.redis_url, named.celery_broker_url) == (REQUIRED["REDIS_URL"], "rediss://broker:6380/1")
+
+
+def test_an_address_may_end_with_a_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(monkeypatch, SUPABASE_URL="https://project.supabase.co/", OPENAI_BASE_URL="http://sim:1/v1/")
+    assert settings.supabase_url == "https://project.supabase.co"
+    assert settings.openai_base_url == "http://sim:1/v1"
+
+
+def test_settings_may_stand_in_an_env_file_and_the_environment_wins(
+    monkeypatch: pytest.MonkeyPatch, directory_without_env_file: Path
+) -> None:
+    lines = [f"{name}={value}" for name, value in REQUIRED.items()] + ["PORT=1111", "WORKER_CONCURRENCY=7", "OTHER=x"]
+    (directory_without_env_file / ".env").write_text("\n".join(lines))
+    monkeypatch.setenv("PORT", "2222")
+    settings = load_settings()
+    assert (settings.port, settings.worker_concurrency) == (2222, 7)
+
+
+def test_settings_do_not_change_while_the_worker_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(monkeypatch)
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]  # what is tried here is what must not work
+
+
+def test_secrets_do_not_show_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(
+        monkeypatch, REDIS_URL="redis://:queue-password@host/0", CELERY_BROKER_URL="redis://:broker-password@host/0"
+    )
+    shown = f"{settings!r} {settings}"
+    assert "host=" in shown, "the rest does show"
+    for secret in settings.secrets:
+        assert secret not in shown
+
+
+def test_every_secret_is_known_to_the_log_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(
+        monkeypatch, REDIS_URL="redis://:queue-password@host/0", CELERY_BROKER_URL="redis://:broker-password@host/0"
+    )
+    assert set(settings.secrets) == {"service-key-1", SECRET, "queue-password", "broker-password"}
