@@ -1,6 +1,7 @@
 """The pose model loads from the installed package alone, and the command line uses it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,13 @@ print([name for name in {HEAVY!r} if name in sys.modules])
 def test_the_model_loads_without_the_network_and_without_the_packages_pose_does_not_use() -> None:
     run = subprocess.run([sys.executable, "-c", LOAD_OFFLINE], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_size_rec_limits_the_matrix_threads_before_numpy_starts_them() -> None:
+    code = "import os, sys, size_rec; print(os.environ['OPENBLAS_NUM_THREADS'], 'numpy' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert run.stdout.split() == ["1", "False"]
 
 
 def test_two_people_are_both_noticed() -> None:
