@@ -26,7 +26,7 @@ from size_rec.calibration.tables import ANSUR_COLUMNS, ANSUR_FILES, read_ansur
 from size_rec.model_file import load_body_model, model_text
 from size_rec.pose import FloatArray
 
-BODIES, PEOPLE, FEATURES = 240, 4_000, 14
+BODIES, PEOPLE, FEATURES = 243, 4_000, 14
 NOISE = 0.02
 LOOSE_ADDS = 0.05
 
