@@ -36,7 +36,8 @@ EXIT_MISCONFIGURED: Final = 78
 """EX_CONFIG (sysexits.h)."""
 
 HEARTBEATS_PER_LEASE: Final = 4
-"""Three may get lost before the lease runs out."""
+"""Three may get lost before the lease runs out. Not fewer: in the database a gap of more than half a lease between two
+renewals counts as having been cut off (docs/adr/0005)."""
 
 log = structlog.get_logger()
 
@@ -83,7 +84,8 @@ def run(settings: Settings, store: SupabaseClient) -> int:
         measure=metrics.measure,
         current_executor=supervisor.executor_id,
     )
-    watch = QueueWatch(TaskQueue(connect(settings.redis_url)), board, metrics)
+    watched_queue = TaskQueue(connect(settings.redis_url, timeout_seconds=QueueWatch.TIMEOUT_SECONDS))
+    watch = QueueWatch(watched_queue, board, metrics)
     http = HttpServer(create_app(health=board.report, registry=registry), host=settings.host, port=settings.port)
     lease_rounds = settings.worker_lease_seconds / HEARTBEATS_PER_LEASE
     rounds = [

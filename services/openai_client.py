@@ -113,15 +113,17 @@ class OpenAIImageClient:
             DeadlineExceeded: the task's time ran out first.
             TurnCancelled: the process is shutting down; nothing is under way for this task.
         """
-        if self._roster.preferred() is None:
-            self._pause_without_models(clock, still_wanted)
-        while (profile := self._roster.preferred()) is not None:
+        # With the breaker open only a probe gets as far as asking a model that was gone.
+        self._roster.start_over_if_empty()
+        told_gone: set[str] = set()
+        while (profile := self._roster.preferred()) is not None and profile.name not in told_gone:
             form = build_edit_form(
                 profile, images=images, person_size=person_size, prompt=prompt, safety_identifier=safety_identifier
             )
             result = await self._edit_with(profile, form, clock, still_wanted)
             if isinstance(result, GeneratedImage):
                 return result
+            told_gone.add(profile.name)
         raise NoModelLeft("every configured image model is gone")
 
     async def _edit_with(
@@ -168,10 +170,6 @@ class OpenAIImageClient:
             raise NoLongerWanted
         return turn
 
-    def _pause_without_models(self, clock: TaskClock, still_wanted: Callable[[], bool]) -> None:
-        """Without a model every task fails; at the breaker's pace they fail one by one instead of all at once."""
-        self._turns.report(self._take_turn(clock, still_wanted), TurnOutcome.BLOCKED, NoModelLeft.kind)
-
     def _about_account(self, verdict: Verdict) -> tuple[TurnOutcome, str]:
         """What a verdict tells the breaker."""
         match verdict:
@@ -179,7 +177,7 @@ class OpenAIImageClient:
                 return TurnOutcome.BLOCKED, verdict.kind
             case ModelGone() if self._roster.preferred() is None:
                 return TurnOutcome.BLOCKED, NoModelLeft.kind
-            case Retryable() | DeadlineExceeded():
+            case Retryable() | DeadlineExceeded() | ModelGone():
                 return TurnOutcome.UNKNOWN, ""
             case _:
                 return TurnOutcome.ANSWERED, ""

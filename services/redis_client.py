@@ -21,7 +21,7 @@ TCP_KEEPALIVE: Final = True
 """So that a connection whose other end vanished is noticed while a pop blocks on it."""
 
 
-def connect(url: str, *, blocking: bool = False) -> redis.Redis:
+def connect(url: str, *, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> redis.Redis:
     """A client for ``redis://`` or ``rediss://``; connects on first use.
 
     For ``rediss://`` redis-py verifies the certificate chain and the host name. Nothing is retried behind the
@@ -29,13 +29,12 @@ def connect(url: str, *, blocking: bool = False) -> redis.Redis:
 
     Args:
         url: address with credentials and database number.
-        blocking: for the consumer's connection, whose socket may be silent as long as a pop blocks.
+        timeout_seconds: how long an answer may take; for a client that pops, longer than a pop blocks.
     """
-    timeout = BLOCKING_SOCKET_TIMEOUT_SECONDS if blocking else COMMAND_TIMEOUT_SECONDS
     return redis.Redis.from_url(
         url,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        socket_timeout=timeout,
+        socket_timeout=timeout_seconds,
         socket_keepalive=TCP_KEEPALIVE,
         retry=Retry(NoBackoff(), 0),
         client_name="wearon-worker",

@@ -41,13 +41,13 @@ KEEPALIVE_SECONDS: Final = 30.0
 
 RETRYABLE_HTTP_STATUSES: Final = frozenset({"408", "425", "429", *map(str, range(500, 600))})
 """Any server error: Supabase's gateway and storage have their own beyond the registered ones (520 to 524, 544)."""
-RETRYABLE_SQLSTATES: Final = frozenset({"55P03"})
-"""A lock was not available within ``lock_timeout``: somebody else works on the same session."""
+RETRYABLE_SQLSTATES: Final = frozenset({"55P03", "XX000"})
+"""A lock was not available within ``lock_timeout``; an internal error, as calls meet while SQL is being applied."""
 RETRYABLE_SQLSTATE_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
 """Connection, serialisation or deadlock, out of resources, operator intervention, system."""
 RETRYABLE_POSTGREST_CODES: Final = frozenset({"PGRST000", "PGRST001", "PGRST002", "PGRST003"})
 """PostgREST cannot reach its database or its pool is exhausted (PostgREST documentation, group 0)."""
-CREDENTIALS_REFUSED_CODES: Final = frozenset({"401", "403", "42501", "PGRST300", "PGRST301", "PGRST302", "PGRST303"})
+CREDENTIALS_REFUSED_CODES: Final = frozenset({"401", "402", "403", "42501", "PGRST300", "PGRST301", "PGRST302", "PGRST303"})
 """The key is wrong or lacks the right: true of every session alike, so it is waited out, not blamed on one."""
 
 KEY_REFUSED_BY_GATEWAY: Final = "API key"

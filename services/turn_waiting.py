@@ -32,11 +32,17 @@ def sleep_unless(cancelled: Callable[[], bool], seconds: float) -> None:
 
 
 class FairLock:
-    """A lock that is passed on in the order of asking, and that can be given up while waiting for it."""
+    """A lock that is passed on in the order of asking, and that can be given up while waiting for it.
 
-    def __init__(self) -> None:
+    ``threading.Semaphore`` with a timeout is not fair: whoever looks up from waiting goes to the end of the queue.
+
+    Args:
+        holders: how many may hold it at once.
+    """
+
+    def __init__(self, holders: int = 1) -> None:
         self._mutex = threading.Lock()
-        self._held = False
+        self._free = holders
         self._waiting: deque[threading.Event] = deque()
 
     @contextmanager
@@ -44,7 +50,7 @@ class FairLock:
         """Holds the lock for the ``with`` block.
 
         Raises:
-            TurnCancelled: ``cancelled()`` became true before the lock was free.
+            TurnCancelled: ``cancelled()`` became true before it was our turn.
         """
         self._acquire(cancelled)
         try:
@@ -54,8 +60,8 @@ class FairLock:
 
     def _acquire(self, cancelled: Callable[[], bool]) -> None:
         with self._mutex:
-            if not self._held:
-                self._held = True
+            if self._free:
+                self._free -= 1
                 return
             ours = threading.Event()
             self._waiting.append(ours)
@@ -76,4 +82,4 @@ class FairLock:
             if self._waiting:
                 self._waiting.popleft().set()
             else:
-                self._held = False
+                self._free += 1

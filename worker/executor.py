@@ -20,7 +20,7 @@ import structlog
 
 from config.settings import Settings
 from models.failures import PlatformFailure
-from services.redis_client import connect
+from services.redis_client import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect
 from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from worker.celery_app import broker_keys, create_celery_app
@@ -96,7 +96,7 @@ class Executor:
         self._hang_seconds = hang_seconds
         self._idle_exit_seconds = idle_exit_seconds
         self._queue = TaskQueue(connect(settings.redis_url))
-        self._blocking_connection = connect(settings.redis_url, blocking=True)
+        self._blocking_connection = connect(settings.redis_url, timeout_seconds=BLOCKING_SOCKET_TIMEOUT_SECONDS)
         self._broker = connect(settings.celery_broker_url)
         self._dispatcher = Dispatcher(useful_concurrency(settings))
         self._consumer = Consumer(

@@ -1,9 +1,8 @@
 """Download, prepare, edit: from a task's links to a finished picture. Knows neither Celery nor the database."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import structlog
@@ -14,7 +13,7 @@ from models.task_payload import GenerationTask
 from services.image_download import download_images
 from services.image_processor import PreparedImage, prepare_image
 from services.openai_client import OpenAIImageClient
-from services.turn_waiting import CANCEL_CHECK_SECONDS, TurnCancelled
+from services.turn_waiting import FairLock
 from services.url_guard import TrustedHosts
 from worker.routing import safety_identifier
 from worker.task_clock import TaskClock
@@ -36,7 +35,7 @@ class Pipeline:
         self._trusted_hosts = trusted_hosts
         self._provider = provider
         self._cancelled = cancelled
-        self._input_slots = threading.BoundedSemaphore(TASKS_WITH_INPUTS_IN_MEMORY)
+        self._input_slots = FairLock(TASKS_WITH_INPUTS_IN_MEMORY)
 
     async def make_image(
         self, task: GenerationTask, clock: TaskClock, still_wanted: Callable[[], bool]
@@ -79,11 +78,7 @@ class Pipeline:
 
     @contextmanager
     def _input_slot(self, clock: TaskClock) -> Iterator[None]:
-        with clock.paused():
-            while not self._input_slots.acquire(timeout=CANCEL_CHECK_SECONDS):
-                if self._cancelled():
-                    raise TurnCancelled
-        try:
+        with ExitStack() as slot:
+            with clock.paused():
+                slot.enter_context(self._input_slots.held(self._cancelled))
             yield
-        finally:
-            self._input_slots.release()

@@ -13,7 +13,8 @@ class QueueWatch:
     """``round`` is one look: a single command, because hosted Redis bills each."""
 
     INTERVAL_SECONDS: ClassVar[float] = 10.0
-    """With the command's own time limit a Redis that hangs shows in /health within 20 s."""
+    TIMEOUT_SECONDS: ClassVar[float] = 3.0
+    """For its one command. A Redis that hangs shows in /health within the two together."""
 
     def __init__(self, queue: TaskQueue, board: HealthBoard, metrics: Metrics) -> None:
         self._queue = queue

@@ -83,10 +83,9 @@ class Reaper:
         holders = self._queue.executors()
         dead = self._store.recover(executor, lease_seconds=self._settings.worker_lease_seconds, holders=holders)
         for executor_id in dead:
-            is_news = executor_id not in self._found_dead_at
             found_dead_at = self._found_dead_at.setdefault(executor_id, self._now())
             handed_back = self._queue.hand_back(executor_id)
-            if is_news or handed_back:
+            if handed_back:
                 self._measure(Measured("recovered", float(handed_back), {"action": "handed_back"}))
                 log.warning("dead_executor_recovered", executor=str(executor_id), handed_back=handed_back)
             if self._now() - found_dead_at > SURELY_GONE_SECONDS:

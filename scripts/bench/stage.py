@@ -155,7 +155,7 @@ class Stage:
 
 @contextmanager
 def open_stage() -> Iterator[Stage]:
-    """A fresh world in a temporary directory, gone afterwards. Worker logs of a failed run are left there."""
+    """A fresh world in a temporary directory; everything stops and the directory goes at the end."""
     ensure_node_packages()
     directory = Path(tempfile.mkdtemp(prefix="wearon-bench-"))
     world = World.in_directory(directory, fixed_result=True)

@@ -17,7 +17,7 @@ MIN_TASKS: Final = 200
 MIN_KILLS: Final = 15
 """What a run must do at least to mean anything."""
 
-HARD_STOP_SECONDS: Final = 720
+HARD_STOP_SECONDS: Final = 600
 """Twice what a run takes on a machine that is busy with other things."""
 
 MAX_SEED: Final = 10**6
@@ -40,7 +40,7 @@ def main() -> int:
     try:
         outcome = run(directory, seed=seed, tasks=options.tasks, kills=options.kills, keep=options.keep, say=say)
     except (HardStop, StartupFailed, KeyboardInterrupt) as error:
-        say(f"no verdict: {error or type(error).__name__}; data and logs are kept in {directory}")
+        say(f"no verdict: {error!r}; data and logs are kept in {directory}")
         return 1
     finally:
         signal.alarm(0)

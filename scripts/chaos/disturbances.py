@@ -207,21 +207,25 @@ class Disturbances:
     def _break_server(self, planned: OutagePlan) -> None:
         match planned.outage:
             case Outage.REDIS_KILLED:
-                self._down(self._world.redis, planned.seconds)
+                self._down([self._world.redis], planned.seconds)
             case Outage.SUPABASE_KILLED:
-                self._down(self._world.supabase, planned.seconds)
-            case Outage.POSTGRES_KILLED:
+                self._down([self._world.supabase], planned.seconds)
+            case Outage.DATABASE_KILLED:
+                # Together: the sandbox's API does not always survive the loss of its database.
                 with self._guard:
-                    self._down(self._world.postgres, planned.seconds)
+                    self._down([self._world.postgres, self._world.supabase], planned.seconds)
             case Outage.REDIS_HANGS:
                 self._hang(self._world.redis, planned.seconds)
             case Outage.SUPABASE_HANGS:
                 self._hang(self._world.supabase, planned.seconds)
 
-    def _down(self, server: LocalServer, seconds: float) -> None:
-        server.kill()
+    def _down(self, servers: Sequence[LocalServer], seconds: float) -> None:
+        """Kill the servers, the one that needs the others first; start them in the opposite order."""
+        for server in reversed(servers):
+            server.kill()
         self._stopping.wait(seconds)
-        server.start()
+        for server in servers:
+            server.start()
 
     def _hang(self, server: LocalServer, seconds: float) -> None:
         server.pause()

@@ -23,6 +23,7 @@ PLATFORM_EXPIRIES: Final = 12
 """Sessions that the platform's own job fails and refunds while the worker has them."""
 
 FIRST_MODEL: Final = "gpt-image-1.5"
+ALL_MODELS_GONE: Final = "[[sim:model-gone]]"
 
 MARKER_VALUES: Final = {"slow-drip": "60"}
 """Longer than a task may take in a run."""
@@ -106,7 +107,7 @@ class Outage(StrEnum):
     REDIS_HANGS = "redis hangs"
     SUPABASE_KILLED = "supabase killed"
     SUPABASE_HANGS = "supabase hangs"
-    POSTGRES_KILLED = "postgres killed"
+    DATABASE_KILLED = "postgres and supabase killed"
 
 
 OUTAGES: Final = (
@@ -114,7 +115,7 @@ OUTAGES: Final = (
     Outage.REDIS_HANGS,
     *(Outage.SUPABASE_KILLED,) * 2,
     Outage.SUPABASE_HANGS,
-    Outage.POSTGRES_KILLED,
+    Outage.DATABASE_KILLED,
 )
 
 
@@ -195,6 +196,8 @@ def _tasks(random_source: random.Random, count: int) -> tuple[TaskPlan, ...]:
         raise ValueError(f"{count} tasks; every kind of trouble needs {len(features)}")
     features += [{}] * (count - len(features))
     random_source.shuffle(features)
+    # First: a process that saw it fails every task until it is killed, so kills must still be to come.
+    features.sort(key=lambda feature: feature.get("marker") != ALL_MODELS_GONE)
     payers = cycle((None, StoreMode.ABSORB, None, StoreMode.RESELL, StoreMode.OVERAGE))
     # Random pairs of payer and trouble; over several seeds every pair comes up.
     modes = random_source.sample(tuple(islice(payers, count)), count)

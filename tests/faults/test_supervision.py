@@ -21,7 +21,7 @@ from worker.supervisor import EXIT_PART_DIED, EXIT_STOPPED, MAX_RESTARTS, Superv
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 
-HANG_SECONDS = 1.0
+HANG_SECONDS = 0.5
 """In place of 30."""
 
 
@@ -81,7 +81,7 @@ def test_a_celery_that_consumes_nothing_while_tasks_wait_is_replaced_after_what_
     stage: Stage, settings: Settings, supervisor: Supervisor, metrics: Metrics
 ) -> None:
     """Told to consume nothing by its own remote control, it is as alive as in celery #8030, #9054 and #10205."""
-    running = stage.submit("[[sim:latency=3]] runs when Celery stops consuming")
+    running = stage.submit("[[sim:latency=2]] runs when Celery stops consuming")
     stage.wait_for_status("processing", running)
     hangs_before, hung = restarts(metrics, "hung"), supervisor.executor_id()
     with create_celery_app(settings, hung) as celery:

@@ -184,6 +184,16 @@ class TestShow:
         assert SIGNATURE not in text
         assert SIGNATURE.split(".")[2] not in text, "the part that signs"
 
+    @pytest.mark.parametrize("element", SECRETIVE[:-1])
+    def test_a_signature_that_looks_like_nothing_known_goes_with_its_query(
+        self, queue: TaskQueue, capsys: pytest.CaptureFixture[str], element: bytes
+    ) -> None:
+        letter = bury(queue, element.replace(SIGNATURE.encode(), b"first&second=opaque1"))
+        text = printed(capsys, "show", letter.letter_id)
+        assert "p.jpg" in text
+        assert "first" not in text
+        assert "opaque1" not in text
+
     @pytest.mark.parametrize("element", [RUNNABLE, b"\xff\x00\n", b""])
     def test_raw_is_the_element_byte_by_byte(
         self, queue: TaskQueue, capsysbinary: pytest.CaptureFixture[bytes], element: bytes

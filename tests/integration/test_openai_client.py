@@ -341,7 +341,18 @@ def test_without_any_model_calls_fail_one_by_one_at_the_breakers_pace(store: red
         with pytest.raises(failures.NoModelLeft):
             caller.edit()
     assert time.monotonic() - started >= 0.25, "the second waited for the pause to end"
-    assert sim.stats()["requests"] == 1
+    assert sim.stats()["requests"] == 2, "each asks once, in case the account was mended"
+
+
+def test_models_that_come_back_are_used_again_without_a_restart(store: redis.Redis, sim: SimulatorClient) -> None:
+    caller = make_caller(store, sim.base_url, models="gpt-image-1.5,gpt-image-2")
+    sim.retire("gpt-image-1.5")
+    sim.retire("gpt-image-2")
+    with pytest.raises(failures.NoModelLeft):
+        caller.edit()
+    sim.reset()
+    assert caller.edit().model == "gpt-image-1.5"
+    assert not store.exists("wearon:provider:blocked")
 
 
 def test_a_used_up_quota_pauses_all_calls_until_one_probe_goes_through(

@@ -225,7 +225,7 @@ def test_a_turn_is_not_given_if_the_breaker_opened_while_it_was_waited_for(clien
     turns.acquire(never)
     with callers(1) as (pool, closing):
         waiting = pool.submit(turns.acquire, closing)
-        wait_until(lambda: gate._queue._held)
+        wait_until(lambda: not gate._queue._free)
         make_breaker(client, pause_seconds=1.5).open("quota_exhausted")
         turn = waiting.result(timeout=10)
     assert turn.probe

@@ -100,7 +100,7 @@ def test_threads_of_one_process_are_served_in_the_order_they_came(client: redis.
 
 def is_queueing(gate: RateGate, behind: int) -> bool:
     """Whether one thread looks at the window and so many wait behind it."""
-    return gate._queue._held and len(gate._queue._waiting) == behind
+    return not gate._queue._free and len(gate._queue._waiting) == behind
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -133,7 +133,7 @@ class TestOverage:
     ) -> None:
         [(beginning,)] = root.rows("SELECT clock_timestamp()")
         sessions = [overage(platform, 1) for _ in range(3)]
-        store(platform, 1)
+        sql.fail(store(platform, 1).session, None)
         for submitted in sessions[:2]:
             sql.fail(submitted.session, sql.claimed(submitted.session).fence)
         sql.complete(sql.claimed(sessions[2].session))

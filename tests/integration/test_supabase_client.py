@@ -367,6 +367,7 @@ class TestAGateway:
         ("08006", True),  # connection failure
         ("53300", True),  # too many connections
         ("55P03", True),  # lock not available
+        ("XX000", True),  # internal error, for example "tuple concurrently updated" while SQL is being applied
         ("57014", True),  # statement timeout
         ("57P01", True),  # the server is being shut down
         ("58030", True),  # I/O error

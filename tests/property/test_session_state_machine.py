@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -28,9 +29,12 @@ from tests.support.worker_sql import Answer, Run, Superuser, WorkerSql
 from worker.policy import ATTEMPT_LIMIT
 
 LONGER: Final = os.environ.get("WEARON_STATE_MACHINE_EXAMPLES")
-EXAMPLES: Final = int(LONGER or 50)
+EXAMPLES: Final = int(LONGER or 80)
 STEPS_PER_EXAMPLE: Final = 40
-"""Together about 20 s on two cores."""
+"""Together about 15 s on two cores."""
+
+TIMEOUT_SECONDS: Final = 0 if LONGER else 180
+"""0: none, for whoever looks longer."""
 
 MAX_SESSIONS: Final = 8
 PLENTY: Final = 1_000
@@ -330,6 +334,7 @@ def credits_in(answer: Answer) -> int:
     return credits_given_back
 
 
+@pytest.mark.timeout(TIMEOUT_SECONDS)
 def test_no_order_of_events_makes_a_credit_appear_or_disappear(producer: Producer, postgres: LocalPostgres) -> None:
     with WorkerSql(postgres.dsn) as sql, Superuser(postgres.dsn) as root:
 

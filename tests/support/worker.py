@@ -48,6 +48,9 @@ WAIT_SECONDS: Final = 30.0
 
 POLL_SECONDS: Final = 0.02
 
+REDIS_TIMEOUT_SECONDS: Final = 10.0
+"""A test that leaves Redis frozen fails instead of hanging."""
+
 Found = TypeVar("Found")
 
 
@@ -129,7 +132,7 @@ class Stage:
         self.pictures = pictures
         self.photo = pictures.add("photo.jpg", encoded(four_corners(64, 96), "JPEG"))
         self.platform = world.producer()
-        self.redis = redis.Redis.from_url(world.redis.url)
+        self.redis = redis.Redis.from_url(world.redis.url, socket_timeout=REDIS_TIMEOUT_SECONDS)
         self.directory = directory
         self._workers: dict[str, Worker] = {}
 
