@@ -6,7 +6,7 @@ RUN    := $(BIN)/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo sandbox reset test lint format contracts bench chaos dev up down logs build clean
+.PHONY: help install lock demo sandbox reset test lint format contracts bench bench-size calibrate chaos dev up down logs build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,7 +15,7 @@ install: $(STAMP) ## Make .venv with the pinned, hash-checked packages (about ha
 
 $(STAMP): requirements.txt requirements-dev.txt
 	@echo "Installing the pinned packages into $(VENV) (once; about half a minute) ..."
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wearon-worker needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12) and "wearon-worker needs Python 3.11 or 3.12 (mediapipe has no wheel for newer ones); this is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.12")'
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
 	@touch $(STAMP)
@@ -52,6 +52,13 @@ contracts: $(STAMP) ## Regenerate contracts/ (JSON Schema and TypeScript) from t
 
 bench: $(STAMP) ## Measure; every figure beside its reference from the same run (about ten minutes)
 	@$(RUN) -m scripts.bench
+
+bench-size: $(STAMP) ## Measure size recommendation: errors, refusals, speed (a minute)
+	@$(RUN) -m scripts.bench_size 2>/dev/null
+
+calibrate: $(STAMP) ## Refit size recommendation: make calibrate ANSUR=folder with the two ANSUR II tables
+	@test -n "$(ANSUR)" || { echo "Say where the ANSUR II tables are: make calibrate ANSUR=/path/to/folder"; exit 2; }
+	@$(RUN) -m size_rec.calibration "$(ANSUR)" tests/data/bodies
 
 chaos: $(STAMP) ## Kill everything at random, then audit the ledger (a few minutes)
 	@$(RUN) -m scripts.chaos

@@ -1,12 +1,45 @@
-"""The worker's HTTP application: GET /health and GET /metrics (FR-5)."""
+"""The worker's HTTP application: POST /estimate-body (FR-4), GET /health and GET /metrics (FR-5)."""
 
+import asyncio
+import time
 from collections.abc import Callable
+from typing import Annotated, Any, Final
 
-from fastapi import FastAPI, Response
+import structlog
+from fastapi import Body, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from models.health import HealthReport
+from models.size_rec import EstimateBodyRequest, EstimateBodyResponse, Measurements, Problem, SizeRange
+from services.image_download import download_image
+from services.url_guard import TrustedHosts
+from size_rec.estimator import BodyEstimator
+from size_rec.http_edges import RequestEdges, answer_http_error, answer_invalid_input, problem_response
+from size_rec.metrics import ANSWERED, SizeMetrics
+from size_rec.problems import INTERNAL, MODEL_UNAVAILABLE, OVERLOADED, ModelUnavailable, problem_of
+from size_rec.size_calculator import SizeAdvice
+
+DEADLINE_SECONDS: Final = 4.5
+"""Over everything one request does: the platform's client gives up after 5 s (docs/size-recommendation.md)."""
+
+RETRY_AFTER_SECONDS: Final = "1"
+"""For 429 and 503: a full queue is worked off in about a second."""
+
+NO_TRUSTED_HOSTS: Final = TrustedHosts()
+
+PROBLEM_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": Problem, "description": "The photo cannot be downloaded or is not a picture."},
+    413: {"model": Problem, "description": "The photo (10 MB, 64 megapixels) or the request is too large."},
+    422: {"model": Problem, "description": "Invalid input, or no full body: `code` says what is missing."},
+    429: {"model": Problem, "description": "Overloaded; try again after `Retry-After` seconds."},
+    503: {"model": Problem, "description": "The pose model is not loaded."},
+    504: {"model": Problem, "description": f"Not done within {DEADLINE_SECONDS:g} s."},
+}
+
+log = structlog.get_logger()
 
 
 class HealthAnswer(BaseModel):
@@ -19,16 +52,33 @@ class HealthAnswer(BaseModel):
     celery_alive: bool
 
 
-def create_app(*, health: Callable[[], HealthReport], registry: CollectorRegistry) -> FastAPI:
-    """The application.
+def create_app(
+    *,
+    health: Callable[[], HealthReport],
+    registry: CollectorRegistry,
+    estimator: BodyEstimator | None = None,
+    trusted_hosts: TrustedHosts = NO_TRUSTED_HOSTS,
+    deadline_seconds: float = DEADLINE_SECONDS,
+) -> FastAPI:
+    """The application. nginx passes /health and /estimate-body only; the page at /docs is for the operators.
 
     Args:
         health: state of the worker's parts, kept fresh by others; asked for on every request, so it must not block.
         registry: what GET /metrics shows.
+        estimator: measures photographs; without one POST /estimate-body answers 503.
+        trusted_hosts: whose photographs may come from private addresses (``IMAGE_URL_TRUSTED_HOSTS``).
+        deadline_seconds: for one size recommendation.
     """
-    app = FastAPI(title="wearon-worker", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="wearon-worker",
+        description="Size recommendation from one photo and a height, and the worker's state.",
+        redoc_url=None,
+        exception_handlers={RequestValidationError: answer_invalid_input, HTTPException: answer_http_error},
+    )
+    app.add_middleware(RequestEdges)
+    metrics = SizeMetrics(registry)
 
-    @app.get("/health")
+    @app.get("/health", summary="State of the worker's parts")
     async def get_health() -> HealthAnswer:
         report = health()
         return HealthAnswer(
@@ -39,8 +89,58 @@ def create_app(*, health: Callable[[], HealthReport], registry: CollectorRegistr
             celery_alive=report.celery_alive,
         )
 
-    @app.get("/metrics")
+    @app.get("/metrics", include_in_schema=False)
     def get_metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
+    @app.post(
+        "/estimate-body",
+        summary="Size and measures from one photo and a height",
+        response_model=EstimateBodyResponse,
+        responses=PROBLEM_ANSWERS,
+    )
+    async def estimate_body(request: Request, asked: Annotated[EstimateBodyRequest, Body()]) -> Any:
+        started = time.perf_counter()
+        try:
+            answer = await _answer(asked, estimator, trusted_hosts, deadline_seconds)
+        except Exception as error:
+            kind = problem_of(error)
+            seconds = time.perf_counter() - started
+            metrics.count(kind.code, seconds)
+            write = log.exception if kind is INTERNAL else log.info
+            write("size_estimate_refused", code=kind.code, status=int(kind.status), seconds=round(seconds, 3))
+            headers = {"Retry-After": RETRY_AFTER_SECONDS} if kind in (OVERLOADED, MODEL_UNAVAILABLE) else None
+            return problem_response(kind, request.state.request_id, headers=headers)
+        seconds = time.perf_counter() - started
+        metrics.count(ANSWERED, seconds)
+        log.info(
+            "size_estimated", size=answer.recommended_size, confidence=answer.confidence, seconds=round(seconds, 3)
+        )
+        return answer
+
     return app
+
+
+async def _answer(
+    asked: EstimateBodyRequest, estimator: BodyEstimator | None, trusted_hosts: TrustedHosts, deadline_seconds: float
+) -> EstimateBodyResponse:
+    if estimator is None:
+        raise ModelUnavailable
+    with estimator.place():
+        async with asyncio.timeout(deadline_seconds):
+            photo = await download_image(asked.image_url, trusted_hosts=trusted_hosts)
+            measured = await estimator.measure(photo.data, height_cm=asked.height_cm, weight_kg=asked.weight_kg)
+    return response_of(measured.advice)
+
+
+def response_of(advice: SizeAdvice) -> EstimateBodyResponse:
+    """The answer's JSON shape: measures to the millimetre, confidence to two digits."""
+    return EstimateBodyResponse.model_validate(
+        {
+            "recommended_size": advice.size,
+            "measurements": Measurements(**{name: round(value, 1) for name, value in advice.measurements_cm.items()}),
+            "confidence": round(advice.confidence, 2),
+            "body_type": advice.body_type.value,
+            "size_range": SizeRange.model_validate({"lower": advice.smallest, "upper": advice.largest}),
+        }
+    )

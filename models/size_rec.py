@@ -1,0 +1,125 @@
+"""What ``POST /estimate-body`` takes and answers (FR-4, docs/size-recommendation.md)."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_URL_LENGTH = 4096
+"""Characters. Signed storage URLs have about 600."""
+
+MIN_HEIGHT_CM, MAX_HEIGHT_CM = 100.0, 250.0
+"""FR-4.2."""
+
+MIN_WEIGHT_KG, MAX_WEIGHT_KG = 30.0, 250.0
+
+SizeName = Literal["XS", "S", "M", "L", "XL", "XXL"]
+BodyTypeName = Literal["slim", "average", "athletic", "broad"]
+Centimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class EstimateBodyRequest(BaseModel):
+    """One full-length photograph and what the person says of themselves."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {"image_url": "https://storage.example.com/photos/front.jpg?token=…", "height_cm": 175.5},
+                {"image_url": "https://storage.example.com/photos/front.jpg", "height_cm": 162, "weight_kg": 58.5},
+            ]
+        },
+    )
+
+    image_url: str = Field(
+        min_length=1,
+        max_length=MAX_URL_LENGTH,
+        repr=False,
+        description="A front photo: one person, standing, head to feet in the picture. JPEG, PNG, WebP, AVIF or HEIC.",
+    )
+    height_cm: float = Field(
+        ge=MIN_HEIGHT_CM, le=MAX_HEIGHT_CM, allow_inf_nan=False, description="Stature without shoes."
+    )
+    weight_kg: float | None = Field(
+        default=None,
+        ge=MIN_WEIGHT_KG,
+        le=MAX_WEIGHT_KG,
+        allow_inf_nan=False,
+        description="Optional; makes every girth about 1 cm more exact.",
+    )
+
+
+class Measurements(BaseModel):
+    """The body's measures in cm. The platform refuses an answer with any other key."""
+
+    chest_cm: Centimetres = Field(description="Girth at the fullest part of the chest.")
+    waist_cm: Centimetres = Field(description="Girth midway between the lowest rib and the hip bone (ISO 8559-1).")
+    hip_cm: Centimetres = Field(description="Girth at the fullest part of the buttocks.")
+    shoulder_cm: Centimetres = Field(description="Breadth between the shoulder bones (biacromial).")
+    inseam_cm: Centimetres = Field(description="Crotch to floor.")
+
+
+class SizeRange(BaseModel):
+    """Smallest and largest size that may well fit; holds the true size about nine times in ten."""
+
+    lower: SizeName
+    upper: SizeName
+
+
+class EstimateBodyResponse(BaseModel):
+    """Measures, size, and how sure they are."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "recommended_size": "M",
+                    "measurements": {
+                        "chest_cm": 97.2,
+                        "waist_cm": 82.9,
+                        "hip_cm": 99.4,
+                        "shoulder_cm": 40.1,
+                        "inseam_cm": 82.3,
+                    },
+                    "confidence": 0.74,
+                    "body_type": "average",
+                    "size_range": {"lower": "M", "upper": "L"},
+                }
+            ]
+        }
+    )
+
+    recommended_size: SizeName
+    measurements: Measurements
+    confidence: float = Field(
+        ge=0, le=1, description="Probability that the girths are right within half a size (4 cm)."
+    )
+    body_type: BodyTypeName
+    size_range: SizeRange
+
+
+class Problem(BaseModel):
+    """Every error of this API (RFC 9457, ``application/problem+json``)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Unprocessable Content",
+                    "status": 422,
+                    "code": "feet_cut_off",
+                    "detail": "The feet are not in the picture. Please use a photo that shows you from head to feet.",
+                    "request_id": "req_0b7e3c52-6c0f-4a55-9b58-7a1f4a3f2f10",
+                }
+            ]
+        }
+    )
+
+    type: Literal["about:blank"] = "about:blank"
+    title: str = Field(description="The status in words.")
+    status: int
+    code: str = Field(description="Stable and machine-readable.")
+    detail: str = Field(description="One plain sentence or two for the person.")
+    request_id: str

@@ -1,0 +1,64 @@
+"""``python -m size_rec photo.jpg --height 175``: size one local photograph and draw what was measured on it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from models.failures import Failure
+from models.size_rec import MAX_HEIGHT_CM, MAX_WEIGHT_KG, MIN_HEIGHT_CM, MIN_WEIGHT_KG
+from size_rec.app import response_of
+from size_rec.measuring import PictureRefused, measure_picture
+from size_rec.mediapipe_service import PoseModel
+from size_rec.model_file import load_body_model
+from size_rec.overlay import draw_overlay
+from size_rec.picture import prepare_picture
+from size_rec.problems import problem_of
+
+EXIT_REFUSED = 65
+"""EX_DATAERR (sysexits.h)."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure one photograph; returns the exit status."""
+    asked = _parser().parse_args(arguments)
+    try:
+        picture = prepare_picture(asked.photo.read_bytes())
+        measured = measure_picture(
+            picture.rgb, PoseModel(), load_body_model(), height_cm=asked.height, weight_kg=asked.weight
+        )
+    except OSError as error:
+        print(f"{asked.photo}: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command's answer
+        return EXIT_REFUSED
+    except (Failure, PictureRefused) as error:
+        kind = problem_of(error)
+        print(f"{kind.code}: {kind.detail}", file=sys.stderr)  # noqa: T201 - a command's answer
+        return EXIT_REFUSED
+    drawing = asked.out or asked.photo.with_name(f"{asked.photo.stem}-measured.png")
+    draw_overlay(picture, measured).save(drawing)
+    print(response_of(measured.advice).model_dump_json(indent=2))  # noqa: T201 - a command's answer
+    print(f"What was measured: {drawing}", file=sys.stderr)  # noqa: T201 - a command's answer
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m size_rec", description="Size one photograph.")
+    parser.add_argument("photo", type=Path, help="a front photo, head to feet, one person")
+    parser.add_argument("--height", type=_between(MIN_HEIGHT_CM, MAX_HEIGHT_CM), required=True, metavar="CM")
+    parser.add_argument("--weight", type=_between(MIN_WEIGHT_KG, MAX_WEIGHT_KG), metavar="KG")
+    parser.add_argument("--out", type=Path, help="where to save the picture (default: beside the photo)")
+    return parser
+
+
+class _between:  # noqa: N801 - reads as a phrase where it is used
+    def __init__(self, low: float, high: float) -> None:
+        self._low, self._high = low, high
+
+    def __call__(self, text: str) -> float:
+        value = float(text)
+        if not self._low <= value <= self._high:
+            raise argparse.ArgumentTypeError(f"must be from {self._low:g} to {self._high:g}")
+        return value
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

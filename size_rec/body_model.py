@@ -1,0 +1,150 @@
+"""From outline features to body measures with their spread: Bayes' rule on Gaussians. Pure.
+
+Two things were fitted (``size_rec/calibration``), both on logarithms of centimetres and kilograms:
+
+- how bodies are: for each sex the mean and covariance of height, weight, girths, shoulder breadth and inseam
+  (6 068 tape-measured people, ANSUR II);
+- how a body looks: each feature of the outline as a linear function of those measures, of the sex and of loose or
+  close-fitting clothes, with the covariance of what is left (rendered bodies with exact measures).
+
+One photograph turns this round: given the stated height (and weight), the features tell which bodies could look like
+this. Sex and clothing are not asked for; the answer is the mixture over the four combinations, weighted by how well
+each explains the picture. A feature that could not be measured is left out, which widens the spread by itself; a
+figure unlike those of the calibration widens it too (multivariate t instead of normal).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from size_rec.pose import FloatArray
+
+LATENT = ("height_cm", "weight_kg", "chest_cm", "waist_navel_cm", "hip_cm", "shoulder_cm", "inseam_cm", "waist_cm")
+"""The measures of a body, in the order of the fitted arrays. ``shoulder_cm`` is biacromial, ``waist_cm`` the natural
+waist (ISO 8559-1: midway between lowest rib and iliac crest), ``waist_navel_cm`` ANSUR's waist at the navel."""
+
+ANSWERED = ("chest_cm", "waist_cm", "hip_cm", "shoulder_cm", "inseam_cm")
+SEXES = ("male", "female")
+CLOTHES = ("close_fitting", "loose")
+
+TAIL_WEIGHT = 50.0
+"""Degrees of freedom of the multivariate t: between 20 and 100 the cross-validated spread follows the error equally
+well; with normal tails (infinite) unusual figures would be answered too confidently."""
+
+
+@dataclass(frozen=True)
+class BodyModel:
+    """The fitted numbers; arrays are over ``features`` (F), :data:`LATENT` (L) and :data:`SEXES` (2).
+
+    ``body_mean`` (2, L) and ``body_covariance`` (2, L, L): how bodies are. ``feature_mean`` (F),
+    ``feature_slopes`` (L + 2, F: per measure, then female, then loose), ``design_mean`` (L + 2) and
+    ``feature_covariance`` (F, F): how a body looks. ``loose_share`` is the prior probability of loose clothes.
+    ``spread_factors`` (per :data:`ANSWERED`) make the predicted spread match the cross-validated error.
+    """
+
+    features: tuple[str, ...]
+    body_mean: FloatArray
+    body_covariance: FloatArray
+    feature_mean: FloatArray
+    feature_slopes: FloatArray
+    design_mean: FloatArray
+    feature_covariance: FloatArray
+    loose_share: float
+    spread_factors: FloatArray
+
+
+class BodyEstimate(NamedTuple):
+    """What is known of one body.
+
+    ``mean_cm`` and ``spread_cm`` (one standard deviation) are in the order of :data:`ANSWERED`; ``surprise`` is the
+    mean squared deviation of the features from the nearest kind of body in standard deviations (1 is ordinary).
+    """
+
+    mean_cm: FloatArray
+    spread_cm: FloatArray
+    female: float
+    loose: float
+    surprise: float
+
+
+class _Kind(NamedTuple):
+    """One combination of sex and clothes, after the picture was taken into account."""
+
+    log_weight: float
+    mean: FloatArray
+    covariance: FloatArray
+    distance: float
+    female: int
+    loose: int
+
+
+def estimate_body(
+    model: BodyModel, features: dict[str, float], *, height_cm: float, weight_kg: float | None = None
+) -> BodyEstimate:
+    """The body's measures given the outline's features and the stated height (and weight)."""
+    values = np.array([features[name] for name in model.features])
+    kinds = [kind for sex in range(len(SEXES)) for kind in _kinds_of(model, sex, values, height_cm, weight_kg)]
+    log_weights = np.array([kind.log_weight for kind in kinds])
+    weights = np.exp(log_weights - log_weights.max())
+    weights /= weights.sum()
+    means = np.array([kind.mean for kind in kinds])
+    mean = weights @ means
+    covariance = sum(
+        (
+            weight * (kind.covariance + np.outer(kind.mean - mean, kind.mean - mean))
+            for weight, kind in zip(weights, kinds, strict=True)
+        ),
+        start=np.zeros_like(kinds[0].covariance),
+    )
+    seen = int(np.isfinite(values).sum())
+    distance = min(kind.distance for kind in kinds)
+    tail = np.sqrt((TAIL_WEIGHT + distance) / (TAIL_WEIGHT + seen))
+    chosen = [LATENT.index(name) for name in ANSWERED]
+    mean_cm = np.exp(mean[chosen])
+    return BodyEstimate(
+        mean_cm=mean_cm,
+        spread_cm=mean_cm * np.sqrt(np.diag(covariance)[chosen]) * tail * model.spread_factors,
+        female=float(sum(weight for weight, kind in zip(weights, kinds, strict=True) if kind.female)),
+        loose=float(sum(weight for weight, kind in zip(weights, kinds, strict=True) if kind.loose)),
+        surprise=distance / max(seen, 1),
+    )
+
+
+def _kinds_of(model: BodyModel, sex: int, values: FloatArray, height_cm: float, weight_kg: float | None) -> list[_Kind]:
+    """Both kinds of clothes for one sex. Notation as for a Kalman update: S innovation covariance, K gain."""
+    stated = np.log([height_cm] if weight_kg is None else [height_cm, weight_kg])
+    mean, covariance, log_stated = _given_stated(model.body_mean[sex], model.body_covariance[sex], stated)
+    seen = np.isfinite(values)
+    look = model.feature_slopes[: len(LATENT), seen].T
+    s = look @ covariance @ look.T + model.feature_covariance[np.ix_(seen, seen)]
+    s_inverse = np.linalg.inv(s)
+    k = covariance @ look.T @ s_inverse
+    log_determinant = float(np.linalg.slogdet(s)[1])
+    kinds = []
+    for loose in range(len(CLOTHES)):
+        design = np.concatenate([mean, [sex, loose]]) - model.design_mean
+        innovation = (values - model.feature_mean - design @ model.feature_slopes)[seen]
+        distance = float(innovation @ s_inverse @ innovation)
+        prior = np.log(model.loose_share if loose else 1 - model.loose_share)
+        kinds.append(
+            _Kind(
+                log_weight=log_stated + float(prior) - (distance + log_determinant) / 2,
+                mean=mean + k @ innovation,
+                covariance=covariance - k @ look @ covariance,
+                distance=distance,
+                female=sex,
+                loose=loose,
+            )
+        )
+    return kinds
+
+
+def _given_stated(mean: FloatArray, covariance: FloatArray, stated: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Condition a Gaussian on its first ``len(stated)`` entries; also the logarithm of their density."""
+    count = len(stated)
+    known, mixed = covariance[:count, :count], covariance[:, :count]
+    gain = mixed @ np.linalg.inv(known)
+    difference = stated - mean[:count]
+    log_density = -(difference @ np.linalg.solve(known, difference) + np.linalg.slogdet(known)[1]) / 2
+    return mean + gain @ difference, covariance - gain @ mixed.T, float(log_density)

@@ -1,0 +1,229 @@
+"""A pose becomes a row of numbers that do not depend on the picture's size, place or side. Pure.
+
+A breadth is the natural logarithm of its share of the figure's height (crown to soles on the mask), so that an error
+of scale - hair, shoes, a tilted camera - is a term that a linear model can estimate. Left and right are averaged, so
+that a mirrored picture has the same features.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from size_rec.garment import hem_below_hips
+from size_rec.pose import FloatArray, Joint, Pose, RgbArray
+from size_rec.silhouette import (
+    ARMS,
+    LEGS,
+    SEARCH_SHARE,
+    Extent,
+    Spans,
+    cut_arms,
+    limb_points,
+    measure_extent,
+    outer_thickness,
+    spans_at,
+)
+
+TORSO_LEVELS = np.arange(12) / 10
+"""Levels of the torso: 0 on the line of the shoulder joints, 1 on the line of the hip joints."""
+FIRST_LEVEL_WITHOUT_ARMS = 0.2
+"""From this torso level downwards the arms are cut off; above it they are part of the shoulders."""
+LEG_LEVELS = np.array([0.15, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.6])
+"""Levels of a leg: 0 at the hip joint, 1 at the knee, 2 at the ankle."""
+ARM_LEVELS = np.array([0.5, 0.8, 1.2, 1.5, 1.8])
+"""Levels of an arm: 0 at the shoulder joint, 1 at the elbow, 2 at the wrist."""
+ROWS_AVERAGED = np.linspace(-0.012, 0.012, 5)
+"""A breadth is the mean over these rows (shares of the figure's height around its level), to calm the outline."""
+GAP_LEVELS = np.array([0.42, 0.54, 0.68, 1.0])
+"""Levels at which the gap between the legs is measured; where it opens tells how high the crotch is."""
+
+EYES = (Joint.LEFT_EYE, Joint.RIGHT_EYE)
+SHOULDERS = (Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER)
+HIPS = (Joint.LEFT_HIP, Joint.RIGHT_HIP)
+KNEES = (Joint.LEFT_KNEE, Joint.RIGHT_KNEE)
+ANKLES = (Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE)
+HEELS = (Joint.LEFT_HEEL, Joint.RIGHT_HEEL)
+TOES = (Joint.LEFT_FOOT, Joint.RIGHT_FOOT)
+
+
+@dataclass(frozen=True)
+class BodyFeatures:
+    """What was measured on one picture.
+
+    ``values`` by name, NaN where the outline is lost; ``torso`` are the measured lines, one per torso level, in
+    pixels; ``arms_cut`` is the share of torso lines (0..1) from which an arm had to be cut off.
+    """
+
+    values: dict[str, float]
+    extent: Extent
+    torso: Spans
+    arms_cut: float
+
+
+def measure_features(pose: Pose, rgb: RgbArray) -> BodyFeatures | None:
+    """All features of one picture, or ``None`` when crown or soles cannot be found on the mask."""
+    extent = measure_extent(pose)
+    if extent is None:
+        return None
+    torso, cuts = torso_spans(pose, extent.height)
+    values = {
+        **_named("torso", TORSO_LEVELS, _log_share(torso.widths, extent.height)),
+        **_named("leg", LEG_LEVELS, _log_share(leg_widths(pose, extent.height), extent.height)),
+        **_named("arm", ARM_LEVELS, _log_share(arm_widths(pose, extent.height), extent.height)),
+        **_named("gap", GAP_LEVELS, leg_gaps(pose, extent.height)),
+        **joint_features(pose, extent),
+        **posture_features(pose),
+        **proportion_features(pose),
+        "hem_below_hips": hem_below_hips(pose, rgb),
+    }
+    return BodyFeatures(values, extent, torso, float(cuts.mean()) / len(ARMS))
+
+
+def _named(group: str, levels: FloatArray, numbers: FloatArray) -> dict[str, float]:
+    return {f"{group}_{level:.2f}": float(number) for level, number in zip(levels, numbers, strict=True)}
+
+
+def _log_share(lengths: FloatArray, height: float) -> FloatArray:
+    """The logarithm of lengths over the figure's height; NaN where there is no length."""
+    shares: FloatArray = np.log(np.where(lengths > 0, lengths, np.nan) / height)
+    return shares
+
+
+def torso_spans(pose: Pose, height: float) -> tuple[Spans, FloatArray]:
+    """The torso's line at every torso level without the arms, and the number of arms cut off each (0..2)."""
+    shoulders, hips = pose.middle(*SHOULDERS), pose.middle(*HIPS)
+    centers = shoulders + TORSO_LEVELS[:, None] * (hips - shoulders)
+    rows = (centers[:, 1:] + height * ROWS_AVERAGED).ravel()
+    columns = np.repeat(centers[:, 0], len(ROWS_AVERAGED))
+    whole = spans_at(pose.mask, rows, columns, SEARCH_SHARE * height)
+    without, cuts = cut_arms(pose, whole, columns)
+    armless = np.repeat(TORSO_LEVELS >= FIRST_LEVEL_WITHOUT_ARMS, len(ROWS_AVERAGED))
+    spans = Spans(rows, np.where(armless, without.left, whole.left), np.where(armless, without.right, whole.right))
+    return (
+        Spans(*(_mean_rows(edge) for edge in (spans.rows, spans.left, spans.right))),
+        _mean_rows(np.where(armless, cuts, 0.0)),
+    )
+
+
+def _mean_rows(values: FloatArray) -> FloatArray:
+    mean: FloatArray = values.reshape(-1, len(ROWS_AVERAGED)).mean(axis=1)
+    return mean
+
+
+def leg_widths(pose: Pose, height: float) -> FloatArray:
+    """The mean horizontal width of one leg at every leg level, in pixels; touching legs are parted in the middle."""
+    middle_top, middle_knee = pose.middle(*HIPS), pose.middle(*KNEES)
+    both = []
+    for leg in LEGS:
+        centers, _ = limb_points(pose, leg, LEG_LEVELS)
+        rows = (centers[:, 1:] + height * ROWS_AVERAGED).ravel()
+        columns = np.repeat(centers[:, 0], len(ROWS_AVERAGED))
+        spans = spans_at(pose.mask, rows, columns, SEARCH_SHARE * height)
+        middle = (middle_top[0] + middle_knee[0]) / 2
+        joined = (spans.left < middle) & (middle < spans.right)
+        own = np.where(columns > middle, spans.right - middle, middle - spans.left)
+        both.append(_mean_rows(np.where(joined, own, spans.widths)))
+    return _pair_mean(both)
+
+
+def arm_widths(pose: Pose, height: float) -> FloatArray:
+    """The mean thickness of both arms at every arm level, in pixels."""
+    return _pair_mean([outer_thickness(pose, arm, ARM_LEVELS, height) for arm in ARMS])
+
+
+def _pair_mean(both: list[FloatArray]) -> FloatArray:
+    """Left and right averaged; where one is lost the other counts."""
+    one, other = both
+    mean: FloatArray = (np.where(np.isnan(one), other, one) + np.where(np.isnan(other), one, other)) / 2
+    return mean
+
+
+def joint_features(pose: Pose, extent: Extent) -> dict[str, float]:
+    """Distances between joints and their heights above the soles, as shares of the figure's height."""
+    height = extent.height
+
+    def apart(left: Joint, right: Joint) -> float:
+        distance = float(np.hypot(*(pose.point(left) - pose.point(right))))
+        return float(np.log(max(distance, 1.0) / height))
+
+    def above_soles(left: Joint, right: Joint) -> float:
+        return (extent.soles - float(pose.middle(left, right)[1])) / height
+
+    return {
+        "joints_shoulders": apart(*SHOULDERS),
+        "joints_hips": apart(*HIPS),
+        "height_eyes": above_soles(*EYES),
+        "height_shoulders": above_soles(*SHOULDERS),
+        "height_hips": above_soles(*HIPS),
+        "height_knees": above_soles(*KNEES),
+        "height_ankles": above_soles(*ANKLES),
+        "height_heels": above_soles(*HEELS),
+        "height_toes": above_soles(*TOES),
+        "head_width": head_width(pose, height),
+    }
+
+
+def head_width(pose: Pose, height: float) -> float:
+    """The head's width at the nose, hair included (logarithm of its share of the figure's height)."""
+    nose = pose.point(Joint.NOSE)
+    span = spans_at(pose.mask, nose[1:], nose[:1], SEARCH_SHARE * height)
+    return float(_log_share(span.widths, height)[0])
+
+
+def leg_gaps(pose: Pose, height: float) -> FloatArray:
+    """How much background lies between the thighs at every gap level, as a share of the figure's height.
+
+    Summed over the soft mask between the two bone lines, so that touching thighs shade into standing apart.
+    """
+    left, right = (limb_points(pose, leg, GAP_LEVELS)[0] for leg in LEGS)
+    rows = np.clip(((left + right)[:, 1] / 2).round().astype(int), 0, len(pose.mask) - 1)
+    columns = np.arange(pose.mask.shape[1])
+    first, last = np.minimum(left[:, :1], right[:, :1]), np.maximum(left[:, :1], right[:, :1])
+    between = (columns >= np.floor(first)) & (columns <= np.floor(last))
+    gaps: FloatArray = np.where(between, 1 - pose.mask[rows], 0.0).sum(axis=1) / height
+    return gaps
+
+
+def posture_features(pose: Pose) -> dict[str, float]:
+    """How the person stands, in radians: turned away, arms and legs spread, leaning (or camera tilted)."""
+    return {
+        "turn_shoulders": _turn(pose, *SHOULDERS),
+        "turn_hips": _turn(pose, *HIPS),
+        "spread_arms": _spread(pose, ((arm[0], arm[1]) for arm in ARMS)),
+        "spread_legs": _spread(pose, ((leg[0], leg[1]) for leg in LEGS)),
+        "lean": _lean(pose),
+    }
+
+
+def _turn(pose: Pose, left: Joint, right: Joint) -> float:
+    across = pose.world[left] - pose.world[right]
+    return float(np.arctan2(abs(across[2]), abs(across[0])))
+
+
+def _spread(pose: Pose, limbs: Iterable[tuple[Joint, Joint]]) -> float:
+    vectors = np.array([pose.point(end) - pose.point(root) for root, end in limbs])
+    return float(np.arctan2(np.abs(vectors[:, 0]), vectors[:, 1]).mean())
+
+
+def _lean(pose: Pose) -> float:
+    spine = pose.world[list(SHOULDERS)].mean(axis=0) - pose.world[list(HIPS)].mean(axis=0)
+    return float(np.arctan2(spine[2], -spine[1]))
+
+
+def proportion_features(pose: Pose) -> dict[str, float]:
+    """Bone lengths over the trunk's length in the model's own metric space, which a tilted camera does not shorten."""
+
+    def length(left: tuple[Joint, Joint], right: tuple[Joint, Joint]) -> float:
+        return float(sum(np.linalg.norm(pose.world[a] - pose.world[b]) for a, b in (left, right)))
+
+    trunk = length((Joint.LEFT_SHOULDER, Joint.LEFT_HIP), (Joint.RIGHT_SHOULDER, Joint.RIGHT_HIP))
+    bones = {
+        "world_shoulders": (SHOULDERS, SHOULDERS),
+        "world_hips": (HIPS, HIPS),
+        "world_thighs": ((Joint.LEFT_HIP, Joint.LEFT_KNEE), (Joint.RIGHT_HIP, Joint.RIGHT_KNEE)),
+        "world_shanks": ((Joint.LEFT_KNEE, Joint.LEFT_ANKLE), (Joint.RIGHT_KNEE, Joint.RIGHT_ANKLE)),
+        "world_upper_arms": ((Joint.LEFT_SHOULDER, Joint.LEFT_ELBOW), (Joint.RIGHT_SHOULDER, Joint.RIGHT_ELBOW)),
+        "world_forearms": ((Joint.LEFT_ELBOW, Joint.LEFT_WRIST), (Joint.RIGHT_ELBOW, Joint.RIGHT_WRIST)),
+    }
+    return {name: float(np.log(length(*pair) / trunk)) for name, pair in bones.items()}

@@ -1,0 +1,41 @@
+"""Counters of size recommendation; all start at zero, so that a missing series always means a missing worker."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from size_rec.admission import Refusal
+from size_rec.problems import DEADLINE, IMAGE_PROBLEMS, INTERNAL, MODEL_UNAVAILABLE, OVERLOADED
+
+ANSWERED: Final = "answered"
+
+OUTCOMES: Final = (
+    ANSWERED,
+    *(reason.value for reason in Refusal),
+    *(kind.code for kind in (*IMAGE_PROBLEMS.values(), OVERLOADED, MODEL_UNAVAILABLE, DEADLINE, INTERNAL)),
+)
+
+DURATION_BUCKETS_SECONDS: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5)
+"""Up to the deadline; 1 s is where the web client warns, 3 s is NFR-1.2."""
+
+
+class SizeMetrics:
+    """What GET /metrics shows of size recommendation."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "wearon_size_requests", "Size recommendations asked for, by outcome.", ["outcome"], registry=registry
+        )
+        self._duration = Histogram(
+            "wearon_size_duration_seconds",
+            "From the request to its answer, download included.",
+            buckets=DURATION_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        for outcome in OUTCOMES:
+            self._requests.labels(outcome)
+
+    def count(self, outcome: str, seconds: float) -> None:
+        """One request ended."""
+        self._requests.labels(outcome).inc()
+        self._duration.observe(seconds)

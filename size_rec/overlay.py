@@ -1,0 +1,100 @@
+"""Draws what was measured onto the photograph: the silhouette, the landmarks, the measured lines, the answer."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from size_rec.measuring import Measured
+from size_rec.picture import Picture
+from size_rec.pose import Joint, Pose, RgbArray
+from size_rec.silhouette import ARMS, INSIDE, LEGS
+
+TINT = (64, 160, 255)
+TINT_SHARE = 0.35
+DIMMED = 0.55
+"""Brightness of everything that is not the person."""
+LINE = (255, 220, 60)
+BONE = (255, 255, 255)
+DOT = (255, 70, 70)
+PANEL = (20, 24, 32)
+TEXT = (240, 240, 240)
+PANEL_WIDTH_PX = 330
+ENLARGED = 2
+"""The measured picture is small; lines and dots are drawn on an enlarged one."""
+STROKE_PX, DOT_PX = 2, 4
+MIN_PANEL_HEIGHT_PX = 400
+
+LABELS = {
+    "chest_cm": "chest",
+    "waist_cm": "waist",
+    "hip_cm": "hip",
+    "shoulder_cm": "shoulders",
+    "inseam_cm": "inseam",
+}
+
+
+def draw_overlay(picture: Picture, measured: Measured) -> Image.Image:
+    """The photograph as it was measured with everything drawn on it, and a panel with the answer to its right."""
+    drawing = Image.fromarray(_tinted(picture.rgb, measured.pose))
+    drawing = drawing.resize((ENLARGED * drawing.width, ENLARGED * drawing.height), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(drawing)
+    _draw_bones(draw, measured.pose)
+    _draw_lines(draw, measured)
+    if picture.mirrored:
+        drawing = ImageOps.mirror(drawing)
+    sheet = Image.new("RGB", (drawing.width + PANEL_WIDTH_PX, max(drawing.height, MIN_PANEL_HEIGHT_PX)), PANEL)
+    sheet.paste(drawing, (0, 0))
+    _write_panel(ImageDraw.Draw(sheet), drawing.width + 20, measured)
+    return sheet
+
+
+def _tinted(rgb: RgbArray, pose: Pose) -> RgbArray:
+    person = (pose.mask > INSIDE)[..., None]
+    tinted = rgb * (1 - TINT_SHARE) + np.array(TINT) * TINT_SHARE
+    result: RgbArray = np.where(person, tinted, rgb * DIMMED).astype(np.uint8)
+    return result
+
+
+def _draw_bones(draw: ImageDraw.ImageDraw, pose: Pose) -> None:
+    sides = ((Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER), (Joint.LEFT_HIP, Joint.RIGHT_HIP))
+    chains = [*ARMS, *LEGS, *sides, *zip(sides[0], sides[1], strict=True)]
+    for chain in chains:
+        draw.line([tuple(ENLARGED * pose.point(joint)) for joint in chain], fill=BONE, width=STROKE_PX)
+    for x, y in ENLARGED * pose.landmarks[:, :2]:
+        draw.ellipse((x - DOT_PX, y - DOT_PX, x + DOT_PX, y + DOT_PX), fill=DOT)
+
+
+def _draw_lines(draw: ImageDraw.ImageDraw, measured: Measured) -> None:
+    torso, extent = measured.features.torso, measured.features.extent
+    for row, left, right in zip(torso.rows, torso.left, torso.right, strict=True):
+        if np.isfinite((left, right)).all():
+            _draw_line(draw, row, left, right)
+    center = float(np.nanmean((torso.left + torso.right) / 2))
+    reach = 0.2 * extent.height
+    for row in (extent.crown, extent.soles):
+        _draw_line(draw, row, center - reach, center + reach)
+
+
+def _draw_line(draw: ImageDraw.ImageDraw, row: float, left: float, right: float) -> None:
+    draw.line([(ENLARGED * left, ENLARGED * row), (ENLARGED * right, ENLARGED * row)], fill=LINE, width=STROKE_PX)
+
+
+def _write_panel(draw: ImageDraw.ImageDraw, left: int, measured: Measured) -> None:
+    advice = measured.advice
+    lines = [
+        (f"Size {advice.size}", 40),
+        (f"{advice.smallest} to {advice.largest}, confidence {advice.confidence:.0%}", 18),
+        (f"{advice.body_type.value}", 18),
+        ("", 12),
+    ]
+    for (name, value), spread in zip(advice.measurements_cm.items(), measured.estimate.spread_cm, strict=True):
+        lines.append((f"{LABELS[name]:<10} {value:6.1f} ± {spread:.1f} cm", 20))
+    lines += [
+        ("", 12),
+        ("yellow: measured lines, crown, soles", 15),
+        ("blue: the silhouette (mask)", 15),
+        ("red: landmarks", 15),
+    ]
+    top = 20
+    for text, size in lines:
+        draw.text((left, top), text, fill=TEXT, font=ImageFont.load_default(size))
+        top += int(size * 1.5)

@@ -1,0 +1,95 @@
+"""Every way ``POST /estimate-body`` can end without an answer: one table from cause to status, code and words. Pure.
+
+What a person reads is decided here from the kind of failure alone, so no internal detail can reach an answer.
+"""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from models.failures import Failure, ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
+from size_rec.admission import Refusal
+from size_rec.measuring import PictureRefused
+
+WHOLE_BODY = "Please use a photo that shows you from head to feet."
+
+
+@dataclass(frozen=True)
+class ProblemKind:
+    """Status, stable code and plain words of one problem."""
+
+    status: HTTPStatus
+    code: str
+    detail: str
+
+
+class Overloaded(Exception):
+    """More requests are under way than the queue bound allows."""
+
+
+class ModelUnavailable(Exception):
+    """The pose model is not loaded (yet)."""
+
+
+OVERLOADED = ProblemKind(
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "overloaded",
+    "Too many photos are being measured right now. Please try again in a moment.",
+)
+MODEL_UNAVAILABLE = ProblemKind(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "model_unavailable",
+    "Size recommendation is not available yet. Please try again soon.",
+)
+DEADLINE = ProblemKind(
+    HTTPStatus.GATEWAY_TIMEOUT, "deadline_exceeded", "Measuring the photo took too long. Please try again."
+)
+INTERNAL = ProblemKind(
+    HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side. Please try again later."
+)
+INVALID_INPUT = ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", "The request is not valid")
+REQUEST_TOO_LARGE = ProblemKind(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", "The request is too large; send the photo's address only."
+)
+
+IMAGE_PROBLEMS: dict[type[Failure], ProblemKind] = {
+    ImageUnreachable: ProblemKind(
+        HTTPStatus.BAD_REQUEST, "image_unreachable", "The photo could not be downloaded from this address."
+    ),
+    ImageAddressRefused: ProblemKind(
+        HTTPStatus.BAD_REQUEST, "image_address_refused", "The photo cannot be downloaded from this address."
+    ),
+    NotAnImage: ProblemKind(
+        HTTPStatus.BAD_REQUEST,
+        "not_an_image",
+        "The file is not a picture we can read. Please use JPEG, PNG, WebP or HEIC.",
+    ),
+    ImageTooLarge: ProblemKind(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "image_too_large",
+        "The photo is too large. Please use one of at most 10 MB.",
+    ),
+}
+
+REFUSALS: dict[Refusal, str] = {
+    Refusal.NO_PERSON: "No person could be found. Please use a bright front photo that you nearly fill.",
+    Refusal.SEVERAL_PEOPLE: "More than one person is in the picture. Please use a photo that shows only you.",
+    Refusal.HEAD_CUT_OFF: f"The head is not fully in the picture. {WHOLE_BODY}",
+    Refusal.FEET_CUT_OFF: f"The feet are not in the picture. {WHOLE_BODY}",
+    Refusal.NOT_STANDING: "The person does not stand upright. Please stand straight, legs together or slightly apart.",
+    Refusal.TURNED_AWAY: "The person is turned away. Please face the camera.",
+    Refusal.UNCLEAR: "The outline of the body could not be made out. Please stand alone before a plain background.",
+}
+
+
+def problem_of(error: Exception) -> ProblemKind:
+    """The problem an exception stands for; anything unknown is an internal error."""
+    match error:
+        case PictureRefused():
+            return ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason.value, REFUSALS[error.reason])
+        case Overloaded():
+            return OVERLOADED
+        case ModelUnavailable():
+            return MODEL_UNAVAILABLE
+        case TimeoutError():
+            return DEADLINE
+    return next((kind for cause, kind in IMAGE_PROBLEMS.items() if isinstance(error, cause)), INTERNAL)

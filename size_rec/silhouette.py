@@ -1,0 +1,218 @@
+"""Where the outline of a person lies on the mask: crown, soles, torso, arms and legs. Pure.
+
+All lengths are pixels of the picture; nothing here knows about centimetres. Rows count downwards. A value that
+cannot be measured is NaN.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from size_rec.pose import FloatArray, Joint, MaskArray, Pose
+
+INSIDE = 0.5
+"""The mask value that separates person from background."""
+SEARCH_SHARE = 0.03
+"""How far, as a share of the figure's height, an expected point may lie outside the mask and still be joined to it."""
+HEAD_HALF_WIDTH_SHARE = 0.09
+"""Half-width of the strip around the nose in which the crown is looked for, as a share of the figure's height."""
+FOOT_HALF_WIDTH_SHARE = 0.08
+"""Half-width of the strip around each foot in which the sole is looked for, as a share of the figure's height."""
+HEIGHT_OVER_NOSE_TO_ANKLES = 1.2
+"""A first guess of the figure's height from two landmarks; only the search strips above depend on it."""
+HAND_BEYOND_WRIST = 0.55
+"""How far the hand reaches beyond the wrist, as a share of the forearm (ANSUR II: hand length over forearm length is
+0.72; hanging fingers are bent)."""
+RAY_LENGTH_SHARE = 0.09
+"""No limb is thicker than this on one side of its bone, as a share of the figure's height."""
+RAY_STEPS = 64
+"""Samples along a ray: about one per pixel for a figure of 700 pixels; the border is interpolated between two."""
+
+Limb = tuple[Joint, Joint, Joint]
+ARMS: tuple[Limb, Limb] = (
+    (Joint.LEFT_SHOULDER, Joint.LEFT_ELBOW, Joint.LEFT_WRIST),
+    (Joint.RIGHT_SHOULDER, Joint.RIGHT_ELBOW, Joint.RIGHT_WRIST),
+)
+LEGS: tuple[Limb, Limb] = (
+    (Joint.LEFT_HIP, Joint.LEFT_KNEE, Joint.LEFT_ANKLE),
+    (Joint.RIGHT_HIP, Joint.RIGHT_KNEE, Joint.RIGHT_ANKLE),
+)
+FEET = ((Joint.LEFT_ANKLE, Joint.LEFT_FOOT), (Joint.RIGHT_ANKLE, Joint.RIGHT_FOOT))
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The figure's real extent: the crown's row (hair included) and the soles' row (shoes included)."""
+
+    crown: float
+    soles: float
+
+    @property
+    def height(self) -> float:
+        """Crown to soles in pixels."""
+        return self.soles - self.crown
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Horizontal pieces of the outline, one per entry: ``rows``, ``left`` and ``right`` in fractional pixels."""
+
+    rows: FloatArray
+    left: FloatArray
+    right: FloatArray
+
+    @property
+    def widths(self) -> FloatArray:
+        """Their lengths in pixels."""
+        return self.right - self.left
+
+
+def spans_at(mask: MaskArray, rows: FloatArray, columns: FloatArray, reach: float) -> Spans:
+    """At every row, the piece of the outline that holds the column (or comes within ``reach`` pixels of it)."""
+    picture = _rows(mask, rows)
+    width = mask.shape[1]
+    index = np.arange(width, dtype=np.int32)
+    inside = picture > INSIDE
+    distance = np.where(inside, np.abs(index - columns[:, None].astype(np.float32)), np.float32(np.inf))
+    start = distance.argmin(axis=1).astype(np.int32)[:, None]
+    found = distance.min(axis=1) <= np.maximum(reach, 1.0)
+    left = np.where(inside | (index > start), np.int32(-1), index).max(axis=1) + 1
+    right = np.where(inside | (index < start), np.int32(width), index).min(axis=1) - 1
+    each = np.arange(len(picture))
+    before, after = picture[each, np.maximum(left - 1, 0)], picture[each, np.minimum(right + 1, width - 1)]
+    left_edge = np.where(left > 0, left - _crossing(picture[each, left], before), left.astype(float))
+    right_edge = np.where(right + 1 < width, right + _crossing(picture[each, right], after), right.astype(float))
+    return Spans(rows, np.where(found, left_edge, np.nan), np.where(found, right_edge, np.nan))
+
+
+def _rows(mask: MaskArray, rows: FloatArray) -> MaskArray:
+    """The mask's rows at fractional positions, neighbours blended; outside the picture the nearest row."""
+    inside = np.clip(rows, 0, len(mask) - 1.001)
+    above = inside.astype(int)
+    share = (inside - above)[:, None].astype(np.float32)
+    blended: MaskArray = mask[above] * (1 - share) + mask[above + 1] * share
+    return blended
+
+
+def _crossing(inner: MaskArray, outer: MaskArray) -> FloatArray:
+    """How far from the inner pixel towards its outer neighbour the outline runs, 0..1."""
+    share: FloatArray = np.clip((inner - INSIDE) / np.maximum(inner - outer, 1e-6), 0.0, 1.0).astype(np.float64)
+    return share
+
+
+def border_distance(mask: MaskArray, starts: FloatArray, directions: FloatArray, length: float) -> FloatArray:
+    """From every start (x, y), how many pixels along its unit direction the outline is left; NaN when it is not."""
+    steps = np.linspace(0.0, length, RAY_STEPS)
+    points = starts[:, None, :] + steps[None, :, None] * directions[:, None, :]
+    values = _bilinear(mask, points)
+    outside = values <= INSIDE
+    first = outside.argmax(axis=1)
+    each = np.arange(len(starts))
+    inner, outer = values[each, np.maximum(first - 1, 0)], values[each, first]
+    distance = (first - 1 + _crossing(inner, outer)) * (steps[1] - steps[0])
+    return np.where(outside.any(axis=1) & (first > 0), distance, np.nan)
+
+
+def _bilinear(mask: MaskArray, points: FloatArray) -> MaskArray:
+    """The mask at fractional (x, y) points; 0 outside the picture."""
+    height, width = mask.shape
+    x, y = points[..., 0], points[..., 1]
+    valid = (x >= 0) & (y >= 0) & (x < width - 1) & (y < height - 1)
+    left, top = np.where(valid, x, 0).astype(int), np.where(valid, y, 0).astype(int)
+    across, down = (np.where(valid, x, 0) - left).astype(np.float32), (np.where(valid, y, 0) - top).astype(np.float32)
+    upper = mask[top, left] * (1 - across) + mask[top, left + 1] * across
+    lower = mask[top + 1, left] * (1 - across) + mask[top + 1, left + 1] * across
+    values: MaskArray = np.where(valid, upper * (1 - down) + lower * down, np.float32(0.0))
+    return values
+
+
+def measure_extent(pose: Pose) -> Extent | None:
+    """Crown to soles on the mask, or ``None`` when the mask does not reach the head or a foot.
+
+    The crown is looked for around the nose and the soles around the feet, so raised hands, a bag or a shadow beside
+    the figure do not count. The soles' row is the mean of the two feet's.
+    """
+    nose = pose.point(Joint.NOSE)
+    rough = float(pose.middle(Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE)[1] - nose[1]) * HEIGHT_OVER_NOSE_TO_ANKLES
+    if rough <= 0:
+        return None
+    head = _vertical_run(pose.mask, nose, HEAD_HALF_WIDTH_SHARE * rough, SEARCH_SHARE * rough)
+    feet = [
+        _vertical_run(
+            pose.mask,
+            np.array([(pose.point(ankle)[0] + pose.point(toes)[0]) / 2, pose.point(ankle)[1]]),
+            FOOT_HALF_WIDTH_SHARE * rough,
+            SEARCH_SHARE * rough,
+        )
+        for ankle, toes in FEET
+    ]
+    edges = np.array([head[0], *(foot[1] for foot in feet)])
+    return None if np.isnan(edges).any() else Extent(float(edges[0]), float(edges[1:].mean()))
+
+
+def _vertical_run(mask: MaskArray, point: FloatArray, half_width: float, reach: float) -> tuple[float, float]:
+    """First and last row of the outline around ``point``, over all columns within ``half_width`` of it."""
+    left, right = (
+        max(0, round(float(point[0]) - half_width)),
+        min(mask.shape[1], round(float(point[0]) + half_width) + 1),
+    )
+    if left >= right or not 0 <= point[1] < len(mask):
+        return float("nan"), float("nan")
+    profile = mask[:, left:right].max(axis=1)[None, :]
+    run = spans_at(np.repeat(profile, 2, axis=0), np.zeros(1), np.array([float(point[1])]), reach)
+    return float(run.left[0]), float(run.right[0])
+
+
+def cut_arms(pose: Pose, spans: Spans, centers: FloatArray) -> tuple[Spans, FloatArray]:
+    """The torso's part of each span around its center column, and how many arms were cut off it (0 to 2).
+
+    An arm that touches the torso is part of the same span. Its bone line is known from the landmarks and its outer
+    border from the mask; an arm is about as thick on the inner side of the bone as on the outer one, which gives the
+    border between arm and torso.
+    """
+    left, right, cuts = spans.left.copy(), spans.right.copy(), np.zeros(len(spans.rows))
+    for arm in ARMS:
+        axis = _axis_columns(pose, arm, spans.rows)
+        touching = (spans.left < axis) & (axis < spans.right)
+        from_left, from_right = 2 * axis - spans.left, 2 * axis - spans.right
+        cut_left = touching & (axis < centers) & (left < from_left) & (from_left < centers)
+        cut_right = touching & (axis > centers) & (centers < from_right) & (from_right < right)
+        left, right = np.where(cut_left, from_left, left), np.where(cut_right, from_right, right)
+        cuts += cut_left | cut_right
+    return Spans(spans.rows, left, right), cuts
+
+
+def _axis_columns(pose: Pose, arm: Limb, rows: FloatArray) -> FloatArray:
+    """The column at which the arm's bone line (fingers included) passes each row; NaN where it does not."""
+    shoulder, elbow, wrist = (pose.point(joint) for joint in arm)
+    line = (shoulder, elbow, wrist, wrist + HAND_BEYOND_WRIST * (wrist - elbow))
+    columns = np.full(len(rows), np.nan)
+    for (x0, y0), (x1, y1) in pairwise(line):
+        if y0 != y1:
+            along = (rows - y0) / (y1 - y0)
+            columns = np.where((along >= 0) & (along <= 1), x0 + (x1 - x0) * along, columns)
+    return columns
+
+
+def limb_points(pose: Pose, limb: Limb, levels: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Points on a limb's bone line and the line's unit direction there; level 0 is its root, 1 the middle joint, 2 the
+    end."""
+    root, middle, end = (pose.point(joint) for joint in limb)
+    upper = (levels <= 1)[:, None]
+    along = np.where(levels <= 1, levels, levels - 1)[:, None]
+    start, vector = np.where(upper, root, middle), np.where(upper, middle - root, end - middle)
+    return start + along * vector, vector / np.maximum(np.hypot(*vector.T), 1e-6)[:, None]
+
+
+def outer_thickness(pose: Pose, limb: Limb, levels: FloatArray, height: float) -> FloatArray:
+    """Twice the distance, square to the bone, from the bone line to the outline on the side away from the body.
+
+    The outer side is always free, while the inner one may touch the torso.
+    """
+    points, along = limb_points(pose, limb, levels)
+    across = np.column_stack([-along[:, 1], along[:, 0]])
+    body = pose.middle(Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER)[0]
+    outward = np.sign(points[:, 0] - body) * np.sign(across[:, 0])
+    across = across * np.where(outward == 0, 1.0, outward)[:, None]
+    return 2 * border_distance(pose.mask, points, across, RAY_LENGTH_SHARE * height)

@@ -1,0 +1,88 @@
+"""The pose model loads from the installed package alone, and the command line uses it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from size_rec.__main__ import main
+from size_rec.body_model import ANSWERED
+from size_rec.pose import Joint
+from tests.size_photos import photo, pose_model, truth
+
+HEAVY = ("cv2", "matplotlib", "jax", "jaxlib", "sounddevice", "sentencepiece", "absl", "flatbuffers", "tensorflow")
+
+LOAD_OFFLINE = f"""
+import socket, sys
+def refuse(*_, **__):
+    raise AssertionError("the network was used")
+socket.socket.connect = socket.getaddrinfo = refuse
+import numpy as np
+from size_rec.mediapipe_service import PoseModel
+assert PoseModel().find(np.zeros((64, 64, 3), dtype=np.uint8)) is None
+print([name for name in {HEAVY!r} if name in sys.modules])
+"""
+
+
+def test_the_model_loads_without_the_network_and_without_the_packages_pose_does_not_use() -> None:
+    run = subprocess.run([sys.executable, "-c", LOAD_OFFLINE], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_size_rec_limits_the_matrix_threads_before_numpy_starts_them() -> None:
+    code = "import os, sys, size_rec; print(os.environ['OPENBLAS_NUM_THREADS'], 'numpy' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert run.stdout.split() == ["1", "False"]
+
+
+def test_two_people_are_both_noticed() -> None:
+    pose = pose_model().find(np.asarray(Image.open(Path("tests/data/bodies/images/x013.jpg")).convert("RGB")))
+    assert pose is not None
+    assert len(pose.people) == 2
+
+
+def test_landmarks_lie_in_the_picture_and_the_mask_covers_them() -> None:
+    rgb = np.asarray(Image.open(Path("tests/data/bodies/images/b0001.jpg")).convert("RGB"))
+    pose = pose_model().find(rgb)
+    assert pose is not None
+    assert pose.mask.shape == rgb.shape[:2]
+    for joint in (Joint.LEFT_SHOULDER, Joint.RIGHT_HIP, Joint.LEFT_KNEE):
+        x, y = pose.point(joint).round().astype(int)
+        assert pose.mask[y, x] > 0.5
+
+
+def test_the_command_line_answers_and_draws_what_it_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawing = tmp_path / "drawn.png"
+    status = main(["tests/data/bodies/images/b0001.jpg", "--height", "176.2", "--out", str(drawing)])
+    answer = json.loads(capsys.readouterr().out)
+    assert status == 0
+    assert set(answer["measurements"]) == set(ANSWERED)
+    with Image.open(drawing) as picture:
+        assert picture.height >= 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("x004.jpg", "feet_cut_off"), ("x000.jpg", "no_person"), ("missing.jpg", "No such file")],
+)
+def test_the_command_line_says_why_it_cannot(name: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"tests/data/bodies/images/{name}", "--height", "175"]) != 0
+    assert said in capsys.readouterr().err
+
+
+def test_the_command_line_refuses_impossible_heights(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["photo.jpg", "--height", "17"])
+    assert "from 100 to 250" in capsys.readouterr().err
+
+
+def test_the_photographs_in_the_repository_are_those_of_the_truth_table() -> None:
+    assert all(photo(name)[:2] == b"\xff\xd8" for name in truth())

@@ -1,0 +1,104 @@
+"""What POST /estimate-body takes, and how every failure is told."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from models import failures
+from models.failures import Failure, ImageAddressRefused, ImageTooLarge, ImageUnreachable, InputFailure, NotAnImage
+from models.size_rec import EstimateBodyRequest, Measurements
+from size_rec.admission import Refusal
+from size_rec.http_edges import accept_request_id
+from size_rec.measuring import PictureRefused
+from size_rec.metrics import OUTCOMES
+from size_rec.problems import IMAGE_PROBLEMS, ModelUnavailable, Overloaded, problem_of
+
+URL = "https://storage.example.com/a.jpg"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"image_url": URL, "height_cm": 100},
+        {"image_url": URL, "height_cm": 250.0},
+        {"image_url": URL, "height_cm": 175.5, "weight_kg": 30},
+        {"image_url": URL, "height_cm": 175.5, "weight_kg": 250},
+        {"image_url": URL, "height_cm": 175.5, "weight_kg": None},
+    ],
+)
+def test_a_complete_request_is_taken(body: dict[str, object]) -> None:
+    assert EstimateBodyRequest.model_validate(body).image_url == URL
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"image_url": URL}, "height_cm"),
+        ({"height_cm": 170}, "image_url"),
+        ({"image_url": "", "height_cm": 170}, "image_url"),
+        ({"image_url": "x" * 4097, "height_cm": 170}, "image_url"),
+        ({"image_url": None, "height_cm": 170}, "image_url"),
+        ({"image_url": URL, "height_cm": 99.9}, "height_cm"),
+        ({"image_url": URL, "height_cm": 250.1}, "height_cm"),
+        ({"image_url": URL, "height_cm": "170"}, "height_cm"),
+        ({"image_url": URL, "height_cm": True}, "height_cm"),
+        ({"image_url": URL, "height_cm": float("nan")}, "height_cm"),
+        ({"image_url": URL, "height_cm": float("inf")}, "height_cm"),
+        ({"image_url": URL, "height_cm": 170, "weight_kg": 29.9}, "weight_kg"),
+        ({"image_url": URL, "height_cm": 170, "weight_kg": 250.1}, "weight_kg"),
+        ({"image_url": URL, "height_cm": 170, "age": 30}, "age"),
+    ],
+)
+def test_anything_else_is_refused_by_field(body: dict[str, object], field: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        EstimateBodyRequest.model_validate(body)
+    assert refusal.value.errors()[0]["loc"] == (field,)
+
+
+def test_the_answer_has_exactly_the_measures_the_platform_accepts() -> None:
+    assert set(Measurements.model_fields) == {"chest_cm", "waist_cm", "hip_cm", "shoulder_cm", "inseam_cm"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (ImageUnreachable("host.internal: refused"), 400, "image_unreachable"),
+        (ImageAddressRefused("10.0.0.1 is private"), 400, "image_address_refused"),
+        (NotAnImage("text/html"), 400, "not_an_image"),
+        (ImageTooLarge(limit=10, unit="bytes"), 413, "image_too_large"),
+        (Overloaded(), 429, "overloaded"),
+        (ModelUnavailable(), 503, "model_unavailable"),
+        (TimeoutError(), 504, "deadline_exceeded"),
+        (RuntimeError("secret detail"), 500, "internal_error"),
+        *((PictureRefused(reason), 422, reason.value) for reason in Refusal),
+    ],
+)
+def test_every_failure_has_its_status_and_code_and_tells_nothing_internal(
+    error: Exception, status: int, code: str
+) -> None:
+    kind = problem_of(error)
+    assert (kind.status, kind.code) == (status, code)
+    assert str(error) not in kind.detail or not str(error)
+    assert kind.code in OUTCOMES
+
+
+def test_every_failure_of_a_picture_is_in_the_table() -> None:
+    kinds = [kind for kind in vars(failures).values() if isinstance(kind, type) and issubclass(kind, Failure)]
+    assert {kind for kind in kinds if issubclass(kind, InputFailure)} - {InputFailure} == set(IMAGE_PROBLEMS)
+
+
+@pytest.mark.parametrize("given_id", ["req_1", "A-b.c:9", "x" * 128])
+def test_a_well_formed_request_id_is_taken_over(given_id: str) -> None:
+    assert accept_request_id(given_id) == given_id
+
+
+@given(st.none() | st.text().filter(lambda text: not text.isascii() or not text.isalnum()) | st.just("x" * 129))
+def test_any_other_request_id_is_replaced_by_a_clean_one(given_id: str | None) -> None:
+    accepted = accept_request_id(given_id)
+    if accepted != given_id:
+        assert accepted.startswith("req_")
+    assert len(accepted) <= 128
+    assert json.dumps(accepted) == f'"{accepted}"'
