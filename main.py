@@ -11,13 +11,15 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry
 
-from config.logging_config import configure_logging
+from config.logging_config import configure_logging, log_standard_error
 from config.settings import Settings, SettingsError, load_settings
 from models.failures import PlatformFailure
 from services.redis_client import connect
 from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
+from services.url_guard import TrustedHosts
 from size_rec.app import create_app
+from size_rec.estimator import BodyEstimator
 from worker.executor import Executor
 from worker.health import HealthBoard
 from worker.http_server import HttpServer
@@ -59,6 +61,7 @@ def main() -> int:
     except StartupError as error:
         print(f"wearon-worker cannot start.\n{error}", file=sys.stderr)  # noqa: T201 - for the person, not the log
         return EXIT_UNAVAILABLE
+    log_standard_error()
     return run(settings, store)
 
 
@@ -86,7 +89,14 @@ def run(settings: Settings, store: SupabaseClient) -> int:
     )
     watched_queue = TaskQueue(connect(settings.redis_url, timeout_seconds=QueueWatch.TIMEOUT_SECONDS))
     watch = QueueWatch(watched_queue, board, metrics)
-    http = HttpServer(create_app(health=board.report, registry=registry), host=settings.host, port=settings.port)
+    estimator = BodyEstimator()
+    app = create_app(
+        health=board.report,
+        registry=registry,
+        estimator=estimator,
+        trusted_hosts=TrustedHosts.parse(settings.image_url_trusted_hosts),
+    )
+    http = HttpServer(app, host=settings.host, port=settings.port)
     lease_rounds = settings.worker_lease_seconds / HEARTBEATS_PER_LEASE
     rounds = [
         Rounds("heartbeat", lease_rounds, supervisor.renew_lease, expected=(PlatformFailure,)),
@@ -97,6 +107,7 @@ def run(settings: Settings, store: SupabaseClient) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())
     http.start()
+    estimator.start(on_loaded=lambda: board.model(loaded=True))
     for each in rounds:
         each.start()
     log.info("worker_started", port=settings.port, models=settings.openai_image_models)
@@ -104,6 +115,7 @@ def run(settings: Settings, store: SupabaseClient) -> int:
     for each in rounds:
         each.stop()
     http.stop()
+    estimator.close()
     return status
 
 

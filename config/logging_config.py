@@ -4,8 +4,10 @@ Third-party libraries log through the standard library; their records pass throu
 come out in the same form, carry the ids bound to the current task and are redacted alike.
 """
 
+import faulthandler
 import logging
 import logging.config
+import os
 import re
 import sys
 import threading
@@ -146,6 +148,27 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_end_of_process
     threading.excepthook = _log_end_of_thread
+
+
+def log_standard_error() -> None:
+    """From now on, what is written to standard error past all logging becomes a log line too.
+
+    Native libraries write there without asking (MediaPipe's start-up notices). A crash of the interpreter itself still
+    goes to the real standard error.
+    """
+    real = os.dup(sys.stderr.fileno())
+    faulthandler.enable(file=real)
+    reading, writing = os.pipe()
+    os.dup2(writing, sys.stderr.fileno())
+    os.close(writing)
+    threading.Thread(target=_log_lines, args=(reading,), name="stderr", daemon=True).start()
+
+
+def _log_lines(file_descriptor: int) -> None:
+    with os.fdopen(file_descriptor, "rb") as lines:
+        for line in lines:
+            if text := line.decode(errors="replace").strip():
+                structlog.get_logger().info("standard_error", text=text)
 
 
 def _log_end_of_process(kind: type[BaseException], error: BaseException, traceback: types.TracebackType | None) -> None:
