@@ -13,8 +13,10 @@ from sandbox.demo_checks import (
     Finding,
     faults_of_completed,
     faults_of_refused,
+    faults_of_sized,
     told_completed,
     told_refused,
+    told_sized,
 )
 from sandbox.following import Journey, NotFinished, follow
 from sandbox.garments import SAMPLES
@@ -22,6 +24,7 @@ from sandbox.lasting import shortest
 from sandbox.platform_state import SessionRow
 from sandbox.producer import Producer, Store, Submitted
 from sandbox.progress import Console
+from sandbox.sizing import KnownBody, Sizing, SizingFailed, ask_for_size, draw_measured, known_bodies, wait_for_model
 from sandbox.uploads import PlatformStorage
 from sandbox.worker_local import LocalWorker
 
@@ -34,6 +37,10 @@ SECOND_WOMAN: Final = SAMPLES / "person-3.jpg"
 T_SHIRT: Final = SAMPLES / "t-shirt.png"
 TROUSERS: Final = SAMPLES / "trousers.jpg"
 BAG: Final = SAMPLES / "bag.webp"
+
+SIZED: Final = known_bodies()[MAN.name]
+
+DRAWING_NAME: Final = "size.png"
 
 APP: Final = "b2c (app)"
 SHOP: Final = "b2b (shop)"
@@ -92,10 +99,14 @@ class Stage:
 
     def save(self, name: str, picture: bytes) -> Path:
         """Keep a result for the person."""
-        self.results.mkdir(parents=True, exist_ok=True)
-        path = self.results / name
+        path = self.place(name)
         path.write_bytes(picture)
         return path
+
+    def place(self, name: str) -> Path:
+        """Where a result of that name belongs."""
+        self.results.mkdir(parents=True, exist_ok=True)
+        return self.results / name
 
     def _check_worker(self) -> None:
         if not self.worker.is_running:
@@ -136,6 +147,38 @@ def two_try_ons(stage: Stage) -> list[Finding]:
     return findings
 
 
+def size_recommendation(stage: Stage, known: KnownBody = SIZED) -> list[Finding]:
+    """One photo and a stated height in, a size out; it must be near the truth. Needs no provider and no credit."""
+    stage.console.line(
+        f"  {known.photo.name}, stated height {known.height_cm:g} cm; a rendered body of known measures,"
+    )
+    stage.console.line("  one of those the body model was fitted with")
+    try:
+        sizing = _sized(stage, known)
+    except SizingFailed as error:
+        return [Finding((f"size of {known.photo.name}: none",), (str(error),))]
+    return [
+        Finding(
+            told_sized(sizing, known, shortest(sizing.drawing)),
+            tuple(faults_of_sized(sizing, known, sizing.drawing.read_bytes())),
+        )
+    ]
+
+
+def _sized(stage: Stage, known: KnownBody) -> Sizing:
+    with stage.console.step("pose model", "loaded"):
+        wait_for_model(stage.worker)
+    [photo_url] = stage.upload(Channel.B2C, known.photo)
+    with stage.console.step("POST /estimate-body", "answered"):
+        asked_at = time.monotonic()
+        answer = ask_for_size(stage.worker.url, photo_url, known.height_cm)
+        answer_seconds = time.monotonic() - asked_at
+    with stage.console.step("python -m size_rec", "drawn"):
+        drawing = stage.place(DRAWING_NAME)
+        drawn = draw_measured(known.photo, known.height_cm, drawing)
+    return Sizing(answer=answer, answer_seconds=answer_seconds, drawn=drawn, drawing=drawing)
+
+
 def refused_by_moderation(stage: Stage) -> list[Finding]:
     """The provider's safety system refuses; the person must get the credit back and a message they understand."""
     before, entries = stage.balance(Channel.B2C), len(stage.entries(Channel.B2C))
@@ -152,6 +195,7 @@ def refused_by_moderation(stage: Stage) -> list[Finding]:
 
 STEPS: Final = (
     Step("One try-on from the app (b2c) and one from a shop (b2b), at the same time", two_try_ons),
+    Step("A size from one photo and a height", size_recommendation),
     Step("One that the provider's safety system refuses", refused_by_moderation, is_always_simulated=True),
 )
 

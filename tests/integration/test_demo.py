@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -13,7 +15,7 @@ from PIL import Image
 
 from sandbox.demo import EXIT_AS_EXPECTED, EXIT_NOT_AS_EXPECTED, DemoOptions, demo
 from sandbox.demo_checks import Finding
-from sandbox.demo_steps import DemoFailed, Stage, Step
+from sandbox.demo_steps import SIZED, TROUSERS, DemoFailed, Stage, Step, size_recommendation
 from sandbox.node_packages import ensure_node_packages
 from sandbox.openai_sim import running_simulator
 from sandbox.progress import Console
@@ -65,7 +67,19 @@ def processes_of(directory: Path) -> list[str]:
     return [line for line in lines if str(directory) in line]
 
 
-def test_the_demo_shows_two_try_ons_and_a_refund_and_leaves_only_the_pictures(tmp_path: Path, temporary: Path) -> None:
+def formats_in(results: Path) -> dict[str, str | None]:
+    """What each file really is, by name."""
+    formats = {}
+    for path in results.iterdir():
+        with Image.open(path) as image:
+            image.load()
+            formats[path.name] = image.format
+    return formats
+
+
+def test_the_demo_shows_two_try_ons_a_size_and_a_refund_and_leaves_only_the_pictures(
+    tmp_path: Path, temporary: Path
+) -> None:
     results = tmp_path / "results"
 
     ended = run_demo(temporary, results)
@@ -77,13 +91,13 @@ def test_the_demo_shows_two_try_ons_and_a_refund_and_leaves_only_the_pictures(tm
     assert summary.count("credits   10 before, 9 after") == 2
     assert "credits   9 before, 1 charged, 1 refunded, 9 after" in summary
     assert re.search(r"message   We could not make this picture .*\.", summary)
+    assert re.search(r"size +(XS|S|M|L|XL|XXL), range \w+ to \w+; true size L\n", summary)
+    assert re.search(r"measured +chest +\d+\.\d, waist +\d+\.\d, hip +\d+\.\d, shoulder .*, inseam .* cm\n", summary)
+    assert "true      chest 106.3, waist  84.3, hip 102.5, shoulder  40.1, inseam  90.8 cm" in summary
+    assert re.search(r"body +\w+; confidence [01]\.\d\d\n", summary)
     assert "Everything was as expected" in summary
     assert "\x1b" not in ended.stdout
-    assert sorted(path.name for path in results.iterdir()) == ["b2b.jpg", "b2c.jpg"]
-    for path in results.iterdir():
-        with Image.open(path) as image:
-            image.load()
-            assert image.format == "JPEG"
+    assert formats_in(results) == {"b2b.jpg": "JPEG", "b2c.jpg": "JPEG", "size.png": "PNG"}
     assert list(temporary.iterdir()) == []
     assert processes_of(temporary) == []
 
@@ -97,6 +111,7 @@ def test_the_real_provider_gets_the_two_good_tasks_and_never_the_refused_one(tmp
     assert ended.returncode == EXIT_AS_EXPECTED, ended.stdout + ended.stderr
     assert stats["by_status"] == {"200": 2}
     assert provider.base_url in ended.stdout
+    assert "true size L" in ended.stdout
     assert SIMULATED_KEY not in ended.stdout
 
 
@@ -125,3 +140,24 @@ def test_a_demo_that_goes_wrong_says_so_keeps_the_logs_and_cleans_up(
     assert "worker.log" in {path.name for path in (results / "logs").iterdir()}
     assert list(temporary.iterdir()) == []
     assert processes_of(temporary) == []
+
+
+def test_a_demo_whose_sizes_are_wrong_or_missing_is_not_as_expected(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same worker, asked about a body that is said to be much wider, and about a picture of trousers."""
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    wider = replace(SIZED, size="XS", measurements=SIZED.measurements.model_copy(update={"waist_cm": 120.0}))
+    nobody = replace(SIZED, photo=TROUSERS)
+    steps = [Step(name, partial(size_recommendation, known=known)) for name, known in (("a", wider), ("b", nobody))]
+
+    status = demo(
+        Console(sys.stdout, live=False, colour=False), DemoOptions(results=tmp_path / "results", latency="0"), steps
+    )
+
+    text = capsys.readouterr().out
+    assert status == EXIT_NOT_AS_EXPECTED
+    assert re.search(r"NOT AS EXPECTED: waist is \d+\.\d cm, and truly 120\.0 cm", text)
+    assert "NOT AS EXPECTED: size L is more than one from the true XS" in text
+    assert "NOT AS EXPECTED: the worker answered 422 no_person: " in text
+    assert "token=" not in text

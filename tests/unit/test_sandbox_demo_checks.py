@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +12,21 @@ import pytest
 from PIL import Image
 
 from models.generation import Channel, SessionRef, SessionStatus
+from models.size_rec import EstimateBodyResponse, Measurements
 from sandbox.demo import verdict
-from sandbox.demo_checks import Account, Finding, faults_of_completed, faults_of_refused, picture_format, told_refused
+from sandbox.demo_checks import (
+    Account,
+    Finding,
+    faults_of_completed,
+    faults_of_refused,
+    faults_of_sized,
+    picture_format,
+    told_refused,
+    told_sized,
+)
 from sandbox.following import Journey
 from sandbox.platform_state import SessionRow
+from sandbox.sizing import KnownBody, Sizing
 
 SOME_ID = UUID(int=1)
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -123,6 +135,80 @@ def test_the_summary_of_a_refusal_has_the_message_and_the_refund() -> None:
     assert "Please try other pictures." in told
     assert "9 before, 1 charged, 1 refunded, 9 after" in told
     assert "failed 1.5 s" in told
+
+
+PNG = encoded("PNG")
+
+TRUE = Measurements(chest_cm=96, waist_cm=80, hip_cm=98, shoulder_cm=40, inseam_cm=82)
+KNOWN = KnownBody(photo=Path("person.jpg"), height_cm=180.5, size="M", measurements=TRUE)
+
+
+def sized(measures: dict[str, float] | None = None, drawn: dict[str, float] | None = None, **answer: Any) -> Sizing:
+    """What a worker says that is right, apart from what is given."""
+
+    def said(changed: dict[str, float]) -> EstimateBodyResponse:
+        whole = {"recommended_size": "M", "confidence": 0.7, "body_type": "average", **answer}
+        whole.setdefault("size_range", {"lower": "S", "upper": "XL"})
+        return EstimateBodyResponse.model_validate({**whole, "measurements": {**TRUE.model_dump(), **changed}})
+
+    changed = measures or {}
+    return Sizing(
+        answer=said(changed),
+        answer_seconds=0.2,
+        drawn=said(changed if drawn is None else drawn),
+        drawing=Path("size.png"),
+    )
+
+
+@pytest.mark.parametrize(
+    "sizing",
+    [
+        sized(),
+        sized({"chest_cm": 108.0, "waist_cm": 68.0, "hip_cm": 110.0, "shoulder_cm": 46.0, "inseam_cm": 76.0}),
+        sized({"chest_cm": 96.5}, drawn={"chest_cm": 97.4}),
+        sized(recommended_size="S"),
+        sized(recommended_size="L"),
+    ],
+    ids=["exact", "at the limits", "drawn almost the same", "one size down", "one size up"],
+)
+def test_a_size_near_the_truth_is_as_expected(sizing: Sizing) -> None:
+    assert faults_of_sized(sizing, KNOWN, PNG) == []
+
+
+@pytest.mark.parametrize(
+    ("sizing", "fault"),
+    [
+        (sized({"chest_cm": 108.1}), "chest is 108.1 cm, and truly 96.0 cm"),
+        (sized({"waist_cm": 67.9}), "waist is 67.9 cm, and truly 80.0 cm"),
+        (sized({"hip_cm": 110.1}), "hip is 110.1 cm, and truly 98.0 cm"),
+        (sized({"shoulder_cm": 33.9}), "shoulder is 33.9 cm, and truly 40.0 cm"),
+        (sized({"inseam_cm": 88.1}), "inseam is 88.1 cm, and truly 82.0 cm"),
+        (sized(drawn={"hip_cm": 99.1}), "hip is 98.0 cm, but 99.1 cm in the drawing"),
+        (sized(recommended_size="XL"), "size XL is more than one from the true M"),
+        (
+            sized(recommended_size="S", size_range={"lower": "M", "upper": "L"}),
+            "the range does not hold the recommended S",
+        ),
+    ],
+)
+def test_each_defect_of_a_size_is_named(sizing: Sizing, fault: str) -> None:
+    assert faults_of_sized(sizing, KNOWN, PNG) == [fault]
+
+
+@pytest.mark.parametrize("drawing", [b"", PNG[:40], JPEG])
+def test_a_drawing_that_is_no_png_is_named(drawing: bytes) -> None:
+    assert faults_of_sized(sized(), KNOWN, drawing) == ["the drawing is no PNG"]
+
+
+def test_the_summary_of_a_size_has_the_measured_above_the_true_values() -> None:
+    assert told_sized(sized({"chest_cm": 101.25}), KNOWN, "results/size.png") == (
+        "size of person.jpg, 180.5 cm tall: answered in 0.20 s",
+        "  size      M, range S to XL; true size M",
+        "  measured  chest 101.2, waist  80.0, hip  98.0, shoulder  40.0, inseam  82.0 cm",
+        "  true      chest  96.0, waist  80.0, hip  98.0, shoulder  40.0, inseam  82.0 cm",
+        "  body      average; confidence 0.70",
+        "  picture   results/size.png (silhouette, landmarks and measured lines)",
+    )
 
 
 GOOD = Finding(("a session",), ())
