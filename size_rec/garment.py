@@ -4,10 +4,15 @@ Close-fitting tops end at the waist or the hips, loose ones hang lower. The hem 
 of the body changes most.
 """
 
+from typing import TypeVar
+
 import numpy as np
+from numpy.typing import NDArray
 
 from size_rec.pose import FloatArray, Joint, Pose, RgbArray
 from size_rec.silhouette import LEGS, limb_points
+
+_Number = TypeVar("_Number", np.uint8, np.float64)
 
 LEVELS = np.linspace(0.1, 1.95, 112)
 """Samples from the shoulder line (0) over the hip line (1) to the knees (2)."""
@@ -52,13 +57,19 @@ def _medians(rgb: RgbArray, centers: FloatArray, half_width: float) -> FloatArra
     columns = centers[:, :1] + half_width * np.linspace(-1, 1, STRIP_SAMPLES)
     x = np.clip(columns.round(), 0, rgb.shape[1] - 1).astype(int)
     y = np.clip(centers[:, 1:].round(), 0, rgb.shape[0] - 1).astype(int)
-    medians: FloatArray = np.median(rgb[y, x], axis=1).astype(np.float64)
+    medians: FloatArray = _median(rgb[y, x], axis=1).astype(np.float64)
     return medians
+
+
+def _median(samples: NDArray[_Number], axis: int) -> NDArray[_Number]:
+    """The median of an odd number of samples, which is one of them; several times faster than NumPy's general one."""
+    middle = samples.shape[axis] // 2
+    return np.partition(samples, middle, axis=axis).take(middle, axis=axis)
 
 
 def _colour_change(colours: FloatArray) -> FloatArray:
     """At every level the distance between the median colours just above and just below (0 at the ends)."""
-    windows = np.median(np.lib.stride_tricks.sliding_window_view(colours, WINDOW, axis=0), axis=-1)
+    windows = _median(np.lib.stride_tricks.sliding_window_view(colours, WINDOW, axis=0), axis=-1)
     change = np.zeros(len(colours))
     change[WINDOW : len(colours) - WINDOW] = np.linalg.norm(windows[WINDOW + 1 :] - windows[: -WINDOW - 1], axis=1)
     return change

@@ -33,9 +33,11 @@ def prepare_picture(data: bytes) -> Picture:
     Raises:
         NotAnImage, ImageTooLarge: as ``services.image_processor.load_rgb``.
     """
-    rgb = np.asarray(shrink(load_rgb(data, DECODED_SIDE_PX)))
-    mirrored = leans_left(rgb)
-    return Picture(np.ascontiguousarray(rgb[:, ::-1]) if mirrored else rgb, mirrored)
+    image = shrink(load_rgb(data, DECODED_SIDE_PX))
+    rgb = np.asarray(image)
+    if not leans_left(rgb):
+        return Picture(rgb, mirrored=False)
+    return Picture(np.asarray(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)), mirrored=True)
 
 
 def shrink(image: Image.Image) -> Image.Image:

@@ -56,10 +56,9 @@ def confidence_of(girth_spread_cm: float) -> float:
 
 def size_probabilities(measures: dict[str, float], spread: dict[str, float], chart: SizeChart) -> list[float]:
     """The probability of every size, the girths being wrong together (they are: by scale and by clothes)."""
-    counts = [0] * len(chart.sizes)
-    for deviate in _DEVIATES:
-        counts[chart.index_for(**{girth: measures[girth] + float(deviate) * spread[girth] for girth in GIRTHS})] += 1
-    return [count / len(_DEVIATES) for count in counts]
+    girths = {girth: measures[girth] + _DEVIATES * spread[girth] for girth in GIRTHS}
+    counts = np.bincount(chart.indices_for(**girths), minlength=len(chart.sizes))
+    return [int(count) / len(_DEVIATES) for count in counts]
 
 
 def narrowest_range(probabilities: list[float], best: int) -> tuple[int, int]:

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from size_rec.pose import FloatArray, IndexArray
+
 SIZES = ("XS", "S", "M", "L", "XL", "XXL")
 
 
 @dataclass(frozen=True)
 class SizeChart:
-    """Upper limits in cm of every size but the last, which has none; a size fits when all three girths are within.
+    """Rising upper limits in cm of every size but the last, which has none; a size fits when all girths are within.
 
     A store's own chart is another value of this type.
     """
@@ -19,19 +23,21 @@ class SizeChart:
 
     def index_for(self, *, chest_cm: float, waist_cm: float, hip_cm: float) -> int:
         """The smallest size that fits, as an index into ``sizes``."""
-        return max(
-            _place(chest_cm, self.chest_limits_cm),
-            _place(waist_cm, self.waist_limits_cm),
-            _place(hip_cm, self.hip_limits_cm),
+        one = self.indices_for(chest_cm=np.array([chest_cm]), waist_cm=np.array([waist_cm]), hip_cm=np.array([hip_cm]))
+        return int(one[0])
+
+    def indices_for(self, *, chest_cm: FloatArray, waist_cm: FloatArray, hip_cm: FloatArray) -> IndexArray:
+        """:meth:`index_for` for many bodies at once, one per entry."""
+        places = (
+            np.searchsorted(self.chest_limits_cm, chest_cm),
+            np.searchsorted(self.waist_limits_cm, waist_cm),
+            np.searchsorted(self.hip_limits_cm, hip_cm),
         )
+        return np.max(places, axis=0)  # type: ignore[no-any-return]
 
     def size_for(self, *, chest_cm: float, waist_cm: float, hip_cm: float) -> str:
         """The smallest size that fits."""
         return self.sizes[self.index_for(chest_cm=chest_cm, waist_cm=waist_cm, hip_cm=hip_cm)]
-
-
-def _place(girth_cm: float, limits_cm: tuple[float, ...]) -> int:
-    return sum(girth_cm > limit for limit in limits_cm)
 
 
 CHEST_LIMITS_CM = (84.0, 92.0, 100.0, 108.0, 116.0)
