@@ -64,7 +64,7 @@ def _medians(rgb: RgbArray, centers: FloatArray, half_width: float) -> FloatArra
 def _median(samples: NDArray[_Number], axis: int) -> NDArray[_Number]:
     """The median of an odd number of samples, which is one of them; several times faster than NumPy's general one."""
     middle = samples.shape[axis] // 2
-    return np.partition(samples, middle, axis=axis).take(middle, axis=axis)
+    return np.partition(samples, middle, axis=axis).take([middle], axis=axis).squeeze(axis)
 
 
 def _colour_change(colours: FloatArray) -> FloatArray:
