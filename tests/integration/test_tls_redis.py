@@ -1,4 +1,7 @@
-"""``rediss://`` for the queue and for Celery's broker: certificates are verified on both."""
+"""``rediss://`` for the queue and for Celery's broker: certificates are verified on both.
+
+A whole worker behind TLS is in ``test_worker_results.py``.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,17 +11,13 @@ import pytest
 import redis
 
 from config.settings import Settings
-from models.generation import SessionStatus
 from sandbox.processes import LOOPBACK
 from sandbox.redis_local import LocalRedis
 from sandbox.world import SIMULATED_API_KEY
 from services.redis_client import connect
 from tests.support.tls import Authority, TlsFront
-from tests.support.worker import Stage
 from worker.celery_app import create_celery_app
 from worker.startup import StartupError, check_redis
-
-pytest_plugins = ["tests.support.worker_fixtures"]
 
 OTHER_ADDRESS = "127.0.0.2"
 """A certificate for it is as good as any, but not for the address that is dialled."""
@@ -103,12 +102,6 @@ def test_a_certificate_of_the_authority_that_openssl_was_told_to_trust_is_accept
 
 
 @CLIENTS
-def test_a_certificate_of_an_unknown_authority_is_refused(ping: Ping, front: TlsFront) -> None:
-    with pytest.raises(redis.ConnectionError, match="certificate verify failed"):
-        ping(f"rediss://{LOOPBACK}:{front.port}/0")
-
-
-@CLIENTS
 def test_a_certificate_of_another_authority_than_the_one_named_is_refused(
     ping: Ping, front: TlsFront, stranger: Authority
 ) -> None:
@@ -127,19 +120,3 @@ def test_a_good_certificate_of_another_server_is_refused(
 def test_the_check_at_start_up_does_not_start_a_worker_on_a_server_it_cannot_trust(front: TlsFront) -> None:
     with pytest.raises(StartupError, match=r"^REDIS_URL: Redis at 127\.0\.0\.1:\d+/0 does not answer"):
         check_redis("REDIS_URL", f"rediss://{LOOPBACK}:{front.port}/0")
-
-
-def test_a_worker_runs_with_queue_and_broker_behind_tls(stage: Stage, front: TlsFront, authority: Authority) -> None:
-    """One authority comes by the environment and one by the URL; the platform pushes to the plain port."""
-    handshakes_before = front.handshakes
-    url = f"rediss://{LOOPBACK}:{front.port}/0"
-    worker = stage.worker(
-        REDIS_URL=url,
-        CELERY_BROKER_URL=f"{url}?ssl_ca_certs={authority.certificate_path}",
-        SSL_CERT_FILE=str(authority.certificate_path),
-    )
-    worker.start()
-    rows = stage.wait_for(*(stage.submit(f"behind TLS {number}") for number in range(3)))
-    assert [row.status for row in rows] == [SessionStatus.COMPLETED] * 3
-    assert front.handshakes > handshakes_before
-    assert worker.health()["redis_connected"]

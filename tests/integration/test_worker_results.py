@@ -15,9 +15,11 @@ import httpx
 import pytest
 
 from models.generation import Channel, SessionStatus
+from sandbox.processes import LOOPBACK
 from sandbox.producer import StoreMode
 from sandbox.redis_local import LocalRedis
 from sandbox.world import SIMULATED_API_KEY, World
+from tests.support.tls import Authority, TlsFront
 from tests.support.worker import Stage
 from tests.support.worker_day import (
     BAD_ELEMENTS,
@@ -51,19 +53,30 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
 
 
 @pytest.fixture(scope="module")
-def day(stage: Stage, own_redis: LocalRedis) -> Iterator[Day]:
-    """One worker, and every task of this module at once."""
+def day(stage: Stage, own_redis: LocalRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+    """One worker whose queue and broker are behind TLS, and every task of this module at once."""
+    certificates = tmp_path_factory.mktemp("certificates")
+    authority = Authority.create(certificates, "authority")
     world = World(own_redis, stage.world.postgres, stage.world.supabase, stage.world.simulator)
     own_stage = Stage(world, stage.pictures, stage.directory)
-    worker = own_stage.worker(WORKER_CONCURRENCY="64", LOG_LEVEL="DEBUG", ORPHAN_GRACE_SECONDS="60")
-    day = Day(own_stage, worker)
-    try:
-        worker.start()
-        submit_everything(day)
-        wait_until_everything_is_over(day)
-        yield day
-    finally:
-        own_stage.close()
+    with TlsFront(authority.server_context(certificates, LOOPBACK), own_redis.port) as front:
+        url = f"rediss://:{REDIS_PASSWORD}@{LOOPBACK}:{front.port}/0"
+        worker = own_stage.worker(
+            REDIS_URL=url,
+            CELERY_BROKER_URL=f"{url}?ssl_ca_certs={authority.certificate_path}",
+            SSL_CERT_FILE=str(authority.certificate_path),
+            WORKER_CONCURRENCY="64",
+            LOG_LEVEL="DEBUG",
+            ORPHAN_GRACE_SECONDS="60",
+        )
+        day = Day(own_stage, worker)
+        try:
+            worker.start()
+            submit_everything(day)
+            wait_until_everything_is_over(day)
+            yield day
+        finally:
+            own_stage.close()
 
 
 @pytest.mark.parametrize("name", COMPLETED_TASKS)

@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Final
 
 import pytest
@@ -28,7 +27,7 @@ pytest_plugins = ["tests.support.worker_fixtures"]
 
 PASSWORD: Final = "the-password-in-the-url"
 KEY: Final = "sb_secret_of-another-project"
-SCHEMA_VERSION_FUNCTION: Final = "public.wearon_worker_schema_version()"
+SCHEMA_VERSION: Final = "public.wearon_worker_schema_version()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,33 +104,38 @@ def cases(stage: Stage, old_redis: str, locked_redis: LocalRedis) -> dict[str, d
     }
 
 
-def endings_of(cases: dict[str, dict[str, str]], directory: Path) -> dict[str, Ending]:
-    """Start the worker with each of the settings, where no .env of a developer is in reach."""
-    result = subprocess.run(
-        [sys.executable, "-m", "tests.support.forked_starts"],
-        input=json.dumps(cases),
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        cwd=directory,
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-        timeout=WAIT_SECONDS,
-    )
-    return {name: Ending(*ending) for name, ending in json.loads(result.stdout).items()}
-
-
 @pytest.fixture(scope="module")
 def endings(
     stage: Stage, cases: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Ending]:
-    """How every case ended."""
-    directory = tmp_path_factory.mktemp("without-dotenv")
-    endings = endings_of(cases, directory)
-    stage.platform.execute(f"ALTER FUNCTION {SCHEMA_VERSION_FUNCTION} RENAME TO hidden_from_the_worker")
-    try:
-        return endings | endings_of({"no migration": stage.world.settings()}, directory)
-    finally:
-        stage.platform.execute("ALTER FUNCTION public.hidden_from_the_worker() RENAME TO wearon_worker_schema_version")
+    """How every case ended, where no .env of a developer is in reach."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.forked_starts"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        cwd=tmp_path_factory.mktemp("without-dotenv"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as starter:
+        endings = start_all(starter, cases)
+        stage.platform.execute(f"ALTER FUNCTION {SCHEMA_VERSION} RENAME TO hidden_from_the_worker")
+        try:
+            endings |= start_all(starter, {"no migration": stage.world.settings()})
+        finally:
+            stage.platform.execute(
+                "ALTER FUNCTION public.hidden_from_the_worker() RENAME TO wearon_worker_schema_version"
+            )
+            starter.kill()
+    return endings
+
+
+def start_all(starter: "subprocess.Popen[str]", cases: dict[str, dict[str, str]]) -> dict[str, Ending]:
+    """Start the worker with each of the settings, all at once, and wait for their ends."""
+    assert starter.stdin is not None
+    assert starter.stdout is not None
+    starter.stdin.write(f"{json.dumps(cases)}\n")
+    starter.stdin.flush()
+    return {name: Ending(*ending) for name, ending in json.loads(starter.stdout.readline()).items()}
 
 
 REQUIRED: Final = ("REDIS_URL", "SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "OPENAI_API_KEY")
