@@ -114,17 +114,15 @@ def _mean_rows(values: FloatArray) -> FloatArray:
 def leg_widths(pose: Pose, height: float) -> FloatArray:
     """The mean horizontal width of one leg at every leg level, in pixels; touching legs are parted in the middle."""
     middle_top, middle_knee = pose.middle(*HIPS), pose.middle(*KNEES)
-    both = []
-    for leg in LEGS:
-        centers, _ = limb_points(pose, leg, LEG_LEVELS)
-        rows = (centers[:, 1:] + height * ROWS_AVERAGED).ravel()
-        columns = np.repeat(centers[:, 0], len(ROWS_AVERAGED))
-        spans = spans_at(pose.mask, rows, columns, SEARCH_SHARE * height)
-        middle = (middle_top[0] + middle_knee[0]) / 2
-        joined = (spans.left < middle) & (middle < spans.right)
-        own = np.where(columns > middle, spans.right - middle, middle - spans.left)
-        both.append(_mean_rows(np.where(joined, own, spans.widths)))
-    return _pair_mean(both)
+    centers = np.concatenate([limb_points(pose, leg, LEG_LEVELS)[0] for leg in LEGS])
+    rows = (centers[:, 1:] + height * ROWS_AVERAGED).ravel()
+    columns = np.repeat(centers[:, 0], len(ROWS_AVERAGED))
+    spans = spans_at(pose.mask, rows, columns, SEARCH_SHARE * height)
+    middle = (middle_top[0] + middle_knee[0]) / 2
+    joined = (spans.left < middle) & (middle < spans.right)
+    own = np.where(columns > middle, spans.right - middle, middle - spans.left)
+    widths = _mean_rows(np.where(joined, own, spans.widths))
+    return _pair_mean(np.split(widths, len(LEGS)))
 
 
 def arm_widths(pose: Pose, height: float) -> FloatArray:
