@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -12,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from config.settings import Settings
 from models.generation import SessionStatus
 from services.supabase_client import SupabaseClient
-from tests.support.worker import QUICK_SETTINGS, WAIT_SECONDS, Stage, wait_until
+from tests.support.worker import QUICK_SETTINGS, WAIT_SECONDS, Stage, Worker, wait_until
 from worker.celery_app import create_celery_app, queue_name
 from worker.executor import Executor
 from worker.health import HealthBoard
@@ -45,14 +46,24 @@ def supervisor(settings: Settings, metrics: Metrics) -> Iterator[Supervisor]:
     """The real supervisor over real Celery children, running in a thread, with less patience than in production."""
     store = SupabaseClient(settings.supabase_url, settings.supabase_service_role_key.get_secret_value())
     board = HealthBoard()
+    stop_asked = threading.Event()
+    stop_asked = threading.Event()
     supervisor = Supervisor(
         lambda: Executor(
-            settings, store, board, metrics, hang_seconds=HANG_SECONDS, idle_exit_seconds=2 * HANG_SECONDS
+            settings,
+            store,
+            board,
+            metrics,
+            leases=store,
+            hang_seconds=HANG_SECONDS,
+            idle_exit_seconds=2 * HANG_SECONDS,
         ),
         board=board,
         metrics=metrics,
         shutdown_grace_seconds=WAIT_SECONDS,
         hang_grace_seconds=WAIT_SECONDS,
+        lease_seconds=settings.worker_lease_seconds,
+        stop_asked=stop_asked,
     )
     statuses: list[int] = []
     thread = threading.Thread(target=lambda: statuses.append(supervisor.run([])))
@@ -61,10 +72,18 @@ def supervisor(settings: Settings, metrics: Metrics) -> Iterator[Supervisor]:
         wait_until(lambda: board.report().celery_alive, "Celery is ready")
         yield supervisor
     finally:
-        supervisor.stop()
+        stop_asked.set()
         thread.join(2 * WAIT_SECONDS)
         store.close()
     assert statuses == [EXIT_STOPPED]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def crashing(stage: Stage) -> Iterator[tuple[Worker, Future[int]]]:
+    """A worker whose Celery cannot live, beside the other tests of the module: it needs a while to give up."""
+    worker = stage.worker()
+    with ThreadPoolExecutor(1) as background:
+        yield worker, background.submit(crash_again_and_again, worker)
 
 
 def celery_children() -> list[psutil.Process]:
@@ -106,11 +125,19 @@ def test_a_celery_that_is_frozen_is_killed_and_replaced(stage: Stage, supervisor
     assert restarts(metrics, "hung") == hangs_before + 1
 
 
-def test_a_celery_child_that_dies_again_and_again_ends_the_worker_with_an_error_status(stage: Stage) -> None:
-    worker = stage.worker()
+def crash_again_and_again(worker: Worker) -> int:
+    """Kill every Celery child as soon as it is started; the exit status of the worker that gives up."""
     worker.launch()
     for number in range(MAX_RESTARTS + 1):
         started = worker.wait_for_line("executor_started", count=number + 1)
         os.kill(started["pid"], signal.SIGKILL)
-    assert worker.wait(WAIT_SECONDS) == EXIT_PART_DIED
+    return worker.wait(WAIT_SECONDS)
+
+
+def test_a_celery_child_that_dies_again_and_again_ends_the_worker_with_an_error_status(
+    crashing: tuple[Worker, Future[int]],
+) -> None:
+    worker, exit_status = crashing
+    assert exit_status.result() == EXIT_PART_DIED
     assert worker.lines("executor_keeps_failing", level="critical")
+    assert len(worker.lines("executor_failed", state="child_died")) == MAX_RESTARTS + 1
