@@ -6,6 +6,7 @@ executor (a Celery child with the consumer that feeds it), and a supervisor that
 
 import signal
 import sys
+import threading
 from typing import Final
 
 import structlog
@@ -15,7 +16,7 @@ from config.logging_config import configure_logging, log_standard_error
 from config.settings import Settings, SettingsError, load_settings
 from models.failures import PlatformFailure
 from services.redis_client import connect
-from services.supabase_client import SupabaseClient
+from services.supabase_client import LEASE_TIMEOUT, SupabaseClient
 from services.task_queue import TaskQueue
 from services.url_guard import TrustedHosts
 from size_rec.app import create_app
@@ -29,7 +30,7 @@ from worker.reaper import Reaper
 from worker.rounds import AWAY, Rounds
 from worker.settlement import Settlement
 from worker.startup import StartupError, check_database, check_redis, check_settings
-from worker.supervisor import Supervisor
+from worker.supervisor import HEARTBEAT, Supervisor
 
 EXIT_UNAVAILABLE: Final = 69
 """EX_UNAVAILABLE (sysexits.h): something the worker needs is not there."""
@@ -41,11 +42,18 @@ HEARTBEATS_PER_LEASE: Final = 4
 """Three may get lost before the lease runs out. Not fewer: in the database a gap of more than half a lease between two
 renewals counts as having been cut off (docs/adr/0005)."""
 
+HEARTBEAT_RETRY_SECONDS: Final = 1.0
+"""After a heartbeat that failed; with its short time limit (LEASE_TIMEOUT) several fit into what is left of a lease."""
+
 log = structlog.get_logger()
 
 
 def main() -> int:
     """Run the worker; returns the exit status."""
+    stop_asked = threading.Event()
+    # First of all: as process 1 of a container, a SIGTERM without a handler would be lost.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop_asked.set())
     try:
         settings = load_settings()
         check_settings(settings)
@@ -62,21 +70,26 @@ def main() -> int:
         print(f"wearon-worker cannot start.\n{error}", file=sys.stderr)  # noqa: T201 - for the person, not the log
         return EXIT_UNAVAILABLE
     log_standard_error()
-    return run(settings, store)
+    return run(settings, store, stop_asked)
 
 
-def run(settings: Settings, store: SupabaseClient) -> int:
-    """Put the parts together and look after them until SIGTERM."""
+def run(settings: Settings, store: SupabaseClient, stop_asked: threading.Event) -> int:
+    """Put the parts together and look after them until ``stop_asked``."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     board = HealthBoard()
     queue = TaskQueue(connect(settings.redis_url))
+    leases = SupabaseClient(
+        settings.supabase_url, settings.supabase_service_role_key.get_secret_value(), timeout=LEASE_TIMEOUT
+    )
     supervisor = Supervisor(
-        lambda: Executor(settings, store, board, metrics),
+        lambda: Executor(settings, store, board, metrics, leases=leases),
         board=board,
         metrics=metrics,
         shutdown_grace_seconds=settings.shutdown_grace_seconds,
         hang_grace_seconds=settings.task_limit_seconds,
+        lease_seconds=settings.worker_lease_seconds,
+        stop_asked=stop_asked,
     )
     reaper = Reaper(
         settings,
@@ -99,13 +112,17 @@ def run(settings: Settings, store: SupabaseClient) -> int:
     http = HttpServer(app, host=settings.host, port=settings.port)
     lease_rounds = settings.worker_lease_seconds / HEARTBEATS_PER_LEASE
     rounds = [
-        Rounds("heartbeat", lease_rounds, supervisor.renew_lease, expected=(PlatformFailure,)),
+        Rounds(
+            HEARTBEAT,
+            lease_rounds,
+            supervisor.renew_lease,
+            expected=(PlatformFailure,),
+            retry_seconds=HEARTBEAT_RETRY_SECONDS,
+        ),
         Rounds("recovery", settings.recovery_interval_seconds, reaper.round, expected=AWAY),
         Rounds("queue-watch", watch.INTERVAL_SECONDS, watch.round, expected=AWAY),
     ]
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: supervisor.stop())
     http.start()
     estimator.start(on_loaded=lambda: board.model(loaded=True))
     for each in rounds:

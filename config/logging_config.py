@@ -146,6 +146,9 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
         }
     )
     logging.captureWarnings(capture=True)
+    # A log that cannot be written (full disk, reader gone) must not be complained of on standard error: that is read
+    # by a thread that logs, and the two would wait for each other for ever.
+    logging.raiseExceptions = False
     sys.excepthook = _log_end_of_process
     threading.excepthook = _log_end_of_thread
 

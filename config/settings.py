@@ -27,11 +27,21 @@ class SettingsError(Exception):
     """The environment does not describe a worker that could run; the message names every fault and what to do."""
 
 
+ALLOWED_REDIS_OPTIONS = frozenset({"ssl_ca_certs"})
+"""What may follow the ? of a Redis address. Others would silently undo what the worker relies on: verified
+certificates (``ssl_cert_reqs=none`` is in many guides) and timeouts above the blocking times."""
+
+
 def _redis_url(url: str) -> str:
     if not _is_address(url, {"redis", "rediss"}):
         raise ValueError(
             "must look like redis://[:password@]host:6379/0, or rediss:// for TLS; "
             "in the password / ? # @ [ and ] are written %2F %3F %23 %40 %5B and %5D"
+        )
+    options = {option.partition("=")[0] for option in urlsplit(url).query.split("&") if option}
+    if options - ALLOWED_REDIS_OPTIONS:
+        raise ValueError(
+            "takes no options after the ? but ssl_ca_certs: certificates are always verified and timeouts are set"
         )
     return url
 

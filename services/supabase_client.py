@@ -33,6 +33,9 @@ SIGNED_URL_SECONDS: Final = 6 * 60 * 60
 REQUEST_TIMEOUT: Final = httpx.Timeout(20.0, connect=5.0)
 """Seconds. A state change takes milliseconds and an upload of 2 MB a second or two; past this the call is repeated."""
 
+LEASE_TIMEOUT: Final = httpx.Timeout(4.0)
+"""Seconds, for what keeps an executor alive: a call on a dead connection must not use up the lease."""
+
 MAX_CONNECTIONS: Final = 32
 """Calls are short: at 300 generations a minute about one is open at a time; more only queue up behind the database."""
 
@@ -55,6 +58,8 @@ CREDENTIALS_REFUSED_CODES: Final = frozenset(
 KEY_REFUSED_BY_GATEWAY: Final = "API key"
 """In "Invalid API key" and "No API key found in request", with which the gateway before PostgREST answers 401; its body
 has no code, and the client keeps no status beside a body."""
+
+NOT_THE_ANSWER: Final = "not the function's answer"
 
 Answer = TypeVar("Answer")
 
@@ -110,10 +115,10 @@ def is_retryable(code: str | None) -> bool:
 class SupabaseClient:
     """Session state and storage. Safe to share between threads."""
 
-    def __init__(self, url: str, service_role_key: str) -> None:
+    def __init__(self, url: str, service_role_key: str, timeout: httpx.Timeout = REQUEST_TIMEOUT) -> None:
         verify = public_client_context() if url.startswith("https://") else True
         self._http = httpx.Client(
-            timeout=REQUEST_TIMEOUT,
+            timeout=timeout,
             verify=verify,
             trust_env=False,
             limits=httpx.Limits(
@@ -138,15 +143,18 @@ class SupabaseClient:
     def schema_version(self) -> int | None:
         """Version of the worker's migration in the database; ``None`` when it was never applied."""
         try:
-            return int(self._rpc("wearon_worker_schema_version", {}))
+            version = self._rpc("wearon_worker_schema_version", {})
         except PlatformUnavailable as error:
             if error.reason in UNKNOWN_FUNCTION_CODES:
                 return None
             raise
+        if not isinstance(version, int):
+            raise PlatformUnavailable("wearon_worker_schema_version", NOT_THE_ANSWER)
+        return version
 
     def heartbeat(self, executor: UUID, *, host: str, lease_seconds: float) -> bool:
         """Register an executor or renew its lease; ``False`` when it was declared dead."""
-        answer = self._rpc(
+        answer = self._object(
             "wearon_worker_heartbeat",
             {"p_executor": str(executor), "p_host": host, "p_lease_seconds": lease_seconds},
         )
@@ -154,7 +162,7 @@ class SupabaseClient:
 
     def claim(self, session: SessionRef, *, executor: UUID, fence: UUID, attempt_limit: int) -> ClaimAnswer:
         """Take a session to run it; repeat with the same ``fence`` for the same answer."""
-        answer = self._rpc(
+        answer = self._object(
             "wearon_worker_claim",
             {
                 **_session(session),
@@ -175,7 +183,7 @@ class SupabaseClient:
 
     def release(self, session: SessionRef, *, fence: UUID, rate_limited: bool) -> str:
         """Hand a claimed session back to the queue; returns the outcome."""
-        answer = self._rpc(
+        answer = self._object(
             "wearon_worker_release", {**_session(session), "p_fence": str(fence), "p_rate_limited": rate_limited}
         )
         return str(answer["outcome"])
@@ -184,7 +192,7 @@ class SupabaseClient:
         self, session: SessionRef, *, fence: UUID, image_url: str, processing_time_ms: int, image: GeneratedImage
     ) -> str:
         """Mark a session completed (FR-1.8); returns the outcome."""
-        answer = self._rpc(
+        answer = self._object(
             "wearon_worker_complete",
             {
                 **_session(session),
@@ -200,7 +208,7 @@ class SupabaseClient:
 
     def fail(self, session: SessionRef, *, fence: UUID | None, message: str, reason: str) -> FailAnswer:
         """Mark a session failed and undo its charge, once for ever (FR-2). ``message`` is what the person reads."""
-        answer = self._rpc(
+        answer = self._object(
             "wearon_worker_fail",
             {
                 **_session(session),
@@ -214,7 +222,7 @@ class SupabaseClient:
 
     def recover(self, executor: UUID, *, lease_seconds: float, holders: Sequence[UUID]) -> list[UUID]:
         """Declare executors dead whose lease ran out, take their claims, and say which of ``holders`` are dead."""
-        answer = self._rpc(
+        answer = self._object(
             "wearon_worker_recover",
             {
                 "p_executor": str(executor),
@@ -241,6 +249,8 @@ class SupabaseClient:
                 "p_limit": limit,
             },
         )
+        if not isinstance(rows, list):
+            raise PlatformUnavailable("wearon_worker_unowned_sessions", NOT_THE_ANSWER)
         return [
             UnownedSession(
                 SessionRef(Channel(row["channel"]), UUID(row["session_id"])), datetime.fromisoformat(row["created_at"])
@@ -264,10 +274,13 @@ class SupabaseClient:
         return str(url)
 
     def _rpc(self, function: str, arguments: dict[str, Any]) -> Any:
-        answer = self._call(function, lambda: self._rest.rpc(function, arguments).execute().data)
-        if isinstance(answer, str):
-            # None of ours answers a text; postgrest passes on whatever page something in between sent with a 200.
-            raise PlatformUnavailable(function, "not JSON")
+        return self._call(function, lambda: self._rest.rpc(function, arguments).execute().data)
+
+    def _object(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        answer = self._rpc(function, arguments)
+        if not isinstance(answer, dict):
+            # postgrest passes on whatever something in between sent with a 200: a page, an empty answer.
+            raise PlatformUnavailable(function, NOT_THE_ANSWER)
         return answer
 
     @staticmethod

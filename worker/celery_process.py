@@ -24,7 +24,7 @@ from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from services.url_guard import TrustedHosts
 from worker.celery_app import create_celery_app, leave_logging_alone
-from worker.link import ChildEnd, ExecutorReady, Measured
+from worker.link import ChildEnd, DeclaredDead, ExecutorReady, Measured
 from worker.pipeline import Pipeline
 from worker.settlement import Settlement
 from worker.task_run import TaskRunner
@@ -98,6 +98,7 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
         measure=link.send,
         task_limit_seconds=settings.task_limit_seconds,
         cancelled=shutting_down.is_set,
+        on_declared_dead=lambda: link.send(DeclaredDead()),
     )
 
 

@@ -91,8 +91,8 @@ class Consumer:
         self._stopping.set()
 
     def close(self) -> None:
-        """After the loop has ended: let the bad elements at hand be settled."""
-        self._bad_elements.shutdown(wait=True, cancel_futures=True)
+        """After the loop has ended. Bad elements not settled by then have lost their task, so recovery settles them."""
+        self._bad_elements.shutdown(wait=False, cancel_futures=True)
 
     def round(self) -> None:
         """Publish what is left over, look for what was missed, then take one task if there is room."""
@@ -114,11 +114,10 @@ class Consumer:
         missed = self._dispatcher.not_dispatched(self._queue.in_flight(self._executor))
         self._board.redis_contact(connected=True)
         for element in reversed(missed):
-            log.info("in_flight_copy_dispatched_again")
-            self._handle(element)
+            self._handle(element, again=True)
         self._rounds_until_reconcile = RECONCILE_ROUNDS
 
-    def _handle(self, element: bytes) -> None:
+    def _handle(self, element: bytes, *, again: bool = False) -> None:
         match read_element(element):
             case Accepted(task):
                 log.info(
@@ -127,6 +126,7 @@ class Consumer:
                     session_id=str(task.session_id),
                     channel=task.channel.value,
                     task_id=str(task.task_id),
+                    again=again,
                 )
                 dispatch = self._dispatcher.add(element)
                 self._unpublished.append(dispatch)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,7 @@ from worker.celery_process import EXECUTOR_VARIABLE, LINK_VARIABLE
 from worker.consumer import Consumer
 from worker.dispatcher import Dispatcher
 from worker.health import HealthBoard
-from worker.link import Event, ExecutorReady, Measured, ParentEnd
+from worker.link import DeclaredDead, Event, ExecutorReady, Measured, ParentEnd
 from worker.metrics import Metrics
 from worker.settlement import Settlement
 
@@ -72,7 +73,8 @@ class Executor:
 
     Args:
         settings: of the worker; the child reads the same from the environment.
-        store: where the executor is registered.
+        store: where bad elements are settled.
+        leases: the same with a short time limit, for what keeps the executor alive.
         board: told of every contact with Redis.
         metrics: takes the child's measurements.
         hang_seconds, idle_exit_seconds: other values in tests only.
@@ -85,12 +87,13 @@ class Executor:
         board: HealthBoard,
         metrics: Metrics,
         *,
+        leases: SupabaseClient,
         hang_seconds: float = HANG_SECONDS,
         idle_exit_seconds: float = IDLE_EXIT_SECONDS,
     ) -> None:
         self.executor_id: UUID = uuid4()
         self._settings = settings
-        self._store = store
+        self._leases = leases
         self._board = board
         self._metrics = metrics
         self._hang_seconds = hang_seconds
@@ -127,8 +130,10 @@ class Executor:
         Raises:
             RedisError, PlatformFailure: not registered; nothing was started.
         """
-        self._queue.register(self.executor_id)
+        # The lease first: on record without one, it would look dead to the others.
         self.renew_lease()
+        self._queue.register(self.executor_id)
+        self._started_at = time.monotonic()
         here, there = socket.socketpair()
         with there:
             self._child = subprocess.Popen(
@@ -157,7 +162,7 @@ class Executor:
         Raises:
             PlatformFailure: it could not be told.
         """
-        alive = self._store.heartbeat(
+        alive = self._leases.heartbeat(
             self.executor_id, host=socket.gethostname(), lease_seconds=self._settings.worker_lease_seconds
         )
         if not alive:
@@ -190,21 +195,25 @@ class Executor:
         # Ends a pop that blocks. An element it moves in this instant is in flight and is handed back.
         self._blocking_connection.connection_pool.disconnect()
 
-    def stop(self, grace_seconds: float) -> None:
-        """Let running tasks finish within the grace, then end the executor whatever it does."""
+    def stop(self, latest_end: Callable[[], float]) -> None:
+        """Let running tasks finish, then end the executor whatever it does.
+
+        Args:
+            latest_end: the monotonic time by which to be done, asked again and again: it may come nearer.
+        """
         self.stop_taking()
         if self._child is not None and self._child.poll() is None:
             self._child.terminate()
-            self._wait_for_running_tasks(self._child, time.monotonic() + grace_seconds)
+            self._wait_for_running_tasks(self._child, latest_end)
         self.end()
 
-    def _wait_for_running_tasks(self, child: "subprocess.Popen[bytes]", deadline: float) -> None:
+    def _wait_for_running_tasks(self, child: "subprocess.Popen[bytes]", latest_end: Callable[[], float]) -> None:
         last_seen_busy_at = time.monotonic()
         while child.poll() is None:
             now = time.monotonic()
             if self.running():
                 last_seen_busy_at = now
-            if now > deadline:
+            if now > latest_end():
                 log.warning("grace_period_over", executor=self.name, running=self.running())
                 return
             if now - last_seen_busy_at > self._idle_exit_seconds:
@@ -224,7 +233,7 @@ class Executor:
             self._consumer_thread.join(KILL_WAIT_SECONDS)
         self._consumer.close()
         try:
-            self._store.retire(self.executor_id)
+            self._leases.retire(self.executor_id)
             handed_back = self._queue.hand_back(self.executor_id)
             if not self._consumer_thread.is_alive():
                 forget(self._queue, self._broker, self.executor_id)
@@ -241,6 +250,8 @@ class Executor:
                 log.info("executor_ready", executor=self.name, seconds=round(time.monotonic() - self._started_at, 1))
                 self._ready.set()
                 self._consumer_thread.start()
+            case DeclaredDead():
+                self._declared_dead.set()
             case Measured():
                 self._metrics.measure(event)
             case _:

@@ -24,6 +24,11 @@ class ExecutorReady:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredDead:
+    """The database refused a claim because it holds this executor for dead."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """A pool thread works on the dispatch."""
 
@@ -61,10 +66,11 @@ class Measured:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-Event = ExecutorReady | RunStarted | RunFinished | RunPostponed | RunReturned | Measured
+Event = ExecutorReady | DeclaredDead | RunStarted | RunFinished | RunPostponed | RunReturned | Measured
 
 _EVENTS: Final[Mapping[str, type[Event]]] = {
-    kind.__name__: kind for kind in (ExecutorReady, RunStarted, RunFinished, RunPostponed, RunReturned, Measured)
+    kind.__name__: kind
+    for kind in (ExecutorReady, DeclaredDead, RunStarted, RunFinished, RunPostponed, RunReturned, Measured)
 }
 
 

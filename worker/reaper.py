@@ -80,8 +80,11 @@ class Reaper:
 
     def _take_over_from_the_dead(self) -> None:
         executor = self._current_executor()
+        # Again every round: a Redis that lost its memory forgot the record, but gets new in-flight copies.
+        self._queue.register(executor)
         holders = self._queue.executors()
         dead = self._store.recover(executor, lease_seconds=self._settings.worker_lease_seconds, holders=holders)
+        self._found_dead_at = {known: at for known, at in self._found_dead_at.items() if known in dead}
         for executor_id in dead:
             found_dead_at = self._found_dead_at.setdefault(executor_id, self._now())
             handed_back = self._queue.hand_back(executor_id)

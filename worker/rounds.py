@@ -16,16 +16,23 @@ AWAY: Final = (redis.RedisError, PlatformFailure)
 
 
 class Rounds:
-    """Runs ``do_round`` every ``interval_seconds`` in a thread of its own until stopped.
+    """Runs ``do_round`` every ``interval_seconds`` in a thread of its own until stopped; after an error again after
+    ``retry_seconds`` when that is sooner.
 
     An error of a kind in ``expected`` is logged and the next round tries again; any other ends the thread, which the
     supervisor notices.
     """
 
     def __init__(
-        self, name: str, interval_seconds: float, do_round: Callable[[], None], expected: tuple[type[Exception], ...]
+        self,
+        name: str,
+        interval_seconds: float,
+        do_round: Callable[[], None],
+        expected: tuple[type[Exception], ...],
+        retry_seconds: float | None = None,
     ) -> None:
         self.name = name
+        self._retry_seconds = interval_seconds if retry_seconds is None else min(retry_seconds, interval_seconds)
         self._interval_seconds = interval_seconds
         self._do_round = do_round
         self._expected = expected
@@ -46,8 +53,10 @@ class Rounds:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            pause_seconds = self._interval_seconds
             try:
                 self._do_round()
             except self._expected as error:
+                pause_seconds = self._retry_seconds
                 log.warning("round_failed", round=self.name, reason=type(error).__name__, cause=str(error))
-            self._stopping.wait(self._interval_seconds)
+            self._stopping.wait(pause_seconds)

@@ -16,6 +16,7 @@ import structlog
 from models.failures import PlatformUnavailable
 from models.generation import GeneratedImage, SessionRef
 from services.supabase_client import ClaimAnswer, FailAnswer, SupabaseClient
+from services.turn_waiting import TurnCancelled
 from worker.link import Measured
 from worker.metrics import Measure
 from worker.policy import ATTEMPT_LIMIT, Fail
@@ -61,12 +62,24 @@ class Settlement:
         self._store = store
         self._measure = measure
 
-    def claim(self, claim: Claim, executor: UUID) -> ClaimAnswer:
-        """Ask for the right to run the session."""
-        return until_it_lands(
-            "claim",
-            lambda: self._store.claim(claim.session, executor=executor, fence=claim.fence, attempt_limit=ATTEMPT_LIMIT),
-        )
+    def claim(self, claim: Claim, executor: UUID, cancelled: Callable[[], bool]) -> ClaimAnswer:
+        """Ask for the right to run the session.
+
+        Raises:
+            TurnCancelled: Supabase is away and the process is shutting down; nothing has been spent yet.
+        """
+
+        def ask() -> ClaimAnswer:
+            try:
+                return self._store.claim(
+                    claim.session, executor=executor, fence=claim.fence, attempt_limit=ATTEMPT_LIMIT
+                )
+            except PlatformUnavailable:
+                if cancelled():
+                    raise TurnCancelled from None
+                raise
+
+        return until_it_lands("claim", ask)
 
     def release(self, claim: Claim, *, rate_limited: bool) -> None:
         """Hand the session back to the queue."""
@@ -74,6 +87,14 @@ class Settlement:
             "release", lambda: self._store.release(claim.session, fence=claim.fence, rate_limited=rate_limited)
         )
         log.info("session_released", outcome=outcome, rate_limited=rate_limited)
+
+    def try_to_release(self, claim: Claim) -> None:
+        """Let go of a session that cannot be settled now; one try, and nothing happens when it is not ours.
+
+        Raises:
+            PlatformFailure: it may still be ours; recovery settles it when this executor is gone.
+        """
+        self._store.release(claim.session, fence=claim.fence, rate_limited=False)
 
     def complete(self, claim: Claim, image: GeneratedImage, path: str, elapsed_seconds: Callable[[], float]) -> str:
         """Store the picture, sign it and mark the session completed; returns the outcome.

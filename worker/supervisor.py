@@ -35,6 +35,12 @@ RESTART_WINDOW_SECONDS: Final = 600.0
 EXIT_STOPPED: Final = 0
 EXIT_PART_DIED: Final = 1
 
+HEARTBEAT: Final = "heartbeat"
+"""The part without which a lease runs out."""
+
+STATES_TO_DRAIN: Final = frozenset({ExecutorState.HUNG, ExecutorState.CONSUMER_DIED})
+"""What runs in the Celery child is well; it may end before the executor is replaced."""
+
 STATES_TO_REPLACE: Final = frozenset(ExecutorState) - {ExecutorState.STARTING, ExecutorState.RUNNING}
 
 
@@ -48,7 +54,7 @@ class Part(Protocol):
 
 
 class Supervisor:
-    """Runs until told to stop; ``run`` blocks and returns the exit status."""
+    """Runs until ``stop_asked``; ``run`` blocks and returns the exit status."""
 
     def __init__(
         self,
@@ -58,19 +64,18 @@ class Supervisor:
         metrics: Metrics,
         shutdown_grace_seconds: float,
         hang_grace_seconds: float,
+        lease_seconds: float,
+        stop_asked: threading.Event,
     ) -> None:
         self._make_executor = make_executor
         self._board = board
         self._metrics = metrics
         self._shutdown_grace_seconds = shutdown_grace_seconds
         self._hang_grace_seconds = hang_grace_seconds
-        self._stopping = threading.Event()
+        self._lease_seconds = lease_seconds
+        self._stopping = stop_asked
         self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS + 1)
         self._executor = make_executor()
-
-    def stop(self) -> None:
-        """Begin the orderly end; safe in a signal handler."""
-        self._stopping.set()
 
     def executor_id(self) -> UUID:
         """The executor of this moment."""
@@ -85,13 +90,14 @@ class Supervisor:
         self._executor.renew_lease()
 
     def run(self, parts: Sequence[Part]) -> int:
-        """Keep an executor running until ``stop``; returns the exit status."""
+        """Keep an executor running until ``stop_asked``; returns the exit status."""
         self._start_executor()
         while not self._stopping.wait(WATCH_SECONDS):
             dead = next((part.name for part in parts if not part.is_alive()), None)
             if dead is not None:
                 log.critical("part_died", part=dead)
-                self._executor.stop(self._shutdown_grace_seconds)
+                # Without heartbeats others take over what runs here once the lease is over; be gone before.
+                self._drain(self._lease_seconds / 2 if dead == HEARTBEAT else self._shutdown_grace_seconds)
                 return EXIT_PART_DIED
             state = self._executor.state()
             self._publish(state)
@@ -99,16 +105,29 @@ class Supervisor:
                 return EXIT_PART_DIED
         log.info("stopping", running=self._executor.running(), grace_seconds=self._shutdown_grace_seconds)
         self._board.executor(consumer_alive=False, celery_alive=True)
-        self._executor.stop(self._shutdown_grace_seconds)
+        self._drain(self._shutdown_grace_seconds)
         log.info("stopped")
         return EXIT_STOPPED
+
+    def _drain(self, grace_seconds: float) -> None:
+        """Let what runs end; a SIGTERM on the way shortens the wait to what the shutdown allows."""
+        begun_at = time.monotonic()
+        asked_at: float | None = None
+
+        def latest_end() -> float:
+            nonlocal asked_at
+            if asked_at is None and self._stopping.is_set():
+                asked_at = time.monotonic()
+            end = begun_at + grace_seconds
+            return end if asked_at is None else min(end, asked_at + self._shutdown_grace_seconds)
+
+        self._executor.stop(latest_end)
 
     def _replace_executor(self, state: ExecutorState) -> bool:
         log.error("executor_failed", executor=self._executor.name, state=state.value)
         self._metrics.executor_restarts.labels(state.value).inc()
-        if state is ExecutorState.HUNG:
-            # What runs in a hung Celery is well; only its consumer is not.
-            self._executor.stop(self._hang_grace_seconds)
+        if state in STATES_TO_DRAIN:
+            self._drain(self._hang_grace_seconds)
         else:
             self._executor.end()
         self._restarts.append(time.monotonic())

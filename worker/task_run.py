@@ -17,6 +17,7 @@ from models.failures import (
     Failure,
     NoLongerWanted,
     OwnerMismatch,
+    PlatformFailure,
     PlatformRefused,
     UnexpectedFailure,
 )
@@ -75,6 +76,7 @@ class TaskRunner:
         measure: takes measurements.
         task_limit_seconds: NFR-5.2.
         cancelled: true once the process is shutting down; a task that has not called the provider yet is given back.
+        on_declared_dead: told when the database holds the executor for dead.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class TaskRunner:
         measure: Measure,
         task_limit_seconds: float,
         cancelled: Callable[[], bool],
+        on_declared_dead: Callable[[], None],
     ) -> None:
         self._executor = executor
         self._queue = queue
@@ -95,27 +98,35 @@ class TaskRunner:
         self._measure = measure
         self._task_limit_seconds = task_limit_seconds
         self._cancelled = cancelled
+        self._on_declared_dead = on_declared_dead
 
     def run(self, element: bytes) -> RunResult:
         """Run the task of an in-flight element to its end, whatever that is. Raises nothing."""
         # The consumer has judged the element; it dispatches only tasks.
         task = GenerationTask.model_validate_json(element)
-        with structlog.contextvars.bound_contextvars(
-            request_id=task.request_id,
-            session_id=str(task.session_id),
-            channel=task.channel.value,
-            task_id=str(task.task_id),
-        ):
-            try:
-                return self._claim_and_run(task, element)
-            except PlatformRefused as error:
-                # The session stays open; recovery settles it, and the operator finds the element.
-                log.error("settlement_refused", operation=error.operation, reason=error.reason)
-                return self._bury(element, task, f"platform refused {error.operation}: {error.reason}")
-
-    def _claim_and_run(self, task: GenerationTask, element: bytes) -> RunResult:
         claim = Claim(task.session, fence=uuid4())
-        answer = self._settlement.claim(claim, self._executor)
+        try:
+            return self._claim_and_run(task, element, claim)
+        except PlatformRefused as error:
+            log.error("settlement_refused", operation=error.operation, reason=error.reason)
+            return self._give_up(element, task, claim, f"platform refused {error.operation}: {error.reason}")
+        except Exception as error:
+            log.exception("run_broke")
+            return self._give_up(element, task, claim, f"the run broke: {type(error).__name__}")
+
+    def _give_up(self, element: bytes, task: GenerationTask, claim: Claim, detail: str) -> RunResult:
+        """Leave an open session to recovery, which settles only what nobody holds; the operator finds the element."""
+        try:
+            self._settlement.try_to_release(claim)
+        except PlatformFailure as error:
+            log.error("release_refused", operation=error.operation, reason=error.reason)
+        return self._bury(element, task, detail)
+
+    def _claim_and_run(self, task: GenerationTask, element: bytes, claim: Claim) -> RunResult:
+        try:
+            answer = self._settlement.claim(claim, self._executor, self._cancelled)
+        except TurnCancelled:
+            return Returned()
         match answer.outcome:
             case "claimed":
                 return self._run_claimed(task, element, claim, answer)
@@ -123,6 +134,7 @@ class TaskRunner:
                 return self._fail(claim, AttemptsExhausted(f"{answer.attempt - 1} runs died"), element, answer)
             case "executor_dead":
                 log.warning("executor_declared_dead")
+                self._on_declared_dead()
                 return Returned()
             case "missing":
                 log.error("session_missing")
@@ -149,7 +161,7 @@ class TaskRunner:
             return Returned()
         except NoLongerWanted:
             log.info("settled_by_others_while_waiting")
-            return self._settled(self._settlement.claim(claim, self._executor).outcome, element)
+            return self._settled(self._settlement.claim(claim, self._executor, self._cancelled).outcome, element)
         except Failure as failure:
             return self._fail(claim, failure, element, answer)
         except Exception as error:
@@ -162,7 +174,7 @@ class TaskRunner:
 
     def _is_still_ours(self, claim: Claim) -> bool:
         # A claim repeated with the same fence changes nothing and says whether the session is still open and ours.
-        return self._settlement.claim(claim, self._executor).outcome == "claimed"
+        return self._settlement.claim(claim, self._executor, self._cancelled).outcome == "claimed"
 
     def _make_image(self, task: GenerationTask, clock: TaskClock, still_wanted: Callable[[], bool]) -> GeneratedImage:
         # Pattern 4: a fresh event loop for each task, closed whatever happens.

@@ -147,13 +147,11 @@ begin
         where t.store_id = p_owner_id and t.request_id = p_request_id and t.type = 'overage'
     ) then
         return 'store_overage';
-    elsif p_shopper_email is not null and (
-        exists (select 1 from public.stores s where s.id = p_owner_id and s.billing_mode = 'resell_mode')
-        or exists (
-            select 1 from public.store_shopper_credits c
-            where c.store_id = p_owner_id and c.shopper_email = lower(p_shopper_email)
-              and c.total_spent >= p_credits
-        )
+    elsif exists (
+        select 1 from public.store_shopper_credits c
+        where c.store_id = p_owner_id and c.shopper_email = lower(p_shopper_email)
+          and (c.total_spent >= p_credits
+               or exists (select 1 from public.stores s where s.id = p_owner_id and s.billing_mode = 'resell_mode'))
     ) then
         return 'shopper_credit';
     end if;

@@ -15,6 +15,7 @@ from worker.link import (
     ORPHANED_EXIT_CODE,
     READ_BYTES,
     ChildEnd,
+    DeclaredDead,
     Event,
     ExecutorReady,
     Measured,
@@ -31,6 +32,7 @@ WAIT_SECONDS = 30.0
 
 EVENTS: list[Event] = [
     ExecutorReady(),
+    DeclaredDead(),
     RunStarted("a"),
     RunFinished("a"),
     RunPostponed("a", 10.5),

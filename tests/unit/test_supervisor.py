@@ -1,6 +1,7 @@
 """Short histories of an executor, and what the supervisor makes of each."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import cast
 from uuid import UUID, uuid4
@@ -14,11 +15,20 @@ from worker import supervisor as supervisor_module
 from worker.executor import Executor, ExecutorState
 from worker.health import HealthBoard
 from worker.metrics import Metrics
-from worker.supervisor import EXIT_PART_DIED, EXIT_STOPPED, MAX_RESTARTS, STATES_TO_REPLACE, Supervisor
+from worker.supervisor import (
+    EXIT_PART_DIED,
+    EXIT_STOPPED,
+    HEARTBEAT,
+    MAX_RESTARTS,
+    STATES_TO_DRAIN,
+    STATES_TO_REPLACE,
+    Supervisor,
+)
 
 RUNNING = ExecutorState.RUNNING
 GRACE_SECONDS = 320.0
 HANG_GRACE_SECONDS = 300.0
+LEASE_SECONDS = 40.0
 
 
 class ScriptedExecutor:
@@ -49,8 +59,8 @@ class ScriptedExecutor:
             return self._last
         return state
 
-    def stop(self, grace_seconds: float) -> None:
-        self.done.append(f"stop within {grace_seconds:g} s")
+    def stop(self, latest_end: Callable[[], float]) -> None:
+        self.done.append(f"stop within {latest_end() - time.monotonic():.0f} s")
 
     def end(self) -> None:
         self.done.append("end")
@@ -68,9 +78,8 @@ class ScriptedExecutor:
 class ScriptedPart:
     """A thread that is found dead at the given look."""
 
-    name = "recovery"
-
-    def __init__(self, *, dies_at_look: int) -> None:
+    def __init__(self, *, dies_at_look: int, name: str = "recovery") -> None:
+        self.name = name
         self._looks_left = dies_at_look
 
     def is_alive(self) -> bool:
@@ -81,7 +90,13 @@ class ScriptedPart:
 class History:
     """A supervisor over executors with scripted lives; it is told to stop when the last script is played."""
 
-    def __init__(self, *lives: Sequence[ExecutorState], start_errors: Sequence[Exception] = ()) -> None:
+    def __init__(
+        self,
+        *lives: Sequence[ExecutorState],
+        start_errors: Sequence[Exception] = (),
+        shutdown_grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
+        self.stop_asked = threading.Event()
         self.board = HealthBoard()
         self.registry = CollectorRegistry()
         self.executors: list[ScriptedExecutor] = []
@@ -91,8 +106,10 @@ class History:
             self._make_executor,
             board=self.board,
             metrics=Metrics(self.registry),
-            shutdown_grace_seconds=GRACE_SECONDS,
+            shutdown_grace_seconds=shutdown_grace_seconds,
             hang_grace_seconds=HANG_GRACE_SECONDS,
+            lease_seconds=LEASE_SECONDS,
+            stop_asked=self.stop_asked,
         )
 
     def _make_executor(self) -> Executor:
@@ -102,7 +119,7 @@ class History:
         return cast(Executor, executor)
 
     def _stop(self) -> None:
-        self.supervisor.stop()
+        self.stop_asked.set()
 
     def play(self, *parts: ScriptedPart) -> int:
         return self.supervisor.run(parts)
@@ -127,9 +144,7 @@ def test_a_stop_lets_running_tasks_finish_and_exits_with_zero() -> None:
     assert history.executors[0].done == ["start", "stop within 320 s"]
 
 
-@pytest.mark.parametrize(
-    "state", [state for state in ExecutorState if state in STATES_TO_REPLACE and state is not ExecutorState.HUNG]
-)
+@pytest.mark.parametrize("state", [state for state in ExecutorState if state in STATES_TO_REPLACE - STATES_TO_DRAIN])
 def test_an_executor_that_fails_is_ended_and_replaced_by_a_new_one(state: ExecutorState) -> None:
     history = History([RUNNING, state], [RUNNING])
     assert history.play() == EXIT_STOPPED
@@ -140,11 +155,32 @@ def test_an_executor_that_fails_is_ended_and_replaced_by_a_new_one(state: Execut
     assert history.restarts(state) == 1
 
 
-def test_what_runs_in_a_hung_executor_may_finish_first() -> None:
-    history = History([ExecutorState.HUNG], [RUNNING])
+@pytest.mark.parametrize("state", [ExecutorState.HUNG, ExecutorState.CONSUMER_DIED])
+def test_what_runs_in_a_child_that_is_well_may_finish_first(state: ExecutorState) -> None:
+    history = History([state], [RUNNING])
     assert history.play() == EXIT_STOPPED
     assert history.executors[0].done == ["start", "stop within 300 s"]
-    assert history.restarts(ExecutorState.HUNG) == 1
+    assert history.restarts(state) == 1
+
+
+def test_a_stop_asked_for_during_a_long_drain_shortens_it_to_the_shutdown_grace() -> None:
+    history = History([ExecutorState.HUNG], [RUNNING], shutdown_grace_seconds=5.0)
+    ends: list[float] = []
+
+    def stop(latest_end: Callable[[], float]) -> None:
+        ends.append(latest_end() - time.monotonic())
+        history.stop_asked.set()
+        ends.append(latest_end() - time.monotonic())
+
+    history.executors[0].stop = stop  # type: ignore[method-assign]  # the signal comes while it drains
+    assert history.play() == EXIT_STOPPED
+    assert [round(end) for end in ends] == [300, 5]
+
+
+def test_without_heartbeats_the_process_is_gone_before_its_lease_is_over() -> None:
+    history = History([RUNNING] * 10)
+    assert history.play(ScriptedPart(dies_at_look=3, name=HEARTBEAT)) == EXIT_PART_DIED
+    assert history.executors[0].done == ["start", "stop within 20 s"]
 
 
 @pytest.mark.parametrize("state", [ExecutorState.STARTING, RUNNING])
@@ -183,7 +219,7 @@ def test_an_executor_that_cannot_register_is_started_again_until_it_can(error: E
 
 def test_a_stop_before_the_first_start_starts_nothing() -> None:
     history = History([RUNNING])
-    history.supervisor.stop()
+    history.stop_asked.set()
     assert history.play() == EXIT_STOPPED
     assert "start" not in history.executors[0].done
 
@@ -235,6 +271,6 @@ def test_a_stop_from_another_thread_ends_the_run() -> None:
     status: list[int] = []
     running = threading.Thread(target=lambda: status.append(history.play()))
     running.start()
-    history.supervisor.stop()
+    history.stop_asked.set()
     running.join(30)
     assert status == [EXIT_STOPPED]
