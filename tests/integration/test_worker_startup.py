@@ -92,6 +92,7 @@ def cases(stage: Stage, old_redis: str, locked_redis: LocalRedis) -> dict[str, d
             "WORKER_CONCURRENCY": "many",
             "PORT": "99999",
         },
+        "certificates not verified": {**good, "CELERY_BROKER_URL": "rediss://broker:6379/0?ssl_cert_reqs=none"},
         "an unknown model": {**good, "OPENAI_IMAGE_MODELS": "gpt-image-99"},
         "a malformed trusted host": {**good, "IMAGE_URL_TRUSTED_HOSTS": "http://example.com/"},
         "no Redis": {**good, "REDIS_URL": f"redis://:{PASSWORD}@{nobody}/0"},
@@ -149,6 +150,10 @@ EXPECTED: Final[dict[str, tuple[int, list[str]]]] = {
         EXIT_MISCONFIGURED,
         ["  REDIS_URL: must look like", "  OPENAI_API_KEY: is empty or still", "  WORKER_CONCURRENCY: ", "  PORT: "],
     ),
+    "certificates not verified": (
+        EXIT_MISCONFIGURED,
+        ["  CELERY_BROKER_URL: takes no options", "certificates are always verified"],
+    ),
     "an unknown model": (EXIT_MISCONFIGURED, ["  OPENAI_IMAGE_MODELS: unknown image model gpt-image-99; known are"]),
     "a malformed trusted host": (EXIT_MISCONFIGURED, ["IMAGE_URL_TRUSTED_HOSTS: ", "It takes host or host:port"]),
     "no Redis": (EXIT_UNAVAILABLE, ["REDIS_URL: Redis at 127.0.0.1:", "does not answer", "check REDIS_URL in .env"]),
@@ -173,7 +178,12 @@ def test_a_worker_that_cannot_start_names_the_fault_and_what_to_do(endings: dict
 
 def test_the_message_has_one_line_for_each_fault_and_nothing_else(endings: dict[str, Ending]) -> None:
     lines = {name: len(ending.output.splitlines()) for name, ending in endings.items()}
-    several = {"nothing is set": 3 + 4, "much is malformed": 3 + 4, "an unknown model": 3 + 1}
+    several = {
+        "nothing is set": 3 + 4,
+        "much is malformed": 3 + 4,
+        "certificates not verified": 3 + 1,
+        "an unknown model": 3 + 1,
+    }
     assert lines == {name: several.get(name, 2) for name in EXPECTED}
 
 
