@@ -283,14 +283,29 @@ class TestOnceForEver:
         assert ledger_faults(root.connection) == []
 
 
+def test_a_row_with_the_address_of_nobody_who_ever_had_credits_was_charged_to_the_store(
+    platform: Producer, sql: WorkerSql, root: Superuser
+) -> None:
+    """The store charged itself, noted an address, and then switched to reselling."""
+    submitted = store(platform, 1)
+    run = sql.claimed(submitted.session)
+    root.execute(
+        "UPDATE store_generation_sessions SET shopper_email = 'guest@example.com' WHERE id = %s",
+        submitted.session.session_id,
+    )
+    root.execute("UPDATE stores SET billing_mode = 'resell_mode' WHERE id = %s", submitted.owner_id)
+    assert sql.fail(submitted.session, run.fence)["refund"] == {"kind": "store_credit", "credits": 1}
+    assert ledger_faults(root.connection) == []
+
+
 class TestAllOrNothing:
-    @pytest.mark.parametrize("payer", [user, store, shopper], ids=lambda payer: payer.__name__)
+    @pytest.mark.parametrize("payer", [user, store], ids=lambda payer: payer.__name__)
     def test_a_refund_the_platform_refuses_leaves_everything_as_it_was_and_can_be_given_later(
         self, platform: Producer, sql: WorkerSql, root: Superuser, payer: Payer
     ) -> None:
         submitted = payer(platform, 1)
         run = sql.claimed(submitted.session)
-        tables: dict[Payer, str] = {user: "user_credits", store: "store_credits", shopper: "store_shopper_credits"}
+        tables: dict[Payer, str] = {user: "user_credits", store: "store_credits"}
         owner = "user_id" if payer is user else "store_id"
         root.execute(
             f"CREATE TEMPORARY TABLE closed_account AS SELECT * FROM {tables[payer]} WHERE {owner} = %s",  # noqa: S608 - constants
