@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from hypothesis import settings
 
 from sandbox.image_host import ImageHost
 from sandbox.node_packages import ensure_node_packages
@@ -31,6 +32,13 @@ def is_foreign(name: str) -> bool:
 # Before any test module is imported, so that a run means the same on every machine.
 for _name in filter(is_foreign, ENVIRONMENT_OF_THE_DEVELOPER):
     del os.environ[_name]
+
+
+# A failure on a machine far away must come again on this one. Whoever wants to look elsewhere each time says so:
+# WEARON_RANDOM_EXAMPLES=1 make test
+settings.register_profile("same_every_time", derandomize=True, database=None, print_blob=True)
+settings.register_profile("elsewhere_each_time", print_blob=True)
+settings.load_profile("elsewhere_each_time" if os.environ.get("WEARON_RANDOM_EXAMPLES") else "same_every_time")
 
 
 @pytest.fixture(scope="session")
