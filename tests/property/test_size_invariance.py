@@ -29,6 +29,9 @@ BORDER_UNREST_PX = 0.75
 
 FIGURE_HEIGHT_PX = 400
 margins = st.integers(0, 60)
+columns = st.integers(1500, 2500).map(lambda tenths: tenths / 10 + 0.03)
+"""Never half-way between two pixels, where both legs are equally near and rounding decides which one is taken."""
+
 heights = st.floats(100, 250)
 
 
@@ -46,8 +49,8 @@ def test_padding_and_translation_change_nothing(left: int, top: int, right: int,
     assert features_of(moved).values == pytest.approx(features_of(figure).values, abs=1e-9)
 
 
-@given(left_px=st.floats(150, 250), height_px=st.floats(300, 420))
-@settings(max_examples=40, deadline=None)
+@given(left_px=columns, height_px=st.floats(300, 420))
+@settings(max_examples=60, deadline=None)
 def test_a_mirrored_figure_has_the_same_features(left_px: float, height_px: float) -> None:
     figure = draw_figure(left_px=left_px, height_px=height_px)
     assert features_of(mirrored(*figure)).values == pytest.approx(features_of(figure).values, abs=1e-6)
