@@ -5,34 +5,35 @@
 
 import argparse
 import json
-import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
 from urllib.parse import urlsplit
 
 import redis
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings
 
-from config.logging_config import REDACTED, Redactor
 from config.settings import RedisUrl, Settings
+from scripts.dead_letters_view import counted, readable_beginning, readable_element, summary, table
 from services.redis_client import connect
-from services.task_queue import TaskQueue
+from services.task_queue import PIECE_BYTES, TaskQueue, set_aside_key
 from worker.dead_letters import DeadLetter
-from worker.intake import Rejected, read_element
+from worker.intake import MAX_ELEMENT_BYTES, Rejected, read_element
 
 DESCRIPTION: Final = """\
 Dead letters are elements of the platform's queue that the worker could not run: no JSON, wrong fields, too large, a
 newer version, a session that does not exist. The worker keeps each one whole, with the reason and the time. Where it
-could tell the session, it has failed and refunded it already.
+could tell the session, it has failed and refunded it already. One too large to be read (over {limit_kib} KiB) stays in
+Redis under a key of its own; no command here reads it whole into memory either.
 """
 
 EPILOG: Final = """\
 examples:
   python -m scripts.dead_letters list                 what lies there, newest first
   python -m scripts.dead_letters show 3fa9            one letter, signed URLs without their signature
+  python -m scripts.dead_letters show 3fa9 --raw      its element byte by byte, secrets included, of any size
   python -m scripts.dead_letters replay 3fa9 b07c     put two back into the queue, to be taken next
   python -m scripts.dead_letters replay --all --yes   put all back without being asked
   python -m scripts.dead_letters discard 3fa9         drop one for good
@@ -49,14 +50,9 @@ EXIT_UNAVAILABLE: Final = 69
 EXIT_MISCONFIGURED: Final = 78
 """EX_CONFIG (sysexits.h)."""
 
-LONGEST_CELL_CHARS: Final = 60
-"""Of a column in the table; ``show`` has the whole."""
-
-LONGEST_SHOWN_CHARS: Final = 20_000
-"""Of an element on the screen; ``show --raw`` has the whole."""
-
-ANY_QUERY: Final = re.compile(r"(?i)(?:\?|\\u003f|%3f)[^\s\"'<>]+")
-"""What may be the query of a signed URL, even in broken JSON: here it is better to hide too much."""
+SHOWN_HEAD_BYTES: Final = 256 * 1024
+"""Of an element too large to be read: more than is shown even of characters of 4 bytes, so that what is cut off in the
+middle of a signature is not on the screen."""
 
 RUNS_IF_OPEN: Final = (
     "If its session is completed or failed by now (a session the worker could tell was failed and refunded when the "
@@ -65,6 +61,8 @@ RUNS_IF_OPEN: Final = (
 )
 
 BURIED_AGAIN: Final = "A worker of this version will bury it again: {detail}."
+
+ELEMENT_GONE: Final = "The element of {letter_id} is not in Redis any more."
 
 
 class QueueSettings(BaseSettings):
@@ -77,14 +75,6 @@ class QueueSettings(BaseSettings):
 
 class OperatorError(Exception):
     """What was asked for cannot be done; the message is for the operator."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A dead letter and the very bytes it is stored as, by which Redis finds it."""
-
-    letter: DeadLetter
-    stored: bytes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
         prog="python -m scripts.dead_letters",
-        description=DESCRIPTION,
+        description=DESCRIPTION.format(limit_kib=MAX_ELEMENT_BYTES // 1024),
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -158,27 +148,28 @@ def list_letters(queue: TaskQueue, options: argparse.Namespace) -> None:
     """``list``."""
     found = read_letters(queue)
     if options.json:
-        print(json.dumps([summary(one.letter) for one in found], indent=2))
+        print(json.dumps([summary(letter) for letter in found], indent=2))
         return
     if not found:
         print("There are no dead letters.")
         return
-    print(table([one.letter for one in found]))
+    print(table(found))
 
 
 def show_letter(queue: TaskQueue, options: argparse.Namespace) -> None:
     """``show``."""
-    letter = pick(read_letters(queue), options.id).letter
+    letter, _ = fetch(queue, pick(read_letters(queue), options.id))
     if options.raw:
-        sys.stdout.buffer.write(letter.element)
+        for piece in pieces(queue, letter):
+            sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return
     if options.json:
-        print(json.dumps({**summary(letter), "element": readable_element(letter.element)}, indent=2))
+        print(json.dumps({**summary(letter), "element": readable(queue, letter)}, indent=2))
         return
     for name, value in summary(letter).items():
         print(f"{name + ':':<13} {', '.join(value) if isinstance(value, list) else value}")
-    print(f"{'on replay:':<13} {outlook(letter)}\n\n{readable_element(letter.element)}")
+    print(f"{'on replay:':<13} {outlook(letter)}\n\n{readable(queue, letter)}")
 
 
 def replay_letters(queue: TaskQueue, options: argparse.Namespace) -> None:
@@ -191,43 +182,93 @@ def replay_letters(queue: TaskQueue, options: argparse.Namespace) -> None:
         print("There are no dead letters.")
         return
     if options.all and not options.yes:
-        print(table([one.letter for one in chosen]))
+        print(table(chosen))
         confirm(f"Put {counted(chosen)} back into the queue?")
     # Each goes in front of the one before, so the oldest, which comes last, is taken first.
     for one in newest_first(chosen, found):
-        queue.replay(one.stored, one.letter.element)
-        print(f"replayed {one.letter.letter_id}. {outlook(one.letter)}")
+        letter, stored = fetch(queue, one)
+        if letter.element is not None:
+            queue.replay(stored, letter.element)
+        elif not queue.replay_set_aside(stored, set_aside_key(letter.letter_id)):
+            raise OperatorError(ELEMENT_GONE.format(letter_id=letter.letter_id))
+        print(f"replayed {letter.letter_id}. {outlook(letter)}")
 
 
 def discard_letters(queue: TaskQueue, options: argparse.Namespace) -> None:
     """``discard``."""
     found = read_letters(queue)
     for one in [pick(found, given) for given in dict.fromkeys(options.ids)]:
-        queue.discard(one.stored)
-        print(f"discarded {one.letter.letter_id}")
+        letter, stored = fetch(queue, one)
+        queue.discard(stored, letter.element_key)
+        print(f"discarded {letter.letter_id}")
 
 
-def read_letters(queue: TaskQueue) -> list[Stored]:
-    """All dead letters, newest first; what is none is counted on standard error and left alone."""
-    found: list[Stored] = []
+def read_letters(queue: TaskQueue) -> list[DeadLetter]:
+    """All dead letters, newest first, without their elements.
+
+    What is none is counted on standard error and left alone.
+    """
+    found: list[DeadLetter] = []
     unreadable = 0
     for stored in queue.dead_letters():
         try:
-            found.append(Stored(DeadLetter.decode(stored), stored))
+            found.append(replace(DeadLetter.decode(stored), text=None, base64=None))
         except (ValueError, TypeError, KeyError):
             unreadable += 1
     if unreadable:
         print(f"{unreadable} more cannot be read; a newer worker may have written them.", file=sys.stderr)
-    return found
+    return found[::-1]
 
 
-def pick(found: Iterable[Stored], given: str) -> Stored:
+def fetch(queue: TaskQueue, listed: DeadLetter) -> tuple[DeadLetter, bytes]:
+    """A listed letter with its element, and the very bytes it is stored as, by which Redis finds it.
+
+    Raises:
+        OperatorError: somebody else was quicker.
+    """
+    stored = queue.dead_letter(DeadLetter.opening(listed.letter_id))
+    if stored is None:
+        raise OperatorError(f"{listed.letter_id} is not there any more.")
+    return DeadLetter.decode(stored), stored
+
+
+def pieces(queue: TaskQueue, letter: DeadLetter) -> Iterator[bytes]:
+    """A letter's element byte by byte, a bounded number at a time.
+
+    Raises:
+        OperatorError: it is gone, or went while it was read.
+    """
+    if letter.element is not None:
+        yield letter.element
+        return
+    for start in range(0, letter.size_bytes, PIECE_BYTES):
+        piece = queue.read_set_aside(set_aside_key(letter.letter_id), start=start)
+        if piece is None:
+            raise OperatorError(ELEMENT_GONE.format(letter_id=letter.letter_id))
+        yield piece
+
+
+def readable(queue: TaskQueue, letter: DeadLetter) -> str:
+    """A letter's element for the screen; of one too large to be read its beginning.
+
+    Raises:
+        OperatorError: it is gone.
+    """
+    if letter.element is not None:
+        return readable_element(letter.element)
+    head = queue.read_set_aside(set_aside_key(letter.letter_id), size_bytes=SHOWN_HEAD_BYTES)
+    if head is None:
+        raise OperatorError(ELEMENT_GONE.format(letter_id=letter.letter_id))
+    return readable_beginning(head, letter.size_bytes)
+
+
+def pick(found: Iterable[DeadLetter], given: str) -> DeadLetter:
     """The one letter whose ID begins as given.
 
     Raises:
         OperatorError: there is none, or more than one.
     """
-    matching = {one.letter.letter_id: one for one in found if one.letter.letter_id.startswith(given.lower())}
+    matching = {letter.letter_id: letter for letter in found if letter.letter_id.startswith(given.lower())}
     match list(matching.values()):
         case [one] if given:
             return one
@@ -237,10 +278,10 @@ def pick(found: Iterable[Stored], given: str) -> Stored:
             raise OperatorError(f"{counted(several)} have an ID that begins with {given!r}: {', '.join(matching)}.")
 
 
-def newest_first(chosen: Sequence[Stored], found: Sequence[Stored]) -> list[Stored]:
+def newest_first(chosen: Sequence[DeadLetter], found: Sequence[DeadLetter]) -> list[DeadLetter]:
     """``chosen`` without repetitions, in the order of ``found``."""
-    ids = {one.letter.letter_id for one in chosen}
-    return [one for one in found if one.letter.letter_id in ids]
+    ids = {letter.letter_id for letter in chosen}
+    return [letter for letter in found if letter.letter_id in ids]
 
 
 def confirm(question: str) -> None:
@@ -257,94 +298,10 @@ def confirm(question: str) -> None:
 
 def outlook(letter: DeadLetter) -> str:
     """What the worker will do with the element when it is in the queue again."""
+    if letter.element is None:
+        return BURIED_AGAIN.format(detail=letter.detail) if letter.size_bytes > MAX_ELEMENT_BYTES else RUNS_IF_OPEN
     decision = read_element(letter.element)
     return BURIED_AGAIN.format(detail=decision.detail) if isinstance(decision, Rejected) else RUNS_IF_OPEN
-
-
-def summary(letter: DeadLetter) -> dict[str, Any]:
-    """All of a letter but the element, with nothing secret in it."""
-    return {
-        "id": letter.letter_id,
-        "buried_at": letter.buried_at,
-        "reason": letter.reason,
-        "detail": safe(letter.detail),
-        "session_ids": list(letter.session_ids),
-        "request_id": None if letter.request_id is None else safe(letter.request_id),
-        "size_bytes": letter.size_bytes,
-    }
-
-
-def readable_element(element: bytes) -> str:
-    """An element for the screen: laid out when it is JSON, without signatures, secrets and control characters."""
-    text = element.decode(errors="backslashreplace")
-    try:
-        text = json.dumps(redacted(json.loads(element)), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        text = redacted_text(text)
-    if len(text) > LONGEST_SHOWN_CHARS:
-        text = f"{text[:LONGEST_SHOWN_CHARS]}\n... ({len(text)} characters; --raw shows the element whole)"
-    return printable(text)
-
-
-def redacted(value: Any) -> Any:
-    """A JSON value without anything secret."""
-    if isinstance(value, str):
-        return redacted_text(value)
-    if isinstance(value, list):
-        return [redacted(item) for item in value]
-    if isinstance(value, dict):
-        return {redacted_text(name): redacted(item) for name, item in value.items()}
-    return value
-
-
-def redacted_text(text: str) -> str:
-    """A text without queries of URLs, credentials and keys."""
-    return Redactor().clean_text(ANY_QUERY.sub(f"?{REDACTED}", text))
-
-
-def printable(text: str) -> str:
-    """A text that can do nothing to a terminal: control and direction characters are spelled out."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
-    )
-
-
-def safe(text: str) -> str:
-    """One line without anything secret."""
-    return printable(redacted_text(text)).replace("\n", "\\n")
-
-
-def table(letters: Sequence[DeadLetter]) -> str:
-    """The letters in columns, with a last line that counts them."""
-    head = ("ID", "BURIED", "REASON", "BYTES", "SESSION", "REQUEST", "DETAIL")
-    rows = [head, *(row(letter) for letter in letters)]
-    widths = [max(len(cells[column]) for cells in rows) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in rows]
-    return "\n".join([*lines, "", f"{counted(letters)}."])
-
-
-def row(letter: DeadLetter) -> tuple[str, ...]:
-    """A letter's cells."""
-    cells = (
-        letter.letter_id,
-        letter.buried_at,
-        letter.reason,
-        str(letter.size_bytes),
-        ", ".join(letter.session_ids) or "-",
-        letter.request_id or "-",
-        letter.detail,
-    )
-    return tuple(shortened(safe(cell)) for cell in cells)
-
-
-def shortened(text: str) -> str:
-    """At most a cell's width."""
-    return text if len(text) <= LONGEST_CELL_CHARS else f"{text[: LONGEST_CELL_CHARS - 3]}..."
-
-
-def counted(things: Sequence[object]) -> str:
-    """``1 dead letter``, ``2 dead letters``."""
-    return f"{len(things)} dead letter{'' if len(things) == 1 else 's'}"
 
 
 if __name__ == "__main__":

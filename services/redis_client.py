@@ -1,11 +1,14 @@
 """Connections to Redis: certificates verified, timeouts above the blocking times, no busy polling."""
 
 import ssl
+from functools import partial
 from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from services.bounded_replies import PROTOCOL, BoundedParser
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 COMMAND_TIMEOUT_SECONDS: Final = 10.0
@@ -21,7 +24,9 @@ TCP_KEEPALIVE: Final = True
 """So that a connection whose other end vanished is noticed while a pop blocks on it."""
 
 
-def connect(url: str, *, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> redis.Redis:
+def connect(
+    url: str, *, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS, reply_limit_bytes: int | None = None
+) -> redis.Redis:
     """A client for ``redis://`` or ``rediss://``; connects on first use.
 
     For ``rediss://`` redis-py verifies the certificate chain and the host name. Nothing is retried behind the
@@ -30,7 +35,11 @@ def connect(url: str, *, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> re
     Args:
         url: address with credentials and database number.
         timeout_seconds: how long an answer may take; for a client that pops, longer than a pop blocks.
+        reply_limit_bytes: a longer string in a reply raises ``ReplyTooLarge`` before it is read; ``None``: no limit.
     """
+    bounded = (
+        {} if reply_limit_bytes is None else {"parser_class": partial(BoundedParser, limit_bytes=reply_limit_bytes)}
+    )
     return redis.Redis.from_url(
         url,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -38,6 +47,8 @@ def connect(url: str, *, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> re
         socket_keepalive=TCP_KEEPALIVE,
         retry=Retry(NoBackoff(), 0),
         client_name="wearon-worker",
+        protocol=PROTOCOL,
+        **bounded,
     )
 
 

@@ -2,7 +2,7 @@
 
 A task is moved, not popped: it stays in the executor's in-flight list until its session is terminal (ADR 0002). So
 nothing this loop does wrong can lose one: what was moved but not dispatched is found by comparing the list with what
-was dispatched.
+was dispatched. The same look finds an element too long to be read, which is set aside without reading it (ADR 0014).
 """
 
 import threading
@@ -17,15 +17,17 @@ import structlog
 from celery import Celery
 
 from models.failures import BadTask, PlatformFailure
-from services.task_queue import TaskQueue
+from services.bounded_replies import ReplyTooLarge
+from services.task_queue import LongElement, TaskQueue
 from worker.celery_app import TASK_NAME
 from worker.dead_letters import DeadLetter
 from worker.dispatcher import Dispatch, Dispatcher
 from worker.health import HealthBoard
-from worker.intake import Accepted, Rejected, read_element
+from worker.intake import Accepted, Rejected, read_element, read_ends
 from worker.link import Measured
 from worker.metrics import Measure
 from worker.policy import Fail, message_for
+from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
 
 log = structlog.get_logger()
@@ -38,7 +40,7 @@ ROOM_CHECK_SECONDS: Final = 1.0
 
 RECONCILE_ROUNDS: Final = 15
 """Idle rounds (of a 20 s pop each) between looks for in-flight copies that were never dispatched: every 5 minutes.
-After every error and every returned run the look comes at once."""
+After every error, every returned run and every element too long to be read the look comes at once."""
 
 
 class Consumer:
@@ -103,7 +105,14 @@ class Consumer:
             self._reconcile()
         if not self._dispatcher.wait_for_room(ROOM_CHECK_SECONDS) or self._stopping.is_set():
             return
-        element = self._queue.take(self._executor)
+        try:
+            element = self._queue.take(self._executor)
+        except ReplyTooLarge as refused:
+            log.warning("element_not_read", size_bytes=refused.size_bytes, limit_bytes=refused.limit_bytes)
+            self._rounds_until_reconcile = 0
+            if not self._stopping.is_set():
+                self._reconcile()
+            return
         self._board.redis_contact(connected=True)
         if element is None:
             self._rounds_until_reconcile -= 1
@@ -111,9 +120,16 @@ class Consumer:
             self._handle(element)
 
     def _reconcile(self) -> None:
-        missed = self._dispatcher.not_dispatched(self._queue.in_flight(self._executor))
+        missed: list[bytes] = []
+        too_long: list[LongElement] = []
+        for page in self._queue.in_flight(self._executor, TRANSFER_LIMITS):
+            missed += self._dispatcher.not_dispatched([element for element in page if isinstance(element, bytes)])
+            too_long += [element for element in page if isinstance(element, LongElement)]
         self._board.redis_contact(connected=True)
-        for element in reversed(missed):
+        # First: sessions that are lost already wait for nothing but this.
+        for long_element in too_long:
+            self._set_aside(long_element)
+        for element in missed:
             self._handle(element, again=True)
         self._rounds_until_reconcile = RECONCILE_ROUNDS
 
@@ -150,6 +166,22 @@ class Consumer:
             request_id=rejected.request_id,
         )
         self._queue.bury(self._executor, element, letter.encode())
+        self._settle_buried(letter, rejected)
+
+    def _set_aside(self, element: LongElement) -> None:
+        rejected = read_ends(element.size_bytes, element.head, element.tail)
+        letter = DeadLetter.about_long(
+            element.fingerprint,
+            size_bytes=element.size_bytes,
+            reason=rejected.reason,
+            detail=rejected.detail,
+            buried_at=datetime.now(UTC),
+            session_ids=tuple(session.session_id for session in rejected.sessions),
+        )
+        if self._queue.set_aside(self._executor, element, letter_id=letter.letter_id, letter=letter.encode()):
+            self._settle_buried(letter, rejected)
+
+    def _settle_buried(self, letter: DeadLetter, rejected: Rejected) -> None:
         self._measure(Measured("dead_letter", labels={"reason": rejected.reason}))
         log.error(
             "bad_element_buried",

@@ -31,6 +31,7 @@ from worker.dispatcher import Dispatcher
 from worker.health import HealthBoard
 from worker.link import DeclaredDead, Event, ExecutorReady, Measured, ParentEnd
 from worker.metrics import Metrics
+from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
 
 log = structlog.get_logger()
@@ -99,7 +100,11 @@ class Executor:
         self._hang_seconds = hang_seconds
         self._idle_exit_seconds = idle_exit_seconds
         self._queue = TaskQueue(connect(settings.redis_url))
-        self._blocking_connection = connect(settings.redis_url, timeout_seconds=BLOCKING_SOCKET_TIMEOUT_SECONDS)
+        self._blocking_connection = connect(
+            settings.redis_url,
+            timeout_seconds=BLOCKING_SOCKET_TIMEOUT_SECONDS,
+            reply_limit_bytes=TRANSFER_LIMITS.whole_bytes,
+        )
         self._broker = connect(settings.celery_broker_url)
         self._dispatcher = Dispatcher(useful_concurrency(settings))
         self._consumer = Consumer(

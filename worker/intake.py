@@ -49,8 +49,7 @@ class Rejected:
 def read_element(element: bytes) -> Accepted | Rejected:
     """Decide what a queue element is (FR-1.2). Never raises."""
     if len(element) > MAX_ELEMENT_BYTES:
-        detail = f"{len(element)} bytes; at most {MAX_ELEMENT_BYTES} are accepted"
-        return Rejected("too_large", detail, sessions_in_text(element), None)
+        return read_ends(len(element), element[:MAX_SEARCHED_BYTES], element[-MAX_SEARCHED_BYTES:])
     try:
         content = json.loads(element)
     except (ValueError, RecursionError):
@@ -69,6 +68,12 @@ def read_element(element: bytes) -> Accepted | Rejected:
         return _rejected(element, content, "invalid_fields", explain(error))
 
 
+def read_ends(size_bytes: int, head: bytes, tail: bytes) -> Rejected:
+    """The same for an element that is too large to be a task, of which only both ends are known."""
+    detail = f"{size_bytes} bytes; at most {MAX_ELEMENT_BYTES} are accepted"
+    return Rejected("too_large", detail, sessions_in_text(head + tail), None)
+
+
 def explain(error: ValidationError) -> str:
     """The faults of a payload, a short phrase each; values are left out, they may be signed URLs."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
@@ -83,6 +88,12 @@ def session_id_of(element: bytes) -> UUID | None:
         found = sessions_in_text(element)
     else:
         found = _sessions_named(element, content)
+    return found[0].session_id if found else None
+
+
+def session_id_in_ends(head: bytes, tail: bytes) -> UUID | None:
+    """The same for an element of which only both ends are known."""
+    found = sessions_in_text(head + tail)
     return found[0].session_id if found else None
 
 

@@ -22,10 +22,10 @@ from models.generation import SessionRef
 from services.supabase_client import SupabaseClient, UnownedSession
 from services.task_queue import TaskQueue
 from worker.executor import forget
-from worker.intake import session_id_of
 from worker.link import Measured
 from worker.metrics import Measure
 from worker.policy import Fail, message_for
+from worker.queue_elements import TRANSFER_LIMITS, session_named_by
 from worker.recovery import judge
 from worker.settlement import Settlement
 
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 PAGE_SIZE: Final = 500
 """Open sessions looked at in one round, oldest first. With a long backlog these are the next in the queue, so that
-their tasks are found in its first chunk."""
+their tasks are found on its first page."""
 
 SURELY_GONE_SECONDS: Final = 600.0
 """How long the list of a dead executor is still looked at. One that was only paused, or cut off, may move a last task
@@ -117,13 +117,14 @@ class Reaper:
 
     def _sessions_with_a_task(self, wanted: set[UUID]) -> set[UUID]:
         found: set[UUID] = set()
-        for chunk in self._queue.waiting():
-            found |= wanted & {session_id_of(element) for element in chunk}
+        for page in self._queue.waiting(TRANSFER_LIMITS):
+            found |= wanted & {session_named_by(element) for element in page}
             if found == wanted:
                 return found
         # The lists that tasks move to from the queue are read after it.
         for executor in self._queue.executors():
-            found |= wanted & {session_id_of(element) for element in self._queue.in_flight(executor)}
+            for page in self._queue.in_flight(executor, TRANSFER_LIMITS):
+                found |= wanted & {session_named_by(element) for element in page}
         return found
 
     def _settle(self, session: SessionRef) -> None:

@@ -20,9 +20,9 @@ from scripts.dead_letters import (
     EXIT_MISCONFIGURED,
     EXIT_REFUSED,
     EXIT_UNAVAILABLE,
-    LONGEST_SHOWN_CHARS,
     main,
 )
+from scripts.dead_letters_view import LONGEST_SHOWN_CHARS
 from services.task_queue import DEAD_LETTERS_KEY, QUEUE_KEY, TaskQueue
 from tests.support.payloads import PERSON_URL, SESSION_ID, SIGNATURE, b2b, b2c, encode
 from worker.dead_letters import DeadLetter
@@ -257,7 +257,7 @@ class TestReplay:
             bury(queue, element, minutes=minute)
         printed(capsys, "replay", "--all", "--yes")
         assert waiting(client) == [b"1", b"2", b"3"]
-        assert queue.dead_letters() == []
+        assert list(queue.dead_letters()) == []
 
     @pytest.mark.parametrize(("answer", "replayed"), [("y\n", 1), ("Yes\n", 1), ("n\n", 0), ("\n", 0), ("maybe\n", 0)])
     def test_all_of_them_only_after_a_yes_at_the_terminal(
@@ -266,7 +266,7 @@ class TestReplay:
         bury(queue, RUNNABLE)
         monkeypatch.setattr(sys, "stdin", Terminal(answer))
         assert main(["replay", "--all"]) == (EXIT_DONE if replayed else EXIT_REFUSED)
-        assert (len(waiting(client)), len(queue.dead_letters())) == (replayed, 1 - replayed)
+        assert (len(waiting(client)), len(list(queue.dead_letters()))) == (replayed, 1 - replayed)
 
     def test_without_a_terminal_and_without_yes_nothing_is_done(
         self, queue: TaskQueue, client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -305,7 +305,7 @@ def test_an_unknown_or_ambiguous_id_does_nothing_and_says_so(
     assert "No dead letter has an ID that begins with 'xyz'" in printed(capsys, command, "xyz", status=EXIT_REFUSED)
     said = printed(capsys, command, twice, status=EXIT_REFUSED)
     assert all(letter.letter_id in said for letter in letters if letter.letter_id.startswith(twice))
-    assert (len(queue.dead_letters()), waiting(client)) == (17, [])
+    assert (len(list(queue.dead_letters())), waiting(client)) == (17, [])
 
 
 class TestAsAProgram:

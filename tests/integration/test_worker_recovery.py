@@ -162,7 +162,7 @@ def test_what_a_living_worker_holds_is_not_touched_wherever_it_stands(stage: Sta
     rounds(new_reaper(stage, store))
     assert status_of(stage, running) is SessionStatus.PROCESSING
     assert {status_of(stage, session) for session in (taken, postponed)} == {SessionStatus.QUEUED}
-    assert len(queue.in_flight(owner)) == 2
+    assert len(stage.in_flight(owner)) == 2
     assert stage.claim(running)["executor"] == str(owner)
 
 
