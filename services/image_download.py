@@ -8,16 +8,19 @@ the name. Nothing is followed, nothing is read from the environment, and bytes a
 """
 
 import asyncio
+import io
 import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
 
 from models.failures import ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
+from services.download_memory import Holding
 from services.tls import public_client_context
 from services.url_guard import FetchTarget, TrustedHosts, check_address, check_url
 
@@ -59,12 +62,22 @@ class DownloadedImage:
     content_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What one download may take."""
+
+    max_bytes: int
+    deadline: asyncio.Timeout
+    memory: Holding | None
+
+
 async def download_image(
     url: str,
     *,
     trusted_hosts: TrustedHosts,
     deadline_seconds: float = DOWNLOAD_DEADLINE_SECONDS,
     max_bytes: int = MAX_DOWNLOAD_BYTES,
+    memory: Holding | None = None,
     resolve: Resolver | None = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> DownloadedImage:
@@ -73,8 +86,9 @@ async def download_image(
     Args:
         url: as the producer wrote it; its path and query are sent unchanged.
         trusted_hosts: hosts that may have any address and port; no other rule is lifted for them.
-        deadline_seconds: for everything together.
+        deadline_seconds: for everything together but waiting for ``memory``, which is not the host's doing.
         max_bytes: for the body, as sent and as decompressed.
+        memory: holds the body as it grows; the caller gives it back. Nothing is accounted for without one.
         resolve: looks a name up; the system's resolver by default.
         ssl_context: verifies certificates; the bundled public authorities by default.
 
@@ -83,47 +97,16 @@ async def download_image(
         ImageUnreachable: no complete answer in time, an error status or a redirect.
         ImageTooLarge: the body has more than ``max_bytes``.
         NotAnImage: the content type is not ``image/*``.
+        TurnCancelled: the process is shutting down and there was no memory yet.
     """
     target = check_url(url, trusted_hosts)
     try:
-        async with asyncio.timeout(deadline_seconds):
+        async with asyncio.timeout(deadline_seconds) as deadline:
             addresses = await _checked_addresses(target, resolve or resolve_host)
-            return await _fetch(target, addresses, max_bytes, ssl_context or public_client_context())
+            bounds = _Bounds(max_bytes, deadline, memory)
+            return await _fetch(target, addresses, bounds, ssl_context or public_client_context())
     except TimeoutError:
         raise ImageUnreachable(f"{target.host}: not complete within {deadline_seconds:g} s") from None
-
-
-async def download_images(
-    urls: Sequence[str],
-    *,
-    trusted_hosts: TrustedHosts,
-    deadline_seconds: float = DOWNLOAD_DEADLINE_SECONDS,
-    max_bytes: int = MAX_DOWNLOAD_BYTES,
-    resolve: Resolver | None = None,
-    ssl_context: ssl.SSLContext | None = None,
-) -> list[DownloadedImage]:
-    """Download several pictures at once, in the order of ``urls``; arguments and errors as for ``download_image``.
-
-    The first failure ends the others and is raised by itself.
-    """
-    try:
-        async with asyncio.TaskGroup() as group:
-            downloads = [
-                group.create_task(
-                    download_image(
-                        url,
-                        trusted_hosts=trusted_hosts,
-                        deadline_seconds=deadline_seconds,
-                        max_bytes=max_bytes,
-                        resolve=resolve,
-                        ssl_context=ssl_context,
-                    )
-                )
-                for url in urls
-            ]
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [download.result() for download in downloads]
 
 
 async def resolve_host(host: str, port: int) -> Sequence[str]:
@@ -158,7 +141,7 @@ async def _checked_addresses(target: FetchTarget, resolve: Resolver) -> Sequence
 
 
 async def _fetch(
-    target: FetchTarget, addresses: Sequence[str], max_bytes: int, ssl_context: ssl.SSLContext
+    target: FetchTarget, addresses: Sequence[str], bounds: _Bounds, ssl_context: ssl.SSLContext
 ) -> DownloadedImage:
     """Ask the first address that lets us connect; the library's errors end here."""
     timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS)  # the rest is bounded by the deadline around us
@@ -168,7 +151,7 @@ async def _fetch(
         failure = ImageUnreachable(f"{target.host}: no connection")
         for address in addresses:
             try:
-                return await _fetch_from(client, target, address, max_bytes)
+                return await _fetch_from(client, target, address, bounds)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failure = ImageUnreachable(f"{target.host}: {_connect_reason(error)}")
             except (httpx.HTTPError, OSError):  # its text may hold the address
@@ -186,7 +169,7 @@ def _request_headers(target: FetchTarget) -> dict[str, str]:
     }
 
 
-async def _fetch_from(client: httpx.AsyncClient, target: FetchTarget, address: str, max_bytes: int) -> DownloadedImage:
+async def _fetch_from(client: httpx.AsyncClient, target: FetchTarget, address: str, bounds: _Bounds) -> DownloadedImage:
     """One request to one checked address.
 
     The URL given to the library holds the address and nothing else: the library logs it, and path and query of a
@@ -202,7 +185,7 @@ async def _fetch_from(client: httpx.AsyncClient, target: FetchTarget, address: s
     response = await client.send(request, stream=True)
     try:
         content_type = _accepted_content_type(response, target.host)
-        return DownloadedImage(await _read_body(response, target.host, max_bytes), content_type)
+        return DownloadedImage(await _read_body(response, target.host, bounds), content_type)
     finally:
         await response.aclose()
 
@@ -218,8 +201,9 @@ def _accepted_content_type(response: httpx.Response, host: str) -> str:
     return str(media_type)
 
 
-async def _read_body(response: httpx.Response, host: str, max_bytes: int) -> bytes:
-    """The body, never holding more than ``max_bytes`` plus one network read of it."""
+async def _read_body(response: httpx.Response, host: str, bounds: _Bounds) -> bytes:
+    """The body, never holding more than is accounted for plus one network read of it."""
+    max_bytes = at_most_bytes = bounds.max_bytes
     declared = response.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise ImageTooLarge(limit=max_bytes, unit="bytes")
@@ -229,7 +213,34 @@ async def _read_body(response: httpx.Response, host: str, max_bytes: int) -> byt
         if encoding not in _ZLIB_WINDOW_BITS:
             raise ImageUnreachable(f"{host}: the content encoding was not asked for")
         chunks = _inflated(chunks, _ZLIB_WINDOW_BITS[encoding], host, max_bytes)
-    return b"".join([chunk async for chunk in chunks])
+    elif declared.isdecimal() and "transfer-encoding" not in response.headers:
+        at_most_bytes = int(declared)
+    # Not a list of chunks: a host that sends two bytes at a time would make each of them an object of fifty.
+    body = io.BytesIO()
+    async for chunk in chunks:
+        await _hold(bounds, body.tell() + len(chunk), at_most_bytes)
+        body.write(chunk)
+    return body.getvalue()
+
+
+async def _hold(bounds: _Bounds, size_bytes: int, at_most_bytes: int) -> None:
+    if bounds.memory is None or bounds.memory.try_hold(size_bytes, at_most_bytes):
+        return
+    with _standing_still(bounds.deadline):
+        await bounds.memory.hold(size_bytes, at_most_bytes)
+
+
+@contextmanager
+def _standing_still(deadline: asyncio.Timeout) -> Iterator[None]:
+    """Time spent inside does not count against the deadline."""
+    loop, ends_at = asyncio.get_running_loop(), deadline.when()
+    if ends_at is None:
+        yield
+        return
+    left_seconds = ends_at - loop.time()
+    deadline.reschedule(None)
+    yield
+    deadline.reschedule(loop.time() + left_seconds)
 
 
 async def _bounded(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:

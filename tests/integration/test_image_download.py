@@ -19,17 +19,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from models.failures import Failure, ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
+from services.download_memory import Holding
 from services.image_download import (
     MAX_ADDRESSES_TRIED,
     MAX_DOWNLOAD_BYTES,
     DownloadedImage,
     Resolver,
     download_image,
-    download_images,
     resolve_host,
 )
 from services.url_guard import TrustedHosts
-from tests.support.fault_server import PICTURE, FaultServer, fault_server
+from tests.support.fault_server import PICTURE, TINY_CHUNKS_BYTES, FaultServer, fault_server
 
 LOOPBACK = TrustedHosts.parse("127.0.0.1")
 NOBODY = TrustedHosts()
@@ -39,6 +39,9 @@ SHORT_DEADLINE_SECONDS = 0.4
 
 MUCH_LONGER_SECONDS = 5.0
 """If a download with the short deadline takes this long, the deadline did not hold."""
+
+TINY_CHUNKS_PEAK_BYTES = 1024 * 1024
+"""Buffers of both ends and the libraries' objects; a list of the chunks would take 50 bytes for each two."""
 
 PUBLIC_ADDRESS, OTHER_PUBLIC_ADDRESS = "93.184.216.34", "2606:2800:220:1::1"
 
@@ -66,6 +69,13 @@ def outcome(path: str, **options: Any) -> DownloadedImage | Failure:
         return asyncio.run(run())
     except Failure as failure:
         return failure
+
+
+def outcome_data(path: str) -> bytes:
+    """The bytes that downloading a fault yields."""
+    downloaded = outcome(path)
+    assert isinstance(downloaded, DownloadedImage)
+    return downloaded.data
 
 
 @pytest.mark.parametrize(
@@ -384,24 +394,58 @@ def test_neither_query_nor_address_nor_library_text_is_in_a_failure_or_in_any_lo
     assert failure.__suppress_context__ or failure.__context__ is None
 
 
-def test_several_pictures_are_downloaded_at_once_and_come_back_in_order() -> None:
-    async def run() -> list[DownloadedImage]:
-        async with fault_server() as server:
-            paths = ["/honest", "/media_type_with_parameters", "/no_length"]
-            return await download_images([server.url(path) for path in paths], trusted_hosts=LOOPBACK)
+def test_a_host_that_sends_two_bytes_at_a_time_costs_no_more_memory_than_its_bytes() -> None:
+    tracemalloc.start()
+    try:
+        assert len(outcome_data("/sends_two_bytes_at_a_time")) == TINY_CHUNKS_BYTES
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < TINY_CHUNKS_PEAK_BYTES
 
-    assert [picture.data for picture in asyncio.run(run())] == [PICTURE] * 3
+
+class SlowMemory(Holding):
+    """Memory that is there only after a while, the first time; keeps what it was asked for."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.asked: list[tuple[int, int]] = []
+
+    def try_hold(self, size_bytes: int, at_most_bytes: int) -> bool:
+        return False
+
+    async def hold(self, size_bytes: int, at_most_bytes: int) -> None:
+        self.asked.append((size_bytes, at_most_bytes))
+        seconds, self._seconds = self._seconds, 0.0
+        await asyncio.sleep(seconds)
 
 
-def test_the_first_failure_among_several_is_raised_itself_and_ends_the_others() -> None:
-    async def run() -> None:
-        async with fault_server() as server:
-            await download_images([server.url("/silent"), server.url("/not_found")], trusted_hosts=LOOPBACK)
+def test_waiting_for_memory_is_not_held_against_the_host() -> None:
+    memory = SlowMemory(2 * SHORT_DEADLINE_SECONDS)
+    ended = outcome("/honest", memory=memory, deadline_seconds=SHORT_DEADLINE_SECONDS)
+    assert isinstance(ended, DownloadedImage)
 
-    started = time.monotonic()
-    with pytest.raises(ImageUnreachable, match="HTTP 404"):
-        asyncio.run(run())
-    assert time.monotonic() - started < MUCH_LONGER_SECONDS
+
+def test_what_the_host_takes_after_waiting_for_memory_is_still_bounded() -> None:
+    memory = SlowMemory(2 * SHORT_DEADLINE_SECONDS)
+    ended = outcome("/drips", memory=memory, deadline_seconds=SHORT_DEADLINE_SECONDS)
+    assert isinstance(ended, ImageUnreachable)
+    assert "not complete within" in ended.reason
+
+
+@pytest.mark.parametrize(
+    ("path", "at_most_bytes"),
+    [
+        ("/honest", len(PICTURE)),
+        ("/no_length", MAX_DOWNLOAD_BYTES),
+        ("/chunked", MAX_DOWNLOAD_BYTES),
+        ("/compressed_though_not_asked", MAX_DOWNLOAD_BYTES),
+    ],
+)
+def test_memory_is_asked_for_what_arrived_and_told_what_it_can_come_to(path: str, at_most_bytes: int) -> None:
+    memory = SlowMemory(0)
+    assert isinstance(outcome(path, memory=memory), DownloadedImage)
+    assert memory.asked[-1] == (len(PICTURE), at_most_bytes)
 
 
 def test_many_threads_with_loops_of_their_own_download_at_the_same_time() -> None:

@@ -18,6 +18,10 @@ PICTURE = plain(32, 24)
 
 CHUNK_BYTES = 64 * 1024
 
+NO_PICTURE_BYTES = 1024 * 1024
+
+TINY_CHUNKS_BYTES = 64 * 1024
+
 DRIP_INTERVAL_SECONDS = 0.02
 """Short against the deadlines the tests set: no single read takes long, only the sum does."""
 
@@ -72,6 +76,10 @@ Fault = Callable[[Connection], Awaitable[None]]
 
 async def honest(connection: Connection) -> None:
     await connection.send_all(PICTURE)
+
+
+async def no_picture(connection: Connection) -> None:
+    await connection.send_all(bytes(NO_PICTURE_BYTES))
 
 
 async def media_type_with_parameters(connection: Connection) -> None:
@@ -170,6 +178,11 @@ async def sends_without_end(connection: Connection) -> None:
         await connection.send(bytes(CHUNK_BYTES))
 
 
+async def sends_two_bytes_at_a_time(connection: Connection) -> None:
+    await connection.send_head("Transfer-Encoding: chunked")
+    await connection.send(b"2\r\nxy\r\n" * (TINY_CHUNKS_BYTES // 2) + b"0\r\n\r\n")
+
+
 async def sends_chunks_without_end(connection: Connection) -> None:
     await connection.send_head("Transfer-Encoding: chunked")
     while True:
@@ -241,6 +254,7 @@ FAULTS: dict[str, Fault] = {
     f"/{fault.__name__}": fault
     for fault in (
         honest,
+        no_picture,
         media_type_with_parameters,
         no_length,
         chunked,
@@ -262,6 +276,7 @@ FAULTS: dict[str, Fault] = {
         image_somewhere_in_the_type,
         announces_too_much,
         sends_without_end,
+        sends_two_bytes_at_a_time,
         sends_chunks_without_end,
         closes_before_the_announced_end,
         negative_length,
