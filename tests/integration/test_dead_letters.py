@@ -23,9 +23,10 @@ from scripts.dead_letters import (
     main,
 )
 from scripts.dead_letters_view import LONGEST_SHOWN_CHARS
-from services.task_queue import DEAD_LETTERS_KEY, QUEUE_KEY, TaskQueue
+from services.task_queue import DEAD_LETTERS_KEY, PIECE_BYTES, QUEUE_KEY, TaskQueue
 from tests.support.payloads import PERSON_URL, SESSION_ID, SIGNATURE, b2b, b2c, encode
 from worker.dead_letters import DeadLetter
+from worker.intake import MAX_ELEMENT_BYTES
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 NOON: Final = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -306,6 +307,107 @@ def test_an_unknown_or_ambiguous_id_does_nothing_and_says_so(
     said = printed(capsys, command, twice, status=EXIT_REFUSED)
     assert all(letter.letter_id in said for letter in letters if letter.letter_id.startswith(twice))
     assert (len(list(queue.dead_letters())), waiting(client)) == (17, [])
+
+
+class TestSetAside:
+    """An element too large to be read: its letter names the key it has in Redis."""
+
+    @pytest.fixture
+    def letter(self, client: Any) -> DeadLetter:
+        return self.set_aside(client, self.ELEMENT)
+
+    ELEMENT: Final = encode(b2c(padding="\x1b" + "x" * MAX_ELEMENT_BYTES))
+
+    @staticmethod
+    def set_aside(client: Any, element: bytes, minutes: int = 0) -> DeadLetter:
+        """As the consumer leaves it."""
+        letter = DeadLetter.about_long(
+            "digest",
+            size_bytes=len(element),
+            reason="too_large",
+            detail="a detail",
+            buried_at=NOON + timedelta(minutes=minutes),
+            session_ids=(UUID(SESSION_ID),),
+        )
+        client.rpush(letter.element_key, element)
+        client.lpush(DEAD_LETTERS_KEY, letter.encode())
+        return letter
+
+    def test_it_is_listed_like_any_other(
+        self, queue: TaskQueue, letter: DeadLetter, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        _, line, *_ = printed(capsys, "list").splitlines()
+        assert line.split()[:5] == [
+            letter.letter_id,
+            "2026-11-21T12:00:00+00:00",
+            "too_large",
+            str(len(self.ELEMENT)),
+            SESSION_ID,
+        ]
+
+    @pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+    def test_its_beginning_is_shown_without_signatures(
+        self, letter: DeadLetter, capsys: pytest.CaptureFixture[str], form: tuple[str, ...]
+    ) -> None:
+        text = printed(capsys, "show", letter.letter_id, *form)
+        assert SESSION_ID in text
+        assert f"({len(self.ELEMENT)} bytes; --raw shows the element whole)" in text
+        assert len(text) < LONGEST_SHOWN_CHARS + 2_000
+        assert SIGNATURE not in text
+        assert "\x1b" not in text
+
+    @pytest.mark.parametrize(
+        "element", [ELEMENT, bytes(range(256)) * (PIECE_BYTES // 256), bytes(range(256)) * (PIECE_BYTES // 256 + 1)]
+    )
+    def test_raw_is_the_element_byte_by_byte_however_many_pieces_it_takes(
+        self, client: Any, capsysbinary: pytest.CaptureFixture[bytes], element: bytes
+    ) -> None:
+        letter = self.set_aside(client, element)
+        assert main(["show", letter.letter_id, "--raw"]) == EXIT_DONE
+        assert capsysbinary.readouterr().out == element
+
+    def test_it_says_that_a_replay_would_only_bury_it_again(
+        self, letter: DeadLetter, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert "will bury it again: a detail." in printed(capsys, "show", letter.letter_id)
+
+    def test_replayed_with_others_it_has_its_place_in_their_order(
+        self, queue: TaskQueue, client: Any, letter: DeadLetter, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        bury(queue, RUNNABLE, minutes=1)
+        printed(capsys, "replay", "--all", "--yes")
+        assert waiting(client) == [self.ELEMENT, RUNNABLE]
+        assert client.keys() == [QUEUE_KEY.encode()]
+
+    def test_discarded_it_is_gone_from_redis(
+        self, client: Any, letter: DeadLetter, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert printed(capsys, "discard", letter.letter_id) == f"discarded {letter.letter_id}\n"
+        assert client.keys() == []
+
+    @pytest.mark.parametrize("command", [("show",), ("show", "--raw"), ("replay",)], ids=" ".join)
+    def test_when_redis_dropped_its_bytes_that_is_said_and_the_letter_stays(
+        self, client: Any, letter: DeadLetter, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+    ) -> None:
+        client.delete(letter.element_key)
+        assert "is not in Redis any more" in printed(capsys, *command, letter.letter_id, status=EXIT_REFUSED)
+        assert client.llen(DEAD_LETTERS_KEY) == 1
+
+
+def test_a_letter_that_somebody_else_took_meanwhile_is_left_to_them(
+    queue: TaskQueue, client: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    letter = bury(queue, RUNNABLE)
+
+    def answer_late(_: str) -> str:
+        client.delete(DEAD_LETTERS_KEY)
+        return "y"
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr("builtins.input", answer_late)
+    assert main(["replay", "--all"]) == EXIT_REFUSED
+    assert f"{letter.letter_id} is not there any more." in capsys.readouterr().err
+    assert waiting(client) == []
 
 
 class TestAsAProgram:

@@ -151,7 +151,7 @@ def test_a_bad_element_becomes_a_dead_letter_and_its_session_is_refunded_where_i
 ) -> None:
     make, reason, is_known = BAD_ELEMENTS[name]
     element = make(day.submitted[name].payload)
-    letters = [letter for letter in day.stage.dead_letters() if element == letter_element(letter, type(element))]
+    letters = [letter for letter in day.stage.dead_letters() if element == letter_element(day, letter, type(element))]
     session_id = str(day.submitted[name].session.session_id)
     assert [(letter["reason"], letter["session_ids"]) for letter in letters] == [
         (reason, [session_id] if is_known else [])
@@ -164,9 +164,13 @@ def test_a_bad_element_becomes_a_dead_letter_and_its_session_is_refunded_where_i
         assert day.refund(name) == {}
 
 
-def letter_element(letter: dict[str, Any], kind: type) -> str | bytes:
-    """The element of a stored letter in the type it was pushed in."""
-    element = letter["text"].encode() if letter["text"] is not None else base64.b64decode(letter["base64"])
+def letter_element(day: Day, letter: dict[str, Any], kind: type) -> str | bytes:
+    """The element of a stored letter, or set aside for it, in the type it was pushed in."""
+    if letter["element_key"] is not None:
+        kept: Any = day.stage.redis.lindex(letter["element_key"], 0)
+        element: bytes = kept
+    else:
+        element = letter["text"].encode() if letter["text"] is not None else base64.b64decode(letter["base64"])
     return element.decode(errors="replace") if kind is str else element
 
 

@@ -52,5 +52,47 @@ def test_the_id_tells_letters_apart_by_element_and_time() -> None:
     assert all(len(letter_id) == ID_DIGITS for letter_id in ids)
 
 
+class TestLongElement:
+    """The letter of an element that stays in Redis."""
+
+    LETTER = DeadLetter.about_long(
+        "a digest", size_bytes=600_000, reason="too_large", detail="why", buried_at=NOON, session_ids=(SESSION, SESSION)
+    )
+
+    def test_it_names_the_key_and_the_size_instead_of_the_bytes(self) -> None:
+        letter = self.LETTER
+        assert letter.element_key == f"wearon:tasks:dead:{letter.letter_id}"
+        assert (letter.text, letter.base64, letter.element, letter.size_bytes) == (None, None, None, 600_000)
+        assert letter.session_ids == (str(SESSION),)
+
+    def test_it_reads_back_as_it_was_written(self) -> None:
+        assert DeadLetter.decode(self.LETTER.encode()) == self.LETTER
+
+    def test_the_id_tells_letters_apart_by_digest_and_time(self) -> None:
+        def about(digest: str, buried_at: datetime) -> str:
+            return DeadLetter.about_long(
+                digest, size_bytes=1, reason="r", detail="d", buried_at=buried_at, session_ids=()
+            ).letter_id
+
+        assert len({about("a", NOON), about("b", NOON), about("a", NOON.replace(microsecond=1))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("inline", "element"), [('"text": "x", "base64": null', b"x"), ('"text": null, "base64": "/wA="', b"\xff\x00")]
+)
+def test_a_letter_of_a_worker_that_kept_every_element_inside_can_still_be_read(inline: str, element: bytes) -> None:
+    stored = (
+        '{"letter_id": "3fa9b07c11d2", "reason": "not_json", "detail": "why", "buried_at": "2026-11-21T12:00:00+00:00",'
+        f' "session_ids": [], "request_id": null, "size_bytes": 1, {inline}}}'
+    )
+    letter = DeadLetter.decode(stored.encode())
+    assert (letter.element, letter.element_key) == (element, None)
+
+
+@pytest.mark.parametrize("letter", [letter_about(b"x"), TestLongElement.LETTER])
+def test_a_stored_letter_begins_with_its_id(letter: DeadLetter) -> None:
+    assert letter.encode().startswith(DeadLetter.opening(letter.letter_id))
+
+
 def test_the_time_says_its_time_zone() -> None:
     assert letter_about(b"x").buried_at == "2026-11-21T12:00:00+00:00"

@@ -14,6 +14,8 @@ from worker.intake import (
     Accepted,
     Rejected,
     read_element,
+    read_ends,
+    session_id_in_ends,
     session_id_of,
     sessions_in_text,
 )
@@ -150,6 +152,22 @@ def test_only_the_ends_of_a_huge_element_are_searched() -> None:
     name = encode({"session_id": SESSION_ID})
     assert sessions_in_text(b" " * MAX_SEARCHED_BYTES + name + b" " * MAX_SEARCHED_BYTES) == ()
     assert sessions_in_text(b" " * 3 * MAX_SEARCHED_BYTES + name) == IN_EITHER
+
+
+NAMED_AT_AN_END = [
+    pytest.param(encode(b2c(padding="x" * MAX_ELEMENT_BYTES)), SESSION, id="near the beginning"),
+    pytest.param(b" " * MAX_ELEMENT_BYTES + encode({"session_id": SESSION_ID}), SESSION, id="near the end"),
+    pytest.param(encode(b2c(a="x" * MAX_ELEMENT_BYTES, sessionId=SESSION_ID)), SESSION, id="at both ends"),
+    pytest.param(encode(b2c(a="x" * MAX_ELEMENT_BYTES, sessionId=OTHER_SESSION_ID)), None, id="two: nobody knows"),
+    pytest.param(b"\xff" * (MAX_ELEMENT_BYTES + 1), None, id="nowhere"),
+]
+
+
+@pytest.mark.parametrize(("element", "session_id"), NAMED_AT_AN_END)
+def test_both_ends_of_a_huge_element_say_as_much_as_the_whole(element: bytes, session_id: UUID | None) -> None:
+    head, tail = element[:MAX_SEARCHED_BYTES], element[-MAX_SEARCHED_BYTES:]
+    assert read_ends(len(element), head, tail) == rejected(element)
+    assert session_id_in_ends(head, tail) == session_id
 
 
 @pytest.mark.parametrize(("request_id", "kept"), [("req_1", "req_1"), (7, None), (None, None), (["x"], None)])
