@@ -46,6 +46,27 @@ NOISY_LOGGERS: Mapping[str, int] = {
 }
 
 
+LOST_ACKNOWLEDGEMENT = "Couldn't ack "
+"""How kombu begins what it says then (``kombu.message.Message.ack_log_error``), with the error as the last argument."""
+
+
+class CalmAcknowledgements(logging.Filter):
+    """A task that ends while the broker is away cannot be acknowledged: expected, and one line at WARNING.
+
+    kombu calls it critical and adds a traceback. Nothing is lost by it: the session is settled, and the message that
+    is delivered again is recognised by its id (``worker/tasks.py``). All else passes unchanged.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite that one record; let every record pass."""
+        if str(record.msg).startswith(LOST_ACKNOWLEDGEMENT) and isinstance(record.args, tuple) and record.args:
+            record.reason = type(record.args[-1]).__name__
+            record.msg, record.args = "acknowledgement_lost", ()
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+            record.exc_info = record.exc_text = None
+        return True
+
+
 class Redactor:
     """structlog processor that takes secrets, credentials and URL queries out of every value of a line."""
 
@@ -134,6 +155,7 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
                     "processors": render,
                 }
             },
+            "filters": {"acknowledgements": {"()": CalmAcknowledgements}},
             "handlers": {
                 "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
             },
@@ -142,6 +164,7 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
             "loggers": {
                 **{name: {"level": logging.getLevelName(least)} for name, least in NOISY_LOGGERS.items()},
                 **{name: {"handlers": [], "propagate": True} for name in ("uvicorn", "uvicorn.error", "celery")},
+                "celery.worker.request": {"filters": ["acknowledgements"]},
             },
         }
     )

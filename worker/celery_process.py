@@ -4,14 +4,17 @@
 """
 
 import os
+import resource
 import socket
 import sys
 import threading
+import warnings
 from typing import Final
 from uuid import UUID
 
 import structlog
 from celery import signals
+from celery.exceptions import SecurityWarning
 
 from config.logging_config import configure_logging
 from config.settings import Settings, load_settings
@@ -33,6 +36,10 @@ from worker.tasks import DispatchRegister, register_generate_task
 EXECUTOR_VARIABLE: Final = "WEARON_EXECUTOR"
 LINK_VARIABLE: Final = "WEARON_LINK_FD"
 
+OPEN_FILES: Final = 16_384
+"""200 tasks each have an event loop (3 descriptors) and, at worst, ten downloads; 1024 is what many systems allow at
+first, out of a hard limit that is far higher."""
+
 log = structlog.get_logger()
 
 
@@ -44,6 +51,8 @@ def main() -> int:
     link.die_with_parent()
     configure_logging(settings.log_level, settings.secrets, process="celery")
     leave_logging_alone()
+    allow_open_files(OPEN_FILES)
+    shorten_warning_of_root()
     # Celery prints its notice of a shutdown past all logging; on standard error the main process makes it a line.
     sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
 
@@ -65,6 +74,25 @@ def main() -> int:
     )
     worker.start()
     return int(worker.exitcode or 0)
+
+
+def allow_open_files(count: int) -> None:
+    """Raise this process's soft limit of open files to ``count``, as far as the hard limit lets it; never lower it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def shorten_warning_of_root() -> None:
+    """Say in one line what Celery says of root in seven.
+
+    The image does not run as root, a sandbox may; what makes root dangerous to Celery is pickle, which is not accepted
+    here (``accept_content``). Celery's other security warnings stay as they are.
+    """
+    if os.getuid() == 0 or os.geteuid() == 0:
+        warnings.filterwarnings("ignore", r"You're running the worker with superuser privileges", SecurityWarning)
+        log.warning("running_as_root", advice="run it as an ordinary user, as the image does")
 
 
 def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_down: threading.Event) -> TaskRunner:

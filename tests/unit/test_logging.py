@@ -162,3 +162,33 @@ def test_secrets_go_from_every_kind_of_line() -> None:
 )
 def test_noisy_libraries_write_only_what_matters(logger: str, level: str, *, written: bool) -> None:
     assert bool(lines_of(f"logging.getLogger({logger!r}).{level}('text')")) is written
+
+
+LOSES_THE_BROKER = """
+from kombu.message import Message
+class GoneBroker:
+    no_ack_consumers = None
+    def basic_ack(self, tag, multiple): raise ConnectionError("redis://:hunter22@broker went away")
+message = Message(channel=GoneBroker(), delivery_tag="d1")
+request_logger = logging.getLogger("celery.worker.request")
+message.ack_log_error(request_logger, (ConnectionError,))
+"""
+
+
+def test_a_broker_that_goes_away_before_the_acknowledgement_is_one_warning_without_a_traceback() -> None:
+    """The real kombu says it, so a release that says it in other words is noticed."""
+    [line] = lines_of(LOSES_THE_BROKER)
+    assert (line["event"], line["level"], line["reason"]) == ("acknowledgement_lost", "warning", "ConnectionError")
+    assert line["logger"] == "celery.worker.request"
+    assert "exception" not in line
+    assert "hunter22" not in json.dumps(line)
+
+
+def test_other_critical_lines_of_celery_keep_level_and_traceback() -> None:
+    [line] = lines_of(
+        "try:\n    raise ValueError('a bug')\n"
+        "except ValueError:\n"
+        "    logging.getLogger('celery.worker.request').critical('Could not %r', 'do it', exc_info=True)"
+    )
+    assert (line["event"], line["level"]) == ("Could not 'do it'", "critical")
+    assert "a bug" in line["exception"]
