@@ -1,7 +1,7 @@
 """The Lua scripts of the queue: what Redis does by itself, in one step, so that no long element crosses the wire.
 
-Inside Redis a script holds one copy of an element it looks at, so each looks at few at a time and stops after a number
-of bytes. Moving a long element between keys is left to commands that do not even do that (COPY, LTRIM).
+Inside Redis a script holds copies of what it looks at, so each looks at few elements at a time and stops after a number
+of bytes. A long element gets its own key by COPY and LTRIM, which answer without it (docs/adr/0014).
 """
 
 from typing import Final
