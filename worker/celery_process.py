@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 from celery import signals
-from celery.exceptions import SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from config.logging_config import configure_logging
 from config.settings import Settings, load_settings
@@ -52,7 +52,7 @@ def main() -> int:
     configure_logging(settings.log_level, settings.secrets, process="celery")
     leave_logging_alone()
     allow_open_files(OPEN_FILES)
-    shorten_warning_of_root()
+    shorten_warnings()
     # Celery prints its notice of a shutdown past all logging; on standard error the main process makes it a line.
     sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
 
@@ -84,12 +84,14 @@ def allow_open_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def shorten_warning_of_root() -> None:
-    """Say in one line what Celery says of root in seven.
+def shorten_warnings() -> None:
+    """Keep out of the log, word by word, what Celery warns of although it is decided and handled here.
 
-    The image does not run as root, a sandbox may; what makes root dangerous to Celery is pickle, which is not accepted
-    here (``accept_content``). Celery's other security warnings stay as they are.
+    * Tasks that go on when the broker is lost: so decided (``worker/celery_app.py``); it says so at every loss.
+    * Root, in seven lines: one of ours instead. The image does not run as root, a sandbox may; what makes root
+      dangerous to Celery is pickle, which is not accepted (``accept_content``).
     """
+    warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced", CPendingDeprecationWarning)
     if os.getuid() == 0 or os.geteuid() == 0:
         warnings.filterwarnings("ignore", r"You're running the worker with superuser privileges", SecurityWarning)
         log.warning("running_as_root", advice="run it as an ordinary user, as the image does")

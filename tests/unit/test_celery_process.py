@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from celery import platforms
-from celery.exceptions import SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
+from celery.worker.consumer.consumer import CANCEL_TASKS_BY_DEFAULT
 from structlog.testing import capture_logs
 
-from worker.celery_process import shorten_warning_of_root
+from worker.celery_process import shorten_warnings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -54,18 +55,29 @@ def test_running_as_root_is_one_line_of_ours_and_none_of_celerys(monkeypatch: py
     with pytest.raises(SecurityWarning):
         platforms.check_privileges(["json"])
     with capture_logs() as lines:
-        shorten_warning_of_root()
+        shorten_warnings()
     assert [(line["event"], line["log_level"]) for line in lines] == [("running_as_root", "warning")]
     platforms.check_privileges(["json"])  # raises the warnings that are not ignored
 
 
 @pytest.mark.usefixtures("_own_warnings")
-def test_celerys_other_security_warnings_are_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_celerys_other_warnings_are_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("getuid", "geteuid"):
         monkeypatch.setattr(f"os.{name}", lambda: 10_001)
     warnings.simplefilter("error")
     with capture_logs() as lines:
-        shorten_warning_of_root()
+        shorten_warnings()
     assert lines == []
     with pytest.raises(SecurityWarning):
         warnings.warn(SecurityWarning(platforms.ROOT_DISCOURAGED), stacklevel=1)
+    with pytest.raises(CPendingDeprecationWarning):
+        warnings.warn("Another setting goes.", CPendingDeprecationWarning, stacklevel=1)
+
+
+@pytest.mark.usefixtures("_own_warnings")
+def test_that_tasks_outlive_a_lost_broker_is_decided_and_not_warned_of() -> None:
+    warnings.simplefilter("error")
+    with pytest.raises(CPendingDeprecationWarning):
+        warnings.warn(CANCEL_TASKS_BY_DEFAULT, CPendingDeprecationWarning, stacklevel=1)
+    shorten_warnings()
+    warnings.warn(CANCEL_TASKS_BY_DEFAULT, CPendingDeprecationWarning, stacklevel=1)
