@@ -126,7 +126,7 @@ class Consumer:
             missed += self._dispatcher.not_dispatched([element for element in page if isinstance(element, bytes)])
             too_long += [element for element in page if isinstance(element, LongElement)]
         self._board.redis_contact(connected=True)
-        # First: sessions that are lost already wait for nothing but this.
+        # These first: they do not need the broker, which may be what is away.
         for long_element in too_long:
             self._set_aside(long_element)
         for element in missed:
