@@ -28,8 +28,8 @@ PEAK_BYTES_PER_PIXEL = {"JPEG": 1, "MPO": 1, "PNG": 4, "GIF": 4, "HEIF": 8, "AVI
 A baseline JPEG is decoded at reduced scale as it streams; the others hold the whole picture, some more than once.
 """
 
-PROGRESSIVE_JPEG_BYTES_PER_PIXEL = 7
-"""A progressive JPEG keeps the coefficients of all components until its last scan."""
+SCANNED_JPEG_BYTES_PER_PIXEL = 7
+"""A JPEG in several scans keeps the coefficients of all components until its last one."""
 
 HEIF_ALPHA_BYTES_PER_PIXEL = 5
 """What an alpha plane adds."""
@@ -42,7 +42,16 @@ MAX_PROGRESSIVE_SCANS = 64
 """Encoders write about ten. Each scan walks over all coefficients, and an empty one takes a few bytes of file: ten
 megabytes of them would keep a processor busy for an hour."""
 
+_SEVERAL_SCANS = "wearon_several_scans"
+"""Entry of a picture's ``info``: it is a JPEG in several scans, progressive or one component after another. libjpeg
+decides it by the first scan (ITU-T T.81 section 4.8), and treats both alike."""
+
+_JPEG_FORMATS = frozenset({"JPEG", "MPO"})
+
 _JPEG_START_OF_SCAN, _JPEG_END_OF_IMAGE = 0xDA, 0xD9
+_JPEG_LENGTH_BYTES = 2
+"""After its marker a segment begins with its length; a scan's next byte says how many components are in it."""
+
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 """A marker that ends the image or is followed by a length; not stuffing, TEM, restart, start of image or fill bytes
 (ITU-T T.81 table B.1)."""
@@ -78,6 +87,8 @@ def open_picture(data: bytes, *, max_pixels: int, formats: tuple[str, ...] = FOR
     """
     try:
         with Image.open(io.BytesIO(data), formats=formats) as picture:
+            if _has_several_scans(picture, data):
+                picture.info[_SEVERAL_SCANS] = True
             _refuse_too_large(picture, max_pixels)
             _refuse_endless_scans(picture, data)
             yield picture
@@ -99,8 +110,8 @@ def peak_decode_bytes(picture: ImageFile) -> int:
 
 def _peak_bytes_per_pixel(picture: ImageFile) -> float:
     picture_format = picture.format or ""
-    if "progressive" in picture.info and picture_format in {"JPEG", "MPO"}:
-        return PROGRESSIVE_JPEG_BYTES_PER_PIXEL
+    if _SEVERAL_SCANS in picture.info:
+        return SCANNED_JPEG_BYTES_PER_PIXEL
     alpha = HEIF_ALPHA_BYTES_PER_PIXEL if picture_format == "HEIF" and picture.mode == "RGBA" else 0
     return PEAK_BYTES_PER_PIXEL[picture_format] + alpha
 
@@ -111,19 +122,32 @@ def _refuse_too_large(picture: ImageFile, max_pixels: int) -> None:
         raise ImageTooLarge(limit=limit, unit="pixels")
 
 
+def _has_several_scans(picture: ImageFile, data: bytes) -> bool:
+    if picture.format not in _JPEG_FORMATS:
+        return False
+    if "progressive" in picture.info:
+        return True
+    first_scan = next((end for marker, end in _jpeg_markers(data) if marker == _JPEG_START_OF_SCAN), len(data))
+    components = data[first_scan + _JPEG_LENGTH_BYTES : first_scan + _JPEG_LENGTH_BYTES + 1]
+    return components != bytes([len(picture.getbands())])
+
+
 def _refuse_endless_scans(picture: ImageFile, data: bytes) -> None:
-    if "progressive" in picture.info and picture.format in {"JPEG", "MPO"}:
+    if _SEVERAL_SCANS in picture.info:
         scans = 0
-        for marker in _jpeg_markers(data):
+        for marker, _ in _jpeg_markers(data):
             scans += marker == _JPEG_START_OF_SCAN
             if scans > MAX_PROGRESSIVE_SCANS:
                 raise NotAnImage(f"more than {MAX_PROGRESSIVE_SCANS} scans")
 
 
-def _jpeg_markers(data: bytes) -> Iterator[int]:
-    """Markers up to the end of the first image; what lies inside segments (thumbnails, profiles) is stepped over."""
+def _jpeg_markers(data: bytes) -> Iterator[tuple[int, int]]:
+    """Markers up to the end of the first image, each with where it ends.
+
+    What lies inside segments (thumbnails, profiles) is stepped over.
+    """
     match = _JPEG_MARKER.search(data)
     while match is not None and (marker := data[match.end() - 1]) != _JPEG_END_OF_IMAGE:
-        yield marker
-        length = int.from_bytes(data[match.end() : match.end() + 2])
+        yield marker, match.end()
+        length = int.from_bytes(data[match.end() : match.end() + _JPEG_LENGTH_BYTES])
         match = _JPEG_MARKER.search(data, match.end() + length)
