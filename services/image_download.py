@@ -31,14 +31,15 @@ DOWNLOAD_DEADLINE_SECONDS = 30.0
 """NFR-1.5: for the whole download, from resolving the name to the last byte; a slow drip does not stretch it."""
 
 CONNECT_TIMEOUT_SECONDS = 8.0
-"""For one address, TLS included: leaves time within the deadline for two more when the first answers nothing."""
+"""For one address, and again for TLS: leaves time within the deadline for two more when the first answers nothing."""
 
 MAX_ADDRESSES_TRIED = 4
 """More than any real host needs; keeps a name with hundreds of addresses from turning us into a port scanner."""
 
-RESOLVER_THREADS = 32
+RESOLVER_THREADS = 256
 """A lookup blocks its thread; own threads, because a loop's default ones are awaited when the loop is closed, which
-would stretch the deadline by as long as a silent name server takes."""
+would stretch the deadline by as long as a silent name server takes (some 10 s). More than tasks run at once, so that
+the names of one shop with such a server do not keep those of the others waiting; made only when that many are needed."""
 
 USER_AGENT = "wearon-worker"
 

@@ -40,6 +40,9 @@ SHORT_DEADLINE_SECONDS = 0.4
 MUCH_LONGER_SECONDS = 5.0
 """If a download with the short deadline takes this long, the deadline did not hold."""
 
+TASKS_AT_ONCE = 200
+"""The default of ``WORKER_CONCURRENCY``."""
+
 TINY_CHUNKS_PEAK_BYTES = 1024 * 1024
 """Buffers of both ends and the libraries' objects; a list of the chunks would take 50 bytes for each two."""
 
@@ -215,6 +218,35 @@ def test_a_lookup_that_blocks_its_thread_does_not_keep_the_loop_from_closing(mon
         assert time.monotonic() - started < MUCH_LONGER_SECONDS
     finally:
         release.set()
+
+
+def test_lookups_that_a_silent_name_server_holds_up_do_not_keep_those_of_others_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As many as tasks run at once."""
+    stuck, release = threading.Semaphore(0), threading.Event()
+
+    def look_up(host: str, *_arguments: Any, **_options: Any) -> list[Any]:
+        if host == "silent.example":
+            stuck.release()
+            release.wait(timeout=60)
+            return []
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (PUBLIC_ADDRESS, 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    async def run() -> Sequence[str]:
+        waiting = [asyncio.ensure_future(resolve_host("silent.example", 80)) for _ in range(TASKS_AT_ONCE)]
+        await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(MUCH_LONGER_SECONDS):
+                return await resolve_host("pictures.example", 80)
+        finally:
+            release.set()
+            await asyncio.gather(*waiting)
+
+    assert asyncio.run(run()) == [PUBLIC_ADDRESS]
+    assert all(stuck.acquire(blocking=False) for _ in range(TASKS_AT_ONCE))
 
 
 class StandInInternet(asyncio.SelectorEventLoop):
