@@ -39,7 +39,7 @@ MAX_ADDRESSES_TRIED = 4
 RESOLVER_THREADS = 256
 """A lookup blocks its thread; own threads, because a loop's default ones are awaited when the loop is closed, which
 would stretch the deadline by as long as a silent name server takes (some 10 s). More than tasks run at once, so that
-the names of one shop with such a server do not keep those of the others waiting; made only when that many are needed."""
+the names of one shop with such a server do not keep those of the others waiting; made only when they are needed."""
 
 USER_AGENT = "wearon-worker"
 

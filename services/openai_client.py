@@ -165,8 +165,13 @@ class OpenAIImageClient:
             raise DeadlineExceeded(clock.limit_seconds)
         with clock.paused():
             turn = self._turns.acquire(self._cancelled)
-        if turn.waited_seconds > LONG_WAIT_SECONDS and not still_wanted():
-            self._turns.report(turn, TurnOutcome.UNKNOWN)
+        wanted = False
+        try:
+            wanted = turn.waited_seconds <= LONG_WAIT_SECONDS or still_wanted()
+        finally:
+            if not wanted:  # or nobody could say: a probe that is never reported would hold up everybody
+                self._turns.report(turn, TurnOutcome.UNKNOWN)
+        if not wanted:
             raise NoLongerWanted
         return turn
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from models.failures import NoLongerWanted
+from models.failures import NoLongerWanted, PlatformRefused
 from models.image_models import parse_models
 from sandbox.openai_sim import SimulatorClient, running_simulator
 from services.openai_client import LONG_WAIT_SECONDS, OpenAIImageClient
@@ -31,6 +31,11 @@ class TurnsAfterAWait:
 
 def edit_after(waited_seconds: float, simulator: SimulatorClient, *, wanted: bool) -> TurnsAfterAWait:
     turns = TurnsAfterAWait(waited_seconds)
+    edit_with(turns, simulator, lambda: wanted)
+    return turns
+
+
+def edit_with(turns: TurnsAfterAWait, simulator: SimulatorClient, still_wanted: Callable[[], bool]) -> None:
     client = OpenAIImageClient(
         base_url=simulator.base_url,
         api_key="sk-test-00000000000000000000",
@@ -45,10 +50,9 @@ def edit_after(waited_seconds: float, simulator: SimulatorClient, *, wanted: boo
             prompt="",
             safety_identifier="0" * 64,
             clock=TaskClock(60),
-            still_wanted=lambda: wanted,
+            still_wanted=still_wanted,
         )
     )
-    return turns
 
 
 def test_a_session_settled_by_others_during_a_long_wait_costs_no_call() -> None:
@@ -68,3 +72,17 @@ def test_a_session_that_is_still_wanted_is_made(waited_seconds: float, wanted: b
         turns = edit_after(waited_seconds, simulator, wanted=wanted)
         assert simulator.stats()["requests"] == 1
     assert turns.reported == [TurnOutcome.ANSWERED]
+
+
+def test_a_turn_is_reported_when_nobody_can_say_whether_the_session_is_still_wanted() -> None:
+    """It may be the one probe of a pause, for which everybody waits."""
+
+    def nobody_can_say() -> bool:
+        raise PlatformRefused("claim", "no right to")
+
+    turns = TurnsAfterAWait(LONG_WAIT_SECONDS + 1)
+    with running_simulator() as simulator:
+        with pytest.raises(PlatformRefused):
+            edit_with(turns, simulator, nobody_can_say)
+        assert simulator.stats()["requests"] == 0
+    assert turns.reported == [TurnOutcome.UNKNOWN]
