@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from services.image_opening import FORMATS_OF_UNSURE_SIZE, MAX_PIXELS, open_picture, peak_decode_bytes
-from services.image_shrinking import shrunken_rgb
+from services.image_shrinking import FOR_MEASURING, shrunken_rgb
 
 MAX_SIDE_PX = 1024
 """FR-1.4: what the provider is sent."""
@@ -69,7 +69,7 @@ def load_rgb(data: bytes, max_side_px: int, *, max_pixels: int = MAX_PIXELS) -> 
     Limits and errors are those of ``prepare_image``.
     """
     with open_picture(data, max_pixels=max_pixels) as picture, _decode_slot(picture):
-        return shrunken_rgb(picture, max_side_px)
+        return shrunken_rgb(picture, max_side_px, FOR_MEASURING)
 
 
 def read_dimensions(jpeg: bytes) -> tuple[int, int]:

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         picture = prepare_picture(asked.photo.read_bytes())
         measured = measure_picture(
-            picture.rgb, PoseModel(), load_body_model(), height_cm=asked.height, weight_kg=asked.weight
+            picture, PoseModel(), load_body_model(), height_cm=asked.height, weight_kg=asked.weight
         )
     except OSError as error:
         print(f"{asked.photo}: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command's answer
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{kind.code}: {kind.detail}", file=sys.stderr)  # noqa: T201 - a command's answer
         return EXIT_REFUSED
     drawing = asked.out or asked.photo.with_name(f"{asked.photo.stem}-measured.png")
-    draw_overlay(picture, measured).save(drawing)
+    draw_overlay(measured).save(drawing)
     print(response_of(measured.advice).model_dump_json(indent=2))  # noqa: T201 - a command's answer
     print(f"What was measured: {drawing}", file=sys.stderr)  # noqa: T201 - a command's answer
     return 0

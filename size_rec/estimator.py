@@ -132,7 +132,7 @@ class BodyEstimator:
 
     def _measure(self, data: bytes, height_cm: float, weight_kg: float | None) -> Measured:
         return measure_picture(
-            prepare_picture(data).rgb,
+            prepare_picture(data),
             self._local.pose_model,
             self._local.body_model,
             height_cm=height_cm,

@@ -7,6 +7,7 @@ that a mirrored picture has the same features.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -59,6 +60,11 @@ class BodyFeatures:
     extent: Extent
     torso: Spans
     arms_cut: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is lost."""
+        return all(isfinite(value) for value in self.values.values())
 
 
 def measure_features(pose: Pose, rgb: RgbArray) -> BodyFeatures | None:

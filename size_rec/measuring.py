@@ -4,13 +4,15 @@ Decoding is ``size_rec/picture.py``'s, the pose is ``size_rec/mediapipe_service.
 pure function.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from size_rec.admission import Refusal, refusal_of_estimate, refusal_of_extent, refusal_of_pose
 from size_rec.body_model import BodyEstimate, BodyModel, estimate_body
 from size_rec.features import BodyFeatures, measure_features
 from size_rec.mediapipe_service import PoseModel
-from size_rec.pose import Pose, RgbArray
+from size_rec.picture import Picture
+from size_rec.pose import Pose
 from size_rec.size_calculator import SizeAdvice, advise
 
 
@@ -23,9 +25,24 @@ class PictureRefused(Exception):
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Everything learned from one picture: what was seen, what was measured, what it means."""
+class Look:
+    """What one look at a picture showed; ``features`` is ``None`` when crown or soles were not found."""
 
+    picture: Picture
+    pose: Pose
+    features: BodyFeatures | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every feature was measured."""
+        return self.features is not None and self.features.complete
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything learned from one photograph: the picture looked at, what was seen and measured, what it means."""
+
+    picture: Picture
     pose: Pose
     features: BodyFeatures
     estimate: BodyEstimate
@@ -33,23 +50,46 @@ class Measured:
 
 
 def measure_picture(
-    rgb: RgbArray, pose_model: PoseModel, body_model: BodyModel, *, height_cm: float, weight_kg: float | None = None
+    picture: Picture, pose_model: PoseModel, body_model: BodyModel, *, height_cm: float, weight_kg: float | None = None
 ) -> Measured:
-    """Measure the person in ``rgb`` (height, width, 3).
+    """Measure the person in the picture.
 
     Raises:
         PictureRefused: nobody, several people, not the whole body, not standing, turned away, or unclear.
     """
-    pose = pose_model.find(rgb)
-    reason = refusal_of_pose(pose)
-    if pose is None or reason is not None:
-        raise PictureRefused(reason or Refusal.NO_PERSON)
-    features = measure_features(pose, rgb)
-    reason = refusal_of_extent(pose, None if features is None else features.extent)
+    look = clearest_look(picture, pose_model)
+    features = look.features
+    reason = refusal_of_extent(look.pose, None if features is None else features.extent)
     if features is None or reason is not None:
         raise PictureRefused(reason or Refusal.UNCLEAR)
     estimate = estimate_body(body_model, features.values, height_cm=height_cm, weight_kg=weight_kg)
     reason = refusal_of_estimate(estimate)
     if reason is not None:
         raise PictureRefused(reason)
-    return Measured(pose, features, estimate, advise(estimate, height_cm=height_cm))
+    return Measured(look.picture, look.pose, features, estimate, advise(estimate, height_cm=height_cm))
+
+
+def clearest_look(picture: Picture, pose_model: PoseModel) -> Look:
+    """Look at the picture and, where a part of the outline is lost, at its mirror image as well.
+
+    Now and then the pose model takes hanging arms for crossed ones. It seldom does so on both sides of the mirror
+    (docs/adr/0103).
+
+    Raises:
+        PictureRefused: the pose cannot be measured.
+    """
+    first = _look_at(picture, pose_model)
+    if not first.complete:
+        with suppress(PictureRefused):
+            second = _look_at(picture.mirror_image(), pose_model)
+            if second.complete:
+                return second
+    return first
+
+
+def _look_at(picture: Picture, pose_model: PoseModel) -> Look:
+    pose = pose_model.find(picture.rgb)
+    reason = refusal_of_pose(pose)
+    if pose is None or reason is not None:
+        raise PictureRefused(reason or Refusal.NO_PERSON)
+    return Look(picture, pose, measure_features(pose, picture.rgb))

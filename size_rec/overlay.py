@@ -4,7 +4,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from size_rec.measuring import Measured
-from size_rec.picture import Picture
 from size_rec.pose import Joint, Pose, RgbArray
 from size_rec.silhouette import ARMS, INSIDE, LEGS
 
@@ -32,14 +31,14 @@ LABELS = {
 }
 
 
-def draw_overlay(picture: Picture, measured: Measured) -> Image.Image:
+def draw_overlay(measured: Measured) -> Image.Image:
     """The photograph as it was measured with everything drawn on it, and a panel with the answer to its right."""
-    drawing = Image.fromarray(_tinted(picture.rgb, measured.pose))
+    drawing = Image.fromarray(_tinted(measured.picture.rgb, measured.pose))
     drawing = drawing.resize((ENLARGED * drawing.width, ENLARGED * drawing.height), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(drawing)
     _draw_bones(draw, measured.pose)
     _draw_lines(draw, measured)
-    if picture.mirrored:
+    if measured.picture.mirrored:
         drawing = ImageOps.mirror(drawing)
     sheet = Image.new("RGB", (drawing.width + PANEL_WIDTH_PX, max(drawing.height, MIN_PANEL_HEIGHT_PX)), PANEL)
     sheet.paste(drawing, (0, 0))

@@ -3,17 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from services.image_processor import load_rgb
 from size_rec.pose import RgbArray
 
-DECODED_SIDE_PX = 1024
-"""Photographs are decoded at the reduced scale next above this (a 48-megapixel JPEG at an eighth)."""
-
 MEASURED_SIDE_PX = 512
-"""The longer side of what the pose model gets. Its own input has 256 pixels over the figure and is sampled without
-smoothing, so a larger picture shows it nothing more, but would give other numbers at other resolutions."""
+"""The longer side of what the pose model gets; JPEGs are decoded at the reduced scale next above it. The model's own
+input has 256 pixels over the figure and is sampled without smoothing, so a larger picture shows it nothing more, but
+would give other numbers at other resolutions."""
 
 GREEN = 1
 """The channel nearest to brightness."""
@@ -26,6 +23,10 @@ class Picture:
     rgb: RgbArray
     mirrored: bool
 
+    def mirror_image(self) -> "Picture":
+        """The same, seen in a mirror."""
+        return Picture(np.ascontiguousarray(self.rgb[:, ::-1]), mirrored=not self.mirrored)
+
 
 def prepare_picture(data: bytes) -> Picture:
     """Decode, shrink and turn to the canonical side.
@@ -33,20 +34,8 @@ def prepare_picture(data: bytes) -> Picture:
     Raises:
         NotAnImage, ImageTooLarge: as ``services.image_processor.load_rgb``.
     """
-    image = shrink(load_rgb(data, DECODED_SIDE_PX))
-    rgb = np.asarray(image)
-    if not leans_left(rgb):
-        return Picture(rgb, mirrored=False)
-    return Picture(np.asarray(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)), mirrored=True)
-
-
-def shrink(image: Image.Image) -> Image.Image:
-    """At most :data:`MEASURED_SIDE_PX` on the longer side; whole-number steps first, they are cheap."""
-    scale = MEASURED_SIDE_PX / max(image.size)
-    if scale >= 1:
-        return image
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
+    picture = Picture(np.asarray(load_rgb(data, MEASURED_SIDE_PX)), mirrored=False)
+    return picture.mirror_image() if leans_left(picture.rgb) else picture
 
 
 def leans_left(rgb: RgbArray) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 from PIL import Image
 
 from services.image_processor import JPEG_QUALITY, JPEG_SUBSAMPLING, MAX_SIDE_PX
-from services.image_shrinking import OVERSAMPLING, RESAMPLING
+from services.image_shrinking import FOR_THE_EYE
 
 ROUNDS: Final = 12
 """Of both pictures, before and again after the measurement beside it: half a minute would be as exact as 3 s."""
@@ -22,8 +22,8 @@ def bare_image_work(jpeg: bytes) -> bytes:
     with Image.open(io.BytesIO(jpeg)) as picture:
         factor = MAX_SIDE_PX / max(picture.size)
         target = (round(picture.width * factor), round(picture.height * factor))
-        picture.draft(None, (int(target[0] * OVERSAMPLING), int(target[1] * OVERSAMPLING)))
-        small = picture.resize(target, RESAMPLING, reducing_gap=OVERSAMPLING)
+        picture.draft(None, (int(target[0] * FOR_THE_EYE.oversampling), int(target[1] * FOR_THE_EYE.oversampling)))
+        small = picture.resize(target, FOR_THE_EYE.resampling, reducing_gap=FOR_THE_EYE.oversampling)
     output = io.BytesIO()
     small.save(output, "JPEG", quality=JPEG_QUALITY, subsampling=JPEG_SUBSAMPLING)
     return output.getvalue()

@@ -9,10 +9,11 @@ import numpy as np
 from size_rec.body_model import LATENT
 from size_rec.calibration.fit import TAPE_MEASURES, OutlineTable, TapeTable
 from size_rec.calibration.floor import FLOOR_COLUMNS
-from size_rec.features import BodyFeatures, measure_features
+from size_rec.features import BodyFeatures
+from size_rec.measuring import clearest_look
 from size_rec.mediapipe_service import PoseModel
-from size_rec.picture import prepare_picture
-from size_rec.pose import FloatArray, RgbArray
+from size_rec.picture import Picture, prepare_picture
+from size_rec.pose import FloatArray
 
 ANSUR_FILES = ("ansur2_male.csv", "ansur2_female.csv")
 """In the order of ``size_rec.body_model.SEXES``."""
@@ -33,7 +34,7 @@ TRUTH_COLUMNS = {name: name for name in LATENT} | {
     "shoulder_cm": "shoulder_biacromial_cm",
 }
 
-Measure = Callable[[RgbArray], BodyFeatures | None]
+Measure = Callable[[Picture], BodyFeatures | None]
 
 
 def read_ansur(folder: Path) -> TapeTable:
@@ -72,7 +73,7 @@ def read_bodies(folder: Path, measure: Measure | None = None) -> OutlineTable:
     values: list[list[float]] = []
     names: tuple[str, ...] = ()
     for row, features in zip(rows, _measured(folder, rows, measure or _pose_measure()), strict=True):
-        if features is None or not np.isfinite(list(features.values.values())).all():
+        if features is None or not features.complete:
             raise ValueError(f"{row['file']}: no complete outline")
         names, line = tuple(features.values), list(features.values.values())
         values.append(line)
@@ -87,15 +88,14 @@ def read_bodies(folder: Path, measure: Measure | None = None) -> OutlineTable:
 
 def _measured(folder: Path, rows: list[dict[str, str]], measure: Measure) -> Iterator[BodyFeatures | None]:
     for row in rows:
-        yield measure(prepare_picture((folder / "images" / row["file"]).read_bytes()).rgb)
+        yield measure(prepare_picture((folder / "images" / row["file"]).read_bytes()))
 
 
 def _pose_measure() -> Measure:
     pose_model = PoseModel()
 
-    def measure(rgb: RgbArray) -> BodyFeatures | None:
-        pose = pose_model.find(rgb)
-        return None if pose is None else measure_features(pose, rgb)
+    def measure(picture: Picture) -> BodyFeatures | None:
+        return clearest_look(picture, pose_model).features
 
     return measure
 

@@ -432,9 +432,9 @@ def decoding(monkeypatch: pytest.MonkeyPatch) -> "Decoding":
     watch = Decoding()
     real = image_shrinking.shrunken_rgb
 
-    def watched(picture: ImageFile.ImageFile, max_side_px: int) -> Image.Image:
+    def watched(picture: ImageFile.ImageFile, *how: Any) -> Image.Image:
         with watch:
-            return real(picture, max_side_px)
+            return real(picture, *how)
 
     monkeypatch.setattr(image_processor, "shrunken_rgb", watched)
     return watch
