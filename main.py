@@ -101,7 +101,12 @@ def run(settings: Settings, store: SupabaseClient, stop_asked: threading.Event) 
         current_executor=supervisor.executor_id,
     )
     watched_queue = TaskQueue(connect(settings.redis_url, timeout_seconds=QueueWatch.TIMEOUT_SECONDS))
-    watch = QueueWatch(watched_queue, board, metrics)
+    watched_broker = (
+        None
+        if settings.celery_broker_url == settings.redis_url
+        else connect(settings.celery_broker_url, timeout_seconds=QueueWatch.TIMEOUT_SECONDS)
+    )
+    watch = QueueWatch(watched_queue, watched_broker, board, metrics)
     estimator = BodyEstimator()
     app = create_app(
         health=board.report,

@@ -10,11 +10,18 @@ class HealthReport:
 
     model_loaded: bool
     redis_connected: bool
+    broker_connected: bool
     consumer_alive: bool
     celery_alive: bool
 
     @property
     def status(self) -> Literal["ok", "degraded"]:
         """``ok`` when every part works, else ``degraded``."""
-        parts = (self.model_loaded, self.redis_connected, self.consumer_alive, self.celery_alive)
+        parts = (
+            self.model_loaded,
+            self.redis_connected,
+            self.broker_connected,
+            self.consumer_alive,
+            self.celery_alive,
+        )
         return "ok" if all(parts) else "degraded"

@@ -149,7 +149,11 @@ def _serve(port: int) -> int:
     estimator.start()
     app = create_app(
         health=lambda: HealthReport(
-            model_loaded=estimator.loaded, redis_connected=True, consumer_alive=True, celery_alive=True
+            model_loaded=estimator.loaded,
+            redis_connected=True,
+            broker_connected=True,
+            consumer_alive=True,
+            celery_alive=True,
         ),
         registry=CollectorRegistry(),
         estimator=estimator,

@@ -48,6 +48,7 @@ class HealthAnswer(BaseModel):
     status: str
     model_loaded: bool
     redis_connected: bool
+    broker_connected: bool
     consumer_alive: bool
     celery_alive: bool
 
@@ -85,6 +86,7 @@ def create_app(
             status=report.status,
             model_loaded=report.model_loaded,
             redis_connected=report.redis_connected,
+            broker_connected=report.broker_connected,
             consumer_alive=report.consumer_alive,
             celery_alive=report.celery_alive,
         )

@@ -43,6 +43,10 @@ RECONCILE_ROUNDS: Final = 15
 After every error, every returned run and every element too long to be read the look comes at once."""
 
 
+class BrokerAway(Exception):
+    """Celery's broker did not take a dispatch; the platform's queue is another matter (ADR 0011)."""
+
+
 class Consumer:
     """The loop of one executor. ``run`` is its thread; ``round`` is one turn of it, which tests call."""
 
@@ -75,11 +79,14 @@ class Consumer:
         while not self._stopping.is_set():
             try:
                 self.round()
-            except (redis.RedisError, kombu.exceptions.OperationalError, OSError) as error:
+            except (redis.RedisError, BrokerAway, OSError) as error:
                 if self._stopping.is_set():
                     break
                 self._rounds_until_reconcile = 0
-                self._board.redis_contact(connected=False)
+                if isinstance(error, BrokerAway):
+                    self._board.broker_contact(connected=False)
+                else:
+                    self._board.redis_contact(connected=False)
                 log.warning("consumer_error", reason=type(error).__name__, retry_in=ERROR_BACKOFF_SECONDS)
                 self._stopping.wait(ERROR_BACKOFF_SECONDS)
             except Exception:
@@ -153,7 +160,13 @@ class Consumer:
 
     def _publish(self, dispatch: Dispatch) -> None:
         # The id stays the same when it is not certain that the broker got it; Celery drops the second.
-        self._celery.send_task(TASK_NAME, args=[dispatch.element.decode()], task_id=dispatch.dispatch_id, retry=False)
+        try:
+            self._celery.send_task(
+                TASK_NAME, args=[dispatch.element.decode()], task_id=dispatch.dispatch_id, retry=False
+            )
+        except (redis.RedisError, kombu.exceptions.OperationalError, OSError) as error:
+            raise BrokerAway(type(error).__name__) from error
+        self._board.broker_contact(connected=True)
         self._dispatcher.published(dispatch)
 
     def _bury(self, element: bytes, rejected: Rejected) -> None:

@@ -11,6 +11,7 @@ class HealthBoard:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._redis_connected = False
+        self._broker_connected = False
         self._consumer_alive = False
         self._celery_alive = False
         self._model_loaded = False
@@ -19,6 +20,11 @@ class HealthBoard:
         """The platform's queue answered, or did not."""
         with self._lock:
             self._redis_connected = connected
+
+    def broker_contact(self, *, connected: bool) -> None:
+        """Celery's broker answered, or did not; it may be another Redis than the platform's queue (ADR 0011)."""
+        with self._lock:
+            self._broker_connected = connected
 
     def executor(self, *, consumer_alive: bool, celery_alive: bool) -> None:
         """What the supervisor sees of the executor."""
@@ -37,6 +43,7 @@ class HealthBoard:
             return HealthReport(
                 model_loaded=self._model_loaded,
                 redis_connected=self._redis_connected,
+                broker_connected=self._broker_connected,
                 consumer_alive=self._consumer_alive,
                 celery_alive=self._celery_alive,
             )
@@ -47,6 +54,7 @@ class HealthBoard:
         return {
             "model": report.model_loaded,
             "redis": report.redis_connected,
+            "broker": report.broker_connected,
             "consumer": report.consumer_alive,
             "celery": report.celery_alive,
         }

@@ -82,6 +82,22 @@ def test_redis_and_broker_that_are_killed_and_restarted_with_work_in_flight_lose
     assert len(stage.provider_requests("under way")) == 4
 
 
+def test_a_broker_that_goes_away_is_called_so_and_not_taken_for_the_platforms_queue(
+    stage: Stage, worker: Worker, broker: LocalRedis
+) -> None:
+    broker.kill()
+    try:
+        held_up = stage.submit("no broker to take it")
+        wait_until(lambda: not worker.health()["broker_connected"], "the health check tells")
+        health = worker.health()
+        assert (health["status"], health["redis_connected"]) == ("degraded", True)
+    finally:
+        broker.start()
+    [row] = stage.wait_for(held_up, timeout_seconds=OUTAGE_SECONDS)
+    assert row.status is SessionStatus.COMPLETED
+    wait_until(lambda: worker.health()["broker_connected"], "the health check tells that it is back")
+
+
 def test_results_and_refunds_land_when_supabase_comes_back_while_health_answers_at_once_though_redis_hangs(
     stage: Stage, worker: Worker
 ) -> None:

@@ -21,7 +21,9 @@ from size_rec.app import create_app
 from size_rec.estimator import BodyEstimator
 from tests.size_photos import as_jpeg, decoded, photo, photo_host, truth
 
-READY = HealthReport(model_loaded=True, redis_connected=True, consumer_alive=True, celery_alive=True)
+READY = HealthReport(
+    model_loaded=True, redis_connected=True, broker_connected=True, consumer_alive=True, celery_alive=True
+)
 LOOPBACK = TrustedHosts.parse("127.0.0.1")
 STANDING = "b0001.jpg"
 T = TypeVar("T")
