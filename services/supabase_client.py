@@ -80,11 +80,12 @@ class ClaimAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FailAnswer:
-    """What the database said to a failure: ``outcome``, and what was given back."""
+    """What the database said to a failure: ``outcome``, what was given back, and the row's request id if it has one."""
 
     outcome: str
     refund_kind: str = "none"
     refunded_credits: int = 0
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,9 @@ class SupabaseClient:
             },
         )
         refund = answer.get("refund") or {}
-        return FailAnswer(answer["outcome"], refund.get("kind", "none"), refund.get("credits", 0))
+        return FailAnswer(
+            answer["outcome"], refund.get("kind", "none"), refund.get("credits", 0), answer.get("request_id")
+        )
 
     def recover(self, executor: UUID, *, lease_seconds: float, holders: Sequence[UUID]) -> list[UUID]:
         """Declare executors dead whose lease ran out, take their claims, and say which of ``holders`` are dead."""

@@ -130,10 +130,10 @@ class Reaper:
     def _settle(self, session: SessionRef) -> None:
         with structlog.contextvars.bound_contextvars(session_id=str(session.session_id), channel=session.channel.value):
             try:
-                outcome = self._settlement.fail_unowned(session, Fail(message_for(TaskLost()), TaskLost.kind))
+                answer = self._settlement.fail_unowned(session, Fail(message_for(TaskLost()), TaskLost.kind))
             except PlatformRefused as error:
                 log.error("lost_session_not_settled", operation=error.operation, reason=error.reason)
                 return
-            if outcome == "failed":
+            if answer.outcome == "failed":
                 self._measure(Measured("recovered", labels={"action": "settled_lost_session"}))
-                log.warning("lost_session_settled")
+                log.warning("lost_session_settled", request_id=answer.request_id)

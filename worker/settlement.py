@@ -135,13 +135,18 @@ class Settlement:
             until_it_lands("fail", lambda: self._try_to_fail(claim.session, claim.fence, decision)), decision
         )
 
-    def fail_unowned(self, session: SessionRef, decision: Fail) -> str:
+    def fail_unowned(self, session: SessionRef, decision: Fail) -> FailAnswer:
         """The same for a session that nobody runs; one try, because recovery comes round again anyway.
 
         Raises:
             PlatformFailure: the session stays open.
         """
-        return self._failed(self._try_to_fail(session, None, decision), decision)
+        answer = self._try_to_fail(session, None, decision)
+        # Without a task at hand, only the row knows the request id (Pattern 1).
+        known = {} if answer.request_id is None else {"request_id": answer.request_id}
+        with structlog.contextvars.bound_contextvars(**known):
+            self._failed(answer, decision)
+        return answer
 
     def _try_to_fail(self, session: SessionRef, fence: UUID | None, decision: Fail) -> FailAnswer:
         return self._store.fail(session, fence=fence, message=decision.message, reason=decision.reason)

@@ -392,7 +392,8 @@ $$;
 
 -- Marks a session failed and gives back what the producer charged, in one transaction.
 -- p_fence null: said by nobody who runs it (recovery, a bad queue element); then only if no live executor holds it.
--- "outcome": failed ("refund": {"kind", "credits"}) | lost | owned | settled | missing. Safe to repeat.
+-- "outcome": failed ("refund": {"kind", "credits"}; "request_id", which b2c rows do not have)
+--   | lost | owned | settled | missing. Safe to repeat.
 create or replace function public.wearon_worker_fail(
     p_channel text, p_session_id uuid, p_fence uuid, p_error_message text, p_reason text
 ) returns jsonb language plpgsql security definer set search_path = ''
@@ -410,7 +411,8 @@ begin
 
     if p_fence is not null and v_claim.fence = p_fence and v_claim.outcome = 'failed' and v_session.status = 'failed' then
         return jsonb_build_object(
-            'outcome', 'failed', 'refund', jsonb_build_object('kind', 'already_refunded', 'credits', 0));
+            'outcome', 'failed', 'request_id', v_session.request_id,
+            'refund', jsonb_build_object('kind', 'already_refunded', 'credits', 0));
     elsif not wearon_worker.is_open(v_session.status) then
         return jsonb_build_object('outcome', 'settled', 'status', v_session.status);
     elsif p_fence is null and v_claim.executor is not null and wearon_worker.is_live(v_claim.executor) then
@@ -431,7 +433,7 @@ begin
     end if;
     update wearon_worker.claims c set executor = null, outcome = 'failed', settled_at = clock_timestamp()
     where c.channel = p_channel and c.session_id = p_session_id;
-    return jsonb_build_object('outcome', 'failed', 'refund', v_refund);
+    return jsonb_build_object('outcome', 'failed', 'request_id', v_session.request_id, 'refund', v_refund);
 end;
 $$;
 

@@ -249,7 +249,7 @@ class TestSupabaseIsAway:
             settling.settlement.fail_unowned(session, SORRY)
         assert settling.counted() == []
         supabase.start()
-        assert settling.settlement.fail_unowned(session, SORRY) == "failed"
+        assert settling.settlement.fail_unowned(session, SORRY).outcome == "failed"
         assert refund_count(producer) == 1
 
 

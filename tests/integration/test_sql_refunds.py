@@ -6,10 +6,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from models.generation import SessionRef, SessionStatus
+from models.generation import Channel, SessionRef, SessionStatus
 from sandbox.producer import Producer, StoreMode, Submitted
 from tests.support.ledger_audit import ledger_faults, platform_expires
-from tests.support.worker_sql import Run, Superuser, WorkerSql
+from tests.support.worker_sql import Answer, Run, Superuser, WorkerSql
 
 BALANCE = 10
 Payer = Callable[[Producer, int], Submitted]
@@ -71,6 +71,15 @@ def refund_row(root: Superuser, session: SessionRef) -> dict[str, object]:
     return row
 
 
+def failed(submitted: Submitted, kind: str, credits_given_back: int) -> Answer:
+    """The answer to a failure that took effect; only rows of stores have a request id."""
+    return {
+        "outcome": "failed",
+        "request_id": submitted.request_id if submitted.session.channel is Channel.B2B else None,
+        "refund": {"kind": kind, "credits": credits_given_back},
+    }
+
+
 class TestEveryKindOfCharge:
     @pytest.mark.parametrize("credits_used", [1, 3])
     @every_payer
@@ -83,7 +92,7 @@ class TestEveryKindOfCharge:
 
         answer = sql.fail(submitted.session, run.fence, reason="moderated")
 
-        assert answer == {"outcome": "failed", "refund": {"kind": PAYERS[payer], "credits": credits_used}}
+        assert answer == failed(submitted, PAYERS[payer], credits_used)
         assert balances_of(platform, submitted) == BALANCES[payer](BALANCE)
         row = refund_row(root, submitted.session)
         assert (row["kind"], row["credits"], row["owner_id"]) == (PAYERS[payer], credits_used, submitted.owner_id)
@@ -99,7 +108,7 @@ class TestEveryKindOfCharge:
         submitted = payer(platform, 0)
         before = balances_of(platform, submitted), ledger_of(platform, submitted)
         answer = sql.fail(submitted.session, sql.claimed(submitted.session).fence)
-        assert answer == {"outcome": "failed", "refund": {"kind": "nothing_charged", "credits": 0}}
+        assert answer == failed(submitted, "nothing_charged", 0)
         assert (balances_of(platform, submitted), ledger_of(platform, submitted)) == before
         assert ledger_faults(root.connection) == []
 
@@ -109,7 +118,7 @@ class TestEveryKindOfCharge:
     ) -> None:
         submitted = payer(platform, 1)
         answer = sql.fail(submitted.session, None, reason="task_lost")
-        assert answer == {"outcome": "failed", "refund": {"kind": PAYERS[payer], "credits": 1}}
+        assert answer == failed(submitted, PAYERS[payer], 1)
         assert refund_row(root, submitted.session)["reason"] == "task_lost"
         assert ledger_faults(root.connection) == []
 
@@ -181,7 +190,7 @@ class TestThePlatformFirst:
 
         answer = sql.fail(submitted.session, run.fence)
 
-        assert answer == {"outcome": "failed", "refund": {"kind": "already_refunded", "credits": 0}}
+        assert answer == failed(submitted, "already_refunded", 0)
         assert (balances_of(platform, submitted), ledger_of(platform, submitted)) == before
         assert refund_row(root, submitted.session)["by_platform"] is True
         assert platform.session(submitted.session).status is SessionStatus.FAILED
@@ -266,7 +275,7 @@ class TestOnceForEver:
         assert sql.complete(run)["outcome"] == "lost"
         answer = sql.fail(submitted.session, run.fence)
 
-        assert answer == {"outcome": "failed", "refund": {"kind": "already_refunded", "credits": 0}}
+        assert answer == failed(submitted, "already_refunded", 0)
         assert (balances_of(platform, submitted), ledger_of(platform, submitted)) == before
         assert platform.session(submitted.session).status is SessionStatus.FAILED
         assert ledger_faults(root.connection) == []
@@ -279,7 +288,7 @@ class TestOnceForEver:
         sql.fail(submitted.session, None)
         platform.set_status(submitted.session, SessionStatus.PROCESSING)
         answer = sql.fail(submitted.session, None)
-        assert answer == {"outcome": "failed", "refund": {"kind": "already_refunded", "credits": 0}}
+        assert answer == failed(submitted, "already_refunded", 0)
         assert ledger_faults(root.connection) == []
 
 

@@ -106,13 +106,15 @@ class TestSessionState:
     def test_a_failure_says_what_was_given_back_and_a_repeated_one_that_nothing_was(
         self, store: SupabaseClient, producer: Producer, executor: UUID, mode: StoreMode, kind: str
     ) -> None:
-        session, fence = producer.submit_b2b([], mode=mode, credits_used=2, push=False).session, uuid4()
+        submitted, fence = producer.submit_b2b([], mode=mode, credits_used=2, push=False), uuid4()
+        session = submitted.session
         claim(store, session, executor, fence)
         answers = [store.fail(session, fence=fence, message="Sorry.", reason="moderated") for _ in range(2)]
         assert [(answer.outcome, answer.refund_kind, answer.refunded_credits) for answer in answers] == [
             ("failed", kind, 2),
             ("failed", "already_refunded", 0),
         ]
+        assert {answer.request_id for answer in answers} == {submitted.request_id}
         assert store.fail(session, fence=None, message="Sorry.", reason="r").outcome == "settled"
         assert producer.session(session).error_message == "Sorry."
 

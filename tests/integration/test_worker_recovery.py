@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 import redis
+import structlog
+from structlog.testing import capture_logs
 
 from config.settings import Settings
 from models.generation import Channel, SessionRef, SessionStatus
@@ -106,6 +108,21 @@ def test_a_session_without_a_task_or_an_owner_is_failed_and_refunded_in_every_wa
         *("store_credit", "shopper_credit", "store_overage"),
     ]
     assert stage.wrong_books() == []
+
+
+def test_what_is_logged_about_a_lost_session_carries_its_ids(stage: Stage, store: SupabaseClient) -> None:
+    """The request id is the row's; rows of users have none."""
+    of_user = stage.platform.submit_b2c([stage.photo], push=False)
+    of_store = stage.platform.submit_b2b([stage.photo], push=False)
+    age(stage)
+    with capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        rounds(new_reaper(stage, store))
+    for submitted, request_id in ((of_user, None), (of_store, of_store.request_id)):
+        mine = [line for line in lines if line.get("session_id") == str(submitted.session.session_id)]
+        assert [(line["event"], line.get("request_id"), line["channel"]) for line in mine] == [
+            ("session_failed", request_id, submitted.session.channel),
+            ("lost_session_settled", request_id, submitted.session.channel),
+        ]
 
 
 def test_many_workers_that_find_the_same_lost_sessions_refund_each_once(stage: Stage, store: SupabaseClient) -> None:
