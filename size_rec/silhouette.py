@@ -4,6 +4,7 @@ All lengths are pixels of the picture; nothing here knows about centimetres. Row
 cannot be measured is NaN.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -161,31 +162,27 @@ def measure_extent(pose: Pose) -> Extent | None:
     rough = float(pose.middle(Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE)[1] - nose[1]) * HEIGHT_OVER_NOSE_TO_ANKLES
     if rough <= 0:
         return None
-    head = _vertical_run(pose.mask, nose, HEAD_HALF_WIDTH_SHARE * rough, SEARCH_SHARE * rough)
-    feet = [
-        _vertical_run(
-            pose.mask,
-            np.array([(pose.point(ankle)[0] + pose.point(toes)[0]) / 2, pose.point(ankle)[1]]),
-            FOOT_HALF_WIDTH_SHARE * rough,
-            SEARCH_SHARE * rough,
-        )
-        for ankle, toes in FEET
-    ]
-    edges = np.array([head[0], *(foot[1] for foot in feet)])
-    return None if np.isnan(edges).any() else Extent(float(edges[0]), float(edges[1:].mean()))
-
-
-def _vertical_run(mask: MaskArray, point: FloatArray, half_width: float, reach: float) -> tuple[float, float]:
-    """First and last row of the outline around ``point``, over all columns within ``half_width`` of it."""
-    left, right = (
-        max(0, round(float(point[0]) - half_width)),
-        min(mask.shape[1], round(float(point[0]) + half_width) + 1),
+    ankles = [((pose.point(ankle)[0] + pose.point(toes)[0]) / 2, pose.point(ankle)[1]) for ankle, toes in FEET]
+    runs = _vertical_runs(
+        pose.mask,
+        np.array([nose, *ankles]),
+        rough * np.array([HEAD_HALF_WIDTH_SHARE, FOOT_HALF_WIDTH_SHARE, FOOT_HALF_WIDTH_SHARE]),
+        SEARCH_SHARE * rough,
     )
-    if left >= right or not 0 <= point[1] < len(mask):
-        return float("nan"), float("nan")
-    profile = mask[:, left:right].max(axis=1)[None, :]
-    run = spans_at(np.repeat(profile, 2, axis=0), np.zeros(1), np.array([float(point[1])]), reach)
-    return float(run.left[0]), float(run.right[0])
+    crown, soles = runs.left[0], runs.right[1:].mean()
+    return None if np.isnan(crown + soles) else Extent(float(crown), float(soles))
+
+
+def _vertical_runs(mask: MaskArray, points: FloatArray, half_widths: FloatArray, reach: float) -> Spans:
+    """First and last row (``left``, ``right``) of the outline around each point, over all columns within the
+    half-width of it."""
+    height, width = mask.shape
+    profiles = np.zeros((len(points) + 1, height), dtype=mask.dtype)  # one more: rows are blended with the next
+    for profile, (x, y), half_width in zip(profiles, points, half_widths, strict=False):
+        left, right = max(0, round(x - half_width)), min(width, round(x + half_width) + 1)
+        if left < right and 0 <= y < height:
+            np.max(mask[:, left:right], axis=1, out=profile)
+    return spans_at(profiles, np.arange(len(points), dtype=float), points[:, 1], reach)
 
 
 def cut_arms(pose: Pose, spans: Spans, centers: FloatArray) -> tuple[Spans, FloatArray]:
@@ -229,14 +226,17 @@ def limb_points(pose: Pose, limb: Limb, levels: FloatArray) -> tuple[FloatArray,
     return start + along * vector, vector / np.maximum(np.hypot(*vector.T), 1e-6)[:, None]
 
 
-def outer_thickness(pose: Pose, limb: Limb, levels: FloatArray, height: float) -> FloatArray:
-    """Twice the distance, square to the bone, from the bone line to the outline on the side away from the body.
+def outer_thicknesses(pose: Pose, limbs: Sequence[Limb], levels: FloatArray, height: float) -> FloatArray:
+    """Twice the distance, square to the bone, from the bone line to the outline on the side away from the body:
+    (limbs, levels).
 
     The outer side is always free, while the inner one may touch the torso.
     """
-    points, along = limb_points(pose, limb, levels)
+    lines = [limb_points(pose, limb, levels) for limb in limbs]
+    points, along = np.concatenate([line[0] for line in lines]), np.concatenate([line[1] for line in lines])
     across = np.column_stack([-along[:, 1], along[:, 0]])
     body = pose.middle(Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER)[0]
     outward = np.sign(points[:, 0] - body) * np.sign(across[:, 0])
     across = across * np.where(outward == 0, 1.0, outward)[:, None]
-    return 2 * border_distance(pose.mask, points, across, RAY_LENGTH_SHARE * height)
+    distances = border_distance(pose.mask, points, across, RAY_LENGTH_SHARE * height)
+    return 2 * distances.reshape(len(limbs), len(levels))
