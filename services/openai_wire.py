@@ -4,11 +4,11 @@ Every attempt has a connection of its own, because each task has an event loop o
 """
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -17,6 +17,7 @@ import httpx
 from models.failures import DeadlineExceeded, ProviderAnswerUnusable, ProviderFailure, ProviderUnavailable
 from models.generation import GeneratedImage
 from models.image_models import ImageModelProfile
+from services.download_memory import DownloadMemory, Holding
 from services.openai_answer import read_answer
 from services.openai_errors import ModelGone, Retryable, classify
 from services.openai_request import EditForm
@@ -28,18 +29,19 @@ WRITE_TIMEOUT_SECONDS: Final = 30.0
 """For one write of at most one picture (well under a megabyte)."""
 
 ATTEMPT_TIMEOUT_SECONDS: Final = 180.0
-"""One attempt from its turn to the end of its answer. A picture takes 20 to 60 s, at high load more; three minutes
+"""One attempt from its turn to the head of its answer. A picture takes 20 to 60 s, at high load more; three minutes
 leave a second attempt some of the task's five (NFR-5.2)."""
 
 ANSWER_TIMEOUT_SECONDS: Final = 30.0
-"""From the head of the answer to its end: a megabyte or two that lie ready. Short, because a reader holds a slot."""
+"""From the head of the answer to its end, waiting for memory not counted: a megabyte or two that lie ready."""
 
-ANSWERS_READ_AT_ONCE: Final = 8
-"""An answer being read takes up to five times the picture (base64 as bytes, as text, decoded). 150 at the same moment
-would not fit into 1 GiB; eight slots of some 10 ms each never make anybody wait long."""
+MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+"""A result of 1.5 megapixels is 0.3 to 1 MB, a third more in base64. Pure noise at JPEG quality 95 comes to 2.4 MiB."""
 
-MAX_ANSWER_BYTES: Final = 40 * 1024 * 1024
-"""A result of 1.5 megapixels is 0.3 to 1 MB; nothing the provider may send for it comes near this."""
+ANSWER_MEMORY_BYTES: Final = 4 * MAX_ANSWER_BYTES
+"""For all answers of a process, from the first byte to the decoded picture: 150 at the same moment would not fit into
+1 GiB. Paid by the byte that arrived (ADR 0015), so an answer that drips holds up nobody. Decoding takes three times an
+answer at most (as bytes, as text, as the picture's base64), so all of them together never take more than 96 MiB."""
 
 MAX_ERROR_BYTES: Final = 64 * 1024
 """What is read of an error's body; real ones have a few hundred bytes."""
@@ -96,12 +98,23 @@ class Attempt:
     ends_with_task: bool = False
     noted_headers: dict[str, str] = field(default_factory=dict)
 
-    def start_timeout(self) -> None:
+    def start_timeout(self, seconds: float) -> None:
         """(Re)starts the attempt's time, bounded by what is left of the task's."""
         remaining_seconds = self.clock.remaining_seconds()
-        self.ends_with_task = remaining_seconds <= ATTEMPT_TIMEOUT_SECONDS
-        seconds = min(ATTEMPT_TIMEOUT_SECONDS, remaining_seconds)
-        self.timeout.reschedule(asyncio.get_running_loop().time() + seconds)
+        self.ends_with_task = remaining_seconds <= seconds
+        self.timeout.reschedule(asyncio.get_running_loop().time() + min(seconds, remaining_seconds))
+
+    def stop_timeout(self) -> None:
+        """From here on the attempt may take as long as it takes."""
+        self.timeout.reschedule(None)
+
+    @contextmanager
+    def waiting(self, seconds_afterwards: float) -> Iterator[None]:
+        """Time spent inside counts neither against the attempt, whose time starts again after it, nor the task."""
+        self.stop_timeout()
+        with self.clock.paused():
+            yield
+        self.start_timeout(seconds_afterwards)
 
     def timed_out(self) -> Retryable | DeadlineExceeded:
         """What running out of time meant."""
@@ -125,14 +138,14 @@ class ProviderWire:
         self._authorization = f"Bearer {api_key}"
         self._turns = turns
         self._cancelled = cancelled
-        self._answer_slots = threading.BoundedSemaphore(ANSWERS_READ_AT_ONCE)
+        self._memory = DownloadMemory(ANSWER_MEMORY_BYTES, largest_bytes=MAX_ANSWER_BYTES)
         self._tls = public_client_context()
 
     async def exchange(self, attempt: Attempt) -> Verdict:
         """Sends the request and turns whatever comes of it into a verdict."""
         try:
             async with attempt.timeout:
-                attempt.start_timeout()
+                attempt.start_timeout(ATTEMPT_TIMEOUT_SECONDS)
                 return await self._send(attempt)
         except TimeoutError:
             return attempt.timed_out()
@@ -166,22 +179,20 @@ class ProviderWire:
     def _renew_stale_turn(self, attempt: Attempt) -> None:
         if time.monotonic() - attempt.turn.granted_at <= TURN_FRESH_SECONDS:
             return
-        with attempt.clock.paused():
+        with attempt.waiting(ATTEMPT_TIMEOUT_SECONDS):
             attempt.turn = self._turns.renew(attempt.turn, self._cancelled)
-        attempt.start_timeout()
 
     async def _read_picture(self, response: httpx.Response, attempt: Attempt) -> Verdict:
-        """Reads and decodes a 200 answer while holding one of the few slots for it."""
-        if not self._answer_slots.acquire(timeout=max(0.0, attempt.clock.remaining_seconds())):
-            return DeadlineExceeded(attempt.clock.limit_seconds)
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
-                body = await _read_bounded(response)
-            return read_answer(body, attempt.profile, provider_request_id=response.headers.get("x-request-id"))
-        except ProviderAnswerUnusable as failure:
-            return failure
-        finally:
-            self._answer_slots.release()
+        """Reads and decodes a 200 answer, which pays for its memory on its own account."""
+        attempt.start_timeout(ANSWER_TIMEOUT_SECONDS)
+        while_waiting = partial(attempt.waiting, ANSWER_TIMEOUT_SECONDS)
+        with self._memory.holding(id(attempt), while_waiting=while_waiting) as memory:
+            try:
+                body = await _read_bounded(response, memory)
+                attempt.stop_timeout()  # what has arrived is paid for; it is not asked for again
+                return read_answer(body, attempt.profile, provider_request_id=response.headers.get("x-request-id"))
+            except ProviderAnswerUnusable as failure:
+                return failure
 
 
 def translate_transport_error(error: httpx.RequestError | OSError) -> Retryable | ProviderAnswerUnusable:
@@ -192,13 +203,24 @@ def translate_transport_error(error: httpx.RequestError | OSError) -> Retryable 
     return ProviderAnswerUnusable(f"unreadable answer: {name}", status=HTTPStatus.OK)
 
 
-async def _read_bounded(response: httpx.Response) -> bytearray:
+async def _read_bounded(response: httpx.Response, memory: Holding) -> bytearray:
+    at_most_bytes = largest_size_bytes(response.headers)
     body = bytearray()
     async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
+        size_bytes = len(body) + len(chunk)
+        if size_bytes > MAX_ANSWER_BYTES:
             raise ProviderAnswerUnusable(f"more than {MAX_ANSWER_BYTES} bytes", status=HTTPStatus.OK)
+        await memory.hold(size_bytes, at_most_bytes)
+        body += chunk
     return body
+
+
+def largest_size_bytes(headers: httpx.Headers) -> int:
+    """What an answer can come to before it is refused: its announced length, where that is what will arrive."""
+    announced = headers.get("content-length", "")
+    if not announced.isdecimal() or "transfer-encoding" in headers or "content-encoding" in headers:
+        return MAX_ANSWER_BYTES
+    return min(int(announced), MAX_ANSWER_BYTES)
 
 
 async def _read_error(response: httpx.Response) -> bytes:

@@ -28,6 +28,7 @@ from services.provider_turn import TurnGate
 from services.rate_gate import RateGate
 from services.redis_client import connect
 from services.turn_waiting import TurnCancelled
+from tests.integration.openai_sim_calls import wait_until
 
 API_KEY = "sk-test-0123456789"
 SIZE = (80, 120)
@@ -253,7 +254,54 @@ def test_a_silent_attempt_is_given_up_in_time_for_another(caller: Caller, monkey
     assert len(caller.told.attempts) == 4
 
 
-def test_an_answer_that_trickles_does_not_keep_its_slot(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_that_trickle_hold_up_nobody(
+    caller: Caller, sim: SimulatorClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one another nor an answer that lies ready, and none is asked and paid for again."""
+    monkeypatch.setattr(openai_wire, "ATTEMPT_TIMEOUT_SECONDS", 3.0)
+    with ThreadPoolExecutor(12) as pool:
+        trickling = [pool.submit(caller.edit, "[[sim:slow-drip=4]]") for _ in range(12)]
+        wait_until(lambda: sim.stats()["in_flight"] == 12)
+        assert caller.edit().jpeg
+        assert not any(edit.done() for edit in trickling)
+        assert all(edit.result().jpeg for edit in trickling)
+    assert caller.told.attempts == [("gpt-image-1.5", 200, "ok")] * 13
+
+
+def test_waiting_for_memory_counts_neither_against_the_attempt_nor_against_the_task(
+    caller: Caller, sim: SimulatorClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that lies ready is not given up and paid for again."""
+    monkeypatch.setattr(openai_wire, "ANSWER_TIMEOUT_SECONDS", 0.5)
+    memory, half_bytes = caller.client._wire._memory, openai_wire.ANSWER_MEMORY_BYTES // 2
+    longer_than_all_limits_seconds = 2.2
+    with ThreadPoolExecutor(1) as pool:
+        with memory.holding("one half") as one, memory.holding("the other") as other:
+            for others in (one, other):
+                asyncio.run(others.hold(half_bytes, half_bytes))
+            edit = pool.submit(caller.edit, clock=Clock(2.0))
+            wait_until(lambda: bool(memory._waiting))
+            threading.Event().wait(longer_than_all_limits_seconds)
+        assert edit.result().jpeg
+    assert caller.told.attempts == [("gpt-image-1.5", 200, "ok")]
+    assert sim.stats()["requests"] == 1
+
+
+def test_many_answers_pass_through_the_memory_of_four(
+    store: redis.Redis, sim: SimulatorClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openai_wire, "MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr(openai_wire, "ANSWER_MEMORY_BYTES", 400_000)
+    caller = make_caller(store, sim.base_url)
+    sim.set_latency("1")
+    with ThreadPoolExecutor(24) as pool:
+        sizes = [len(edit.jpeg) for edit in pool.map(lambda _: caller.edit(), range(24))]
+    assert 24 * min(sizes) > 400_000
+    assert caller.told.attempts == [("gpt-image-1.5", 200, "ok")] * 24
+    assert caller.client._wire._memory._held_bytes == 0
+
+
+def test_an_answer_that_trickles_does_not_keep_its_memory(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai_wire, "ANSWER_TIMEOUT_SECONDS", 0.3)
     with pytest.raises(failures.ProviderUnavailable):
         caller.edit("[[sim:slow-drip]]")
