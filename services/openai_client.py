@@ -105,7 +105,7 @@ class OpenAIImageClient:
             prompt: may be blank.
             safety_identifier: a hashed owner id of at most 64 characters.
             clock: the task's time; it stands still while this call waits for its turn.
-            still_wanted: asked after a long wait, before money is spent; it may block.
+            still_wanted: asked after a long wait, before money is spent; it may block, on nobody's clock.
 
         Raises:
             NoLongerWanted: ``still_wanted()`` said no.
@@ -165,15 +165,20 @@ class OpenAIImageClient:
             raise DeadlineExceeded(clock.limit_seconds)
         with clock.paused():
             turn = self._turns.acquire(self._cancelled)
+            # On the same terms: the answer may be long in coming when the platform is away.
+            wanted = self._is_wanted_after(turn, still_wanted)
+        if not wanted:
+            raise NoLongerWanted
+        return turn
+
+    def _is_wanted_after(self, turn: Turn, still_wanted: Callable[[], bool]) -> bool:
         wanted = False
         try:
             wanted = turn.waited_seconds <= LONG_WAIT_SECONDS or still_wanted()
         finally:
             if not wanted:  # or nobody could say: a probe that is never reported would hold up everybody
                 self._turns.report(turn, TurnOutcome.UNKNOWN)
-        if not wanted:
-            raise NoLongerWanted
-        return turn
+        return wanted
 
     def _about_account(self, verdict: Verdict) -> tuple[TurnOutcome, str]:
         """What a verdict tells the breaker."""

@@ -11,8 +11,11 @@ from models.image_models import parse_models
 from sandbox.openai_sim import SimulatorClient, running_simulator
 from services.openai_client import LONG_WAIT_SECONDS, OpenAIImageClient
 from services.provider_turn import Turn, TurnOutcome
+from tests.support.clock import SteppedClock
 from tests.support.images import plain
 from worker.task_clock import TaskClock
+
+TASK_LIMIT_SECONDS = 60.0
 
 
 class TurnsAfterAWait:
@@ -35,7 +38,12 @@ def edit_after(waited_seconds: float, simulator: SimulatorClient, *, wanted: boo
     return turns
 
 
-def edit_with(turns: TurnsAfterAWait, simulator: SimulatorClient, still_wanted: Callable[[], bool]) -> None:
+def edit_with(
+    turns: TurnsAfterAWait,
+    simulator: SimulatorClient,
+    still_wanted: Callable[[], bool],
+    clock: TaskClock | None = None,
+) -> None:
     client = OpenAIImageClient(
         base_url=simulator.base_url,
         api_key="sk-test-00000000000000000000",
@@ -49,7 +57,7 @@ def edit_with(turns: TurnsAfterAWait, simulator: SimulatorClient, still_wanted: 
             person_size=(64, 96),
             prompt="",
             safety_identifier="0" * 64,
-            clock=TaskClock(60),
+            clock=clock or TaskClock(TASK_LIMIT_SECONDS),
             still_wanted=still_wanted,
         )
     )
@@ -72,6 +80,21 @@ def test_a_session_that_is_still_wanted_is_made(waited_seconds: float, wanted: b
         turns = edit_after(waited_seconds, simulator, wanted=wanted)
         assert simulator.stats()["requests"] == 1
     assert turns.reported == [TurnOutcome.ANSWERED]
+
+
+def test_a_platform_that_is_long_in_saying_whether_the_session_is_still_wanted_does_not_fail_it() -> None:
+    """The question waits until Supabase is back, however long that takes."""
+    time_now = SteppedClock()
+
+    def yes_after_an_outage() -> bool:
+        time_now.advance(2 * TASK_LIMIT_SECONDS)
+        return True
+
+    turns, clock = TurnsAfterAWait(LONG_WAIT_SECONDS + 1), TaskClock(TASK_LIMIT_SECONDS, now=time_now)
+    with running_simulator() as simulator:
+        edit_with(turns, simulator, yes_after_an_outage, clock)
+        assert simulator.stats()["requests"] == 1
+    assert clock.remaining_seconds() == TASK_LIMIT_SECONDS
 
 
 def test_a_turn_is_reported_when_nobody_can_say_whether_the_session_is_still_wanted() -> None:
