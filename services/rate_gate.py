@@ -39,60 +39,47 @@ FIRST_OUTAGE_SLEEP_SECONDS: Final = 0.1
 MAX_OUTAGE_SLEEP_SECONDS: Final = 5.0
 """Redis away: look again after this, doubling."""
 
-CLOCK_CHECK_SECONDS: Final = 30.0
-"""How long a measured difference to Redis's clock is used; crystal clocks drift well under a millisecond in this."""
-
-CLOCK_SAMPLES: Final = 3
-CLOCK_GOOD_ROUND_TRIP_SECONDS: Final = 0.1
-"""A measurement is wrong by at most half its round trip; a slow one is repeated and the quickest used."""
-
 KEY_PREFIX: Final = "wearon:provider"
 _WINDOW_KEY: Final = "rate:window"
 _PACE_KEY: Final = "rate:pace"
 
 
+_NO_TIME: Final = 0
+_STAMPED_BY_SERVER: Final = b"""
+local now = redis.call('TIME')
+local ARGV = {now[1] + now[2] / 1000000, ARGV[2], ARGV[3], ARGV[4]}
+"""
+"""Put before the library's script, whose first argument is the time. (Redis documentation, "Scripting with Lua": a
+script may write after reading the time, since Redis 5.)"""
+
+
 class ServerClockStorage(RedisStorage):
     """``limits``' storage with stamps from Redis's clock instead of this host's.
 
-    With each host's own clock two hosts five seconds apart would count different windows, and a step of one clock
-    would open the gate. The keys do not contain the limit, unlike the keys ``limits``' strategies make: during a
-    deployment that changes it, old and new processes still share one window (each keeps its own limit over it).
+    With each host's own clock two hosts five seconds apart would count different windows, and a clock that was stepped
+    or stood still (a host that was suspended) would open the gate. The keys do not contain the limit, unlike the keys
+    ``limits``' strategies make: during a deployment that changes it, old and new processes still share one window (each
+    keeps its own limit over it).
     """
+
+    SCRIPT_ACQUIRE_MOVING_WINDOW = _STAMPED_BY_SERVER + RedisStorage.SCRIPT_ACQUIRE_MOVING_WINDOW
 
     def __init__(self, client: redis.Redis) -> None:
         super().__init__("redis://", connection_pool=client.connection_pool, key_prefix=KEY_PREFIX)
-        self._offset_seconds = 0.0
-        self._checked_at = -math.inf
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Takes ``amount`` of ``limit`` entries in the last ``expiry`` seconds, or none of them."""
-        return bool(self.lua_acquire_moving_window([self.prefixed_key(key)], [self._now(), limit, expiry, amount]))
+        return bool(self.lua_acquire_moving_window([self.prefixed_key(key)], [_NO_TIME, limit, expiry, amount]))
 
     def seconds_until_free(self, key: str, limit: int, expiry: int) -> float:
         """Seconds until the oldest entry that counts leaves the window."""
-        now = self._now()
+        seconds, microseconds = self.storage.time()
+        now = float(seconds + microseconds / 1e6)
         window = self.lua_moving_window([self.prefixed_key(key)], [now - expiry, limit])
         if not window:
             return 0.0
         oldest, _count = window
         return float(oldest) + expiry - now
-
-    def _now(self) -> float:
-        if time.monotonic() - self._checked_at > CLOCK_CHECK_SECONDS:
-            self._offset_seconds = self._measure_offset()
-            self._checked_at = time.monotonic()
-        return time.monotonic() + self._offset_seconds
-
-    def _measure_offset(self) -> float:
-        samples: list[tuple[float, float]] = []
-        for _ in range(CLOCK_SAMPLES):
-            before = time.monotonic()
-            seconds, microseconds = self.storage.time()
-            round_trip = time.monotonic() - before
-            samples.append((round_trip, seconds + microseconds / 1e6 - before - round_trip / 2))
-            if round_trip <= CLOCK_GOOD_ROUND_TRIP_SECONDS:
-                break
-        return min(samples)[1]
 
 
 @dataclass(frozen=True, slots=True)
