@@ -6,6 +6,7 @@ was dispatched. The same look finds an element too long to be read, which is set
 """
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final
@@ -127,11 +128,8 @@ class Consumer:
             self._handle(element)
 
     def _reconcile(self) -> None:
-        missed: list[bytes] = []
         too_long: list[LongElement] = []
-        for page in self._queue.in_flight(self._executor, TRANSFER_LIMITS):
-            missed += self._dispatcher.not_dispatched([element for element in page if isinstance(element, bytes)])
-            too_long += [element for element in page if isinstance(element, LongElement)]
+        missed = self._dispatcher.not_dispatched(self._short_in_flight(too_long))
         self._board.redis_contact(connected=True)
         # These first: they do not need the broker, which may be what is away.
         for long_element in too_long:
@@ -139,6 +137,15 @@ class Consumer:
         for element in missed:
             self._handle(element, again=True)
         self._rounds_until_reconcile = RECONCILE_ROUNDS
+
+    def _short_in_flight(self, too_long: list[LongElement]) -> Iterator[bytes]:
+        """What is in flight and may be a task, read page by page; the rest is put into ``too_long``."""
+        for page in self._queue.in_flight(self._executor, TRANSFER_LIMITS):
+            for element in page:
+                if isinstance(element, LongElement):
+                    too_long.append(element)
+                else:
+                    yield element
 
     def _handle(self, element: bytes, *, again: bool = False) -> None:
         match read_element(element):

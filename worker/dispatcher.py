@@ -7,7 +7,7 @@ costs no Redis command.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -76,8 +76,8 @@ class Dispatcher:
             returned, self._returned = self._returned, False
             return returned
 
-    def not_dispatched(self, in_flight: Sequence[bytes]) -> list[bytes]:
-        """Those of the in-flight copies that Celery was never given: a reply of Redis was lost, or a run returned."""
+    def not_dispatched(self, in_flight: Iterable[bytes]) -> list[bytes]:
+        """Those of all in-flight copies that Celery was never given: a reply of Redis was lost, or a run returned."""
         with self._changed:
             known = Counter(dispatch.element for dispatch in self._dispatches.values())
         missing = []
