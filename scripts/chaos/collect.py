@@ -67,11 +67,20 @@ def elements_in_redis(queue: "redis.Redis") -> int:
 def lost_elements(queue: "redis.Redis", expected: Collection[str]) -> list[str]:
     """Bad elements that are not among the dead letters."""
     stored: Any = queue.lrange(DEAD_LETTERS_KEY, 0, -1)
-    buried = {json.loads(letter)["text"] for letter in stored}
+    buried = {_buried_element(queue, json.loads(letter)) for letter in stored}
     return [
         f"a bad element disappeared: {element[:SHOWN_CHARACTERS]!r} ({len(element)} characters)"
         for element in sorted(set(expected) - buried)
     ]
+
+
+def _buried_element(queue: "redis.Redis", letter: dict[str, Any]) -> str | None:
+    """In the letter, or under a key of its own when it is long (docs/adr/0014); ``None`` when it is in neither."""
+    if letter["element_key"] is None:
+        text: str | None = letter["text"]
+        return text
+    kept: Any = queue.lindex(letter["element_key"], 0)
+    return kept.decode() if kept else None
 
 
 def collect(
