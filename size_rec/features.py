@@ -17,12 +17,13 @@ from size_rec.silhouette import (
     ARMS,
     LEGS,
     SEARCH_SHARE,
+    Crossings,
     Extent,
     Spans,
     cut_arms,
+    limb_crossings,
     limb_points,
     measure_extent,
-    outer_thicknesses,
     spans_at,
 )
 
@@ -52,13 +53,16 @@ TOES = (Joint.LEFT_FOOT, Joint.RIGHT_FOOT)
 class BodyFeatures:
     """What was measured on one picture.
 
-    ``values`` by name, NaN where the outline is lost; ``torso`` are the measured lines, one per torso level, in
-    pixels; ``arms_cut`` is the share of torso lines (0..1) from which an arm had to be cut off.
+    ``values`` by name, NaN where the outline is lost; ``torso``, ``legs`` (left, then right) and ``arms`` are the
+    measured lines, one per level, in pixels; ``arms_cut`` is the share of torso lines (0..1) from which an arm had to
+    be cut off.
     """
 
     values: dict[str, float]
     extent: Extent
     torso: Spans
+    legs: Spans
+    arms: Crossings
     arms_cut: float
 
     @property
@@ -73,17 +77,19 @@ def measure_features(pose: Pose, rgb: RgbArray) -> BodyFeatures | None:
     if extent is None:
         return None
     torso, cuts = torso_spans(pose, extent.height)
+    legs = leg_spans(pose, extent.height)
+    arms = limb_crossings(pose, ARMS, ARM_LEVELS, extent.height)
     values = {
         **_named("torso", TORSO_LEVELS, _log_share(torso.widths, extent.height)),
-        **_named("leg", LEG_LEVELS, _log_share(leg_widths(pose, extent.height), extent.height)),
-        **_named("arm", ARM_LEVELS, _log_share(arm_widths(pose, extent.height), extent.height)),
+        **_named("leg", LEG_LEVELS, _log_share(_pair_mean(*np.split(legs.widths, len(LEGS))), extent.height)),
+        **_named("arm", ARM_LEVELS, _log_share(_pair_mean(*arms.widths), extent.height)),
         **_named("gap", GAP_LEVELS, leg_gaps(pose, extent.height)),
         **joint_features(pose, extent),
         **posture_features(pose),
         **proportion_features(pose),
         "hem_below_hips": hem_below_hips(pose, rgb),
     }
-    return BodyFeatures(values, extent, torso, float(cuts.mean()) / len(ARMS))
+    return BodyFeatures(values, extent, torso, legs, arms, float(cuts.mean()) / len(ARMS))
 
 
 def _named(group: str, levels: FloatArray, numbers: FloatArray) -> dict[str, float]:
@@ -117,28 +123,22 @@ def _mean_rows(values: FloatArray) -> FloatArray:
     return mean
 
 
-def leg_widths(pose: Pose, height: float) -> FloatArray:
-    """The mean horizontal width of one leg at every leg level, in pixels; touching legs are parted in the middle."""
-    middle_top, middle_knee = pose.middle(*HIPS), pose.middle(*KNEES)
+def leg_spans(pose: Pose, height: float) -> Spans:
+    """The horizontal line through the left leg at every leg level, then through the right one; touching legs are
+    parted in the middle."""
     centers = np.concatenate([limb_points(pose, leg, LEG_LEVELS)[0] for leg in LEGS])
     rows = (centers[:, 1:] + height * ROWS_AVERAGED).ravel()
     columns = np.repeat(centers[:, 0], len(ROWS_AVERAGED))
     spans = spans_at(pose.mask, rows, columns, SEARCH_SHARE * height)
-    middle = (middle_top[0] + middle_knee[0]) / 2
+    middle = (pose.middle(*HIPS)[0] + pose.middle(*KNEES)[0]) / 2
     joined = (spans.left < middle) & (middle < spans.right)
-    own = np.where(columns > middle, spans.right - middle, middle - spans.left)
-    widths = _mean_rows(np.where(joined, own, spans.widths))
-    return _pair_mean(np.split(widths, len(LEGS)))
+    left = np.where(joined & (columns > middle), middle, spans.left)
+    right = np.where(joined & (columns <= middle), middle, spans.right)
+    return Spans(*(_mean_rows(edge) for edge in (rows, left, right)))
 
 
-def arm_widths(pose: Pose, height: float) -> FloatArray:
-    """The mean thickness of both arms at every arm level, in pixels."""
-    return _pair_mean(list(outer_thicknesses(pose, ARMS, ARM_LEVELS, height)))
-
-
-def _pair_mean(both: list[FloatArray]) -> FloatArray:
+def _pair_mean(one: FloatArray, other: FloatArray) -> FloatArray:
     """Left and right averaged; where one is lost the other counts."""
-    one, other = both
     mean: FloatArray = (np.where(np.isnan(one), other, one) + np.where(np.isnan(other), one, other)) / 2
     return mean
 

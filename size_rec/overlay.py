@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from size_rec.measuring import Measured
-from size_rec.pose import Joint, Pose, RgbArray
+from size_rec.pose import FloatArray, Joint, Pose, RgbArray
 from size_rec.silhouette import ARMS, INSIDE, LEGS
 
 TINT = (64, 160, 255)
@@ -21,6 +21,11 @@ ENLARGED = 2
 """The measured picture is small; lines and dots are drawn on an enlarged one."""
 STROKE_PX, DOT_PX = 2, 4
 MIN_PANEL_HEIGHT_PX = 400
+COLUMNS = ((175, "ra"), (190, "la"))
+"""Where the panel's second and third column are, in pixels from its left border, and how they are aligned (Pillow's
+anchors: right and left, by the ascender)."""
+CROWN_LINE_SHARE = 0.2
+"""Half the length of the lines at crown and soles, as a share of the figure's height."""
 
 LABELS = {
     "chest_cm": "chest",
@@ -63,30 +68,31 @@ def _draw_bones(draw: ImageDraw.ImageDraw, pose: Pose) -> None:
 
 
 def _draw_lines(draw: ImageDraw.ImageDraw, measured: Measured) -> None:
-    torso, extent = measured.features.torso, measured.features.extent
-    for row, left, right in zip(torso.rows, torso.left, torso.right, strict=True):
-        if np.isfinite((left, right)).all():
-            _draw_line(draw, row, left, right)
-    center = float(np.nanmean((torso.left + torso.right) / 2))
-    reach = 0.2 * extent.height
+    features, extent = measured.features, measured.features.extent
+    lines = np.concatenate([features.torso.ends, features.legs.ends, features.arms.ends.reshape(-1, 2, 2)])
+    for line in lines[np.isfinite(lines).all(axis=(1, 2))]:
+        _draw_line(draw, line)
+    center = measured.pose.middle(Joint.LEFT_HIP, Joint.RIGHT_HIP)[0]
+    reach = CROWN_LINE_SHARE * extent.height
     for row in (extent.crown, extent.soles):
-        _draw_line(draw, row, center - reach, center + reach)
+        _draw_line(draw, np.array([(center - reach, row), (center + reach, row)]))
 
 
-def _draw_line(draw: ImageDraw.ImageDraw, row: float, left: float, right: float) -> None:
-    draw.line([(ENLARGED * left, ENLARGED * row), (ENLARGED * right, ENLARGED * row)], fill=LINE, width=STROKE_PX)
+def _draw_line(draw: ImageDraw.ImageDraw, ends: FloatArray) -> None:
+    draw.line([tuple(ENLARGED * end) for end in ends], fill=LINE, width=STROKE_PX)
 
 
 def _write_panel(draw: ImageDraw.ImageDraw, left: int, measured: Measured) -> None:
     advice = measured.advice
+    sizes = f"{advice.smallest} only" if advice.smallest == advice.largest else f"{advice.smallest} to {advice.largest}"
     lines = [
         (f"Size {advice.size}", 40),
-        (f"{advice.smallest} to {advice.largest}, confidence {advice.confidence:.0%}", 18),
+        (f"{sizes}, confidence {advice.confidence:.0%}", 18),
         (f"{advice.body_type.value}", 18),
         ("", 12),
     ]
     for (name, value), spread in zip(advice.measurements_cm.items(), measured.estimate.spread_cm, strict=True):
-        lines.append((f"{LABELS[name]:<10} {value:6.1f} ± {spread:.1f} cm", 20))
+        lines.append((f"{LABELS[name]}\t{value:.1f}\t± {spread:.1f} cm", 20))
     lines += [
         ("", 12),
         ("yellow: measured lines, crown, soles", 15),
@@ -95,5 +101,9 @@ def _write_panel(draw: ImageDraw.ImageDraw, left: int, measured: Measured) -> No
     ]
     top = 20
     for text, size in lines:
-        draw.text((left, top), text, fill=TEXT, font=ImageFont.load_default(size))
+        font = ImageFont.load_default(size)
+        label, *columns = text.split("\t")
+        draw.text((left, top), label, fill=TEXT, font=font)
+        for column, (offset, anchor) in zip(columns, COLUMNS, strict=False):
+            draw.text((left + offset, top), column, fill=TEXT, font=font, anchor=anchor)
         top += int(size * 1.5)

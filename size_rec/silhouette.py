@@ -68,6 +68,27 @@ class Spans:
         """Their lengths in pixels."""
         return self.right - self.left
 
+    @property
+    def ends(self) -> FloatArray:
+        """Both ends of every piece as (x, y): (..., 2, 2)."""
+        return np.stack([np.column_stack([self.left, self.rows]), np.column_stack([self.right, self.rows])], axis=1)
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """Lines across limbs: ``points`` on the bone and unit vectors ``across`` it (..., 2), ``widths`` (...) in pixels,
+    half of it on either side of the bone."""
+
+    points: FloatArray
+    across: FloatArray
+    widths: FloatArray
+
+    @property
+    def ends(self) -> FloatArray:
+        """Both ends of every line: (..., 2, 2)."""
+        half = self.across * self.widths[..., None] / 2
+        return np.stack([self.points - half, self.points + half], axis=-2)
+
 
 def spans_at(mask: MaskArray, rows: FloatArray, columns: FloatArray, reach: float) -> Spans:
     """At every row, the piece of the outline that holds the column (or comes within ``reach`` pixels of it)."""
@@ -226,11 +247,11 @@ def limb_points(pose: Pose, limb: Limb, levels: FloatArray) -> tuple[FloatArray,
     return start + along * vector, vector / np.maximum(np.hypot(*vector.T), 1e-6)[:, None]
 
 
-def outer_thicknesses(pose: Pose, limbs: Sequence[Limb], levels: FloatArray, height: float) -> FloatArray:
-    """Twice the distance, square to the bone, from the bone line to the outline on the side away from the body:
-    (limbs, levels).
+def limb_crossings(pose: Pose, limbs: Sequence[Limb], levels: FloatArray, height: float) -> Crossings:
+    """Across every limb at every level, square to the bone: (limbs, levels).
 
-    The outer side is always free, while the inner one may touch the torso.
+    Measured from the bone line to the outline on the side away from the body, and taken twice: the outer side is
+    always free, while the inner one may touch the torso.
     """
     lines = [limb_points(pose, limb, levels) for limb in limbs]
     points, along = np.concatenate([line[0] for line in lines]), np.concatenate([line[1] for line in lines])
@@ -239,4 +260,5 @@ def outer_thicknesses(pose: Pose, limbs: Sequence[Limb], levels: FloatArray, hei
     outward = np.sign(points[:, 0] - body) * np.sign(across[:, 0])
     across = across * np.where(outward == 0, 1.0, outward)[:, None]
     distances = border_distance(pose.mask, points, across, RAY_LENGTH_SHARE * height)
-    return 2 * distances.reshape(len(limbs), len(levels))
+    shape = len(limbs), len(levels)
+    return Crossings(points.reshape(*shape, 2), across.reshape(*shape, 2), 2 * distances.reshape(shape))

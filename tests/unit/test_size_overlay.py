@@ -1,0 +1,61 @@
+"""What a person sees of a measured photograph: the drawing shows the lines that were measured, the right way round."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import ImageOps
+
+from size_rec.body_model import BodyEstimate
+from size_rec.features import ARM_LEVELS, LEG_LEVELS, TORSO_LEVELS, measure_features
+from size_rec.measuring import Measured
+from size_rec.overlay import ENLARGED, LINE, draw_overlay
+from size_rec.picture import Picture
+from size_rec.size_calculator import advise
+from tests.size_figures import draw_figure
+
+HEIGHT_CM = 175.0
+ESTIMATE = BodyEstimate(
+    mean_cm=np.array([96.0, 82.0, 98.0, 40.0, 80.0]),
+    spread_cm=np.array([3.0, 3.5, 2.5, 0.8, 1.7]),
+    female=0.0,
+    loose=0.0,
+    surprise=1.0,
+)
+
+
+@pytest.fixture
+def measured() -> Measured:
+    pose, rgb = draw_figure(left_px=180)
+    features = measure_features(pose, rgb)
+    assert features is not None
+    return Measured(Picture(rgb, mirrored=False), pose, features, ESTIMATE, advise(ESTIMATE, height_cm=HEIGHT_CM))
+
+
+def test_every_measured_line_is_on_the_drawing(measured: Measured) -> None:
+    drawing = np.asarray(draw_overlay(measured))
+    features = measured.features
+    lines = np.concatenate([features.torso.ends, features.legs.ends, features.arms.ends.reshape(-1, 2, 2)])
+    assert len(lines) == len(TORSO_LEVELS) + 2 * len(LEG_LEVELS) + 2 * len(ARM_LEVELS)
+    for (x0, y0), (x1, y1) in lines:
+        x, y = ENLARGED * (0.75 * x0 + 0.25 * x1), ENLARGED * (0.75 * y0 + 0.25 * y1)
+        around = drawing[round(y) - 2 : round(y) + 3, round(x) - 2 : round(x) + 3].reshape(-1, 3)
+        assert (around == LINE).all(axis=1).any()
+
+
+def test_a_line_that_is_lost_is_left_out(measured: Measured) -> None:
+    lost = replace(measured.features.torso, left=np.full(len(TORSO_LEVELS), np.nan))
+    without = replace(measured, features=replace(measured.features, torso=lost))
+    row, column = round(ENLARGED * measured.features.torso.rows[6]), round(ENLARGED * 180)
+    assert tuple(np.asarray(draw_overlay(measured))[row, column]) == LINE
+    assert tuple(np.asarray(draw_overlay(without))[row, column]) != LINE
+
+
+def test_what_was_measured_in_a_mirror_is_shown_as_the_photograph_was(measured: Measured) -> None:
+    plain = draw_overlay(measured)
+    turned = draw_overlay(replace(measured, picture=replace(measured.picture, mirrored=True)))
+    width = ENLARGED * measured.picture.rgb.shape[1]
+    box = (0, 0, width, plain.height)
+    assert turned.crop(box).tobytes() == ImageOps.mirror(plain.crop(box)).tobytes()
+    panel = (width, 0, plain.width, plain.height)
+    assert turned.crop(panel).tobytes() == plain.crop(panel).tobytes()
