@@ -14,11 +14,11 @@ from starlette.exceptions import HTTPException
 
 from models.health import HealthReport
 from models.size_rec import EstimateBodyRequest, EstimateBodyResponse, Measurements, Problem, SizeRange
-from services.image_download import download_image
 from services.url_guard import TrustedHosts
 from size_rec.estimator import BodyEstimator
 from size_rec.http_edges import RequestEdges, answer_http_error, answer_invalid_input, problem_response
 from size_rec.metrics import ANSWERED, SizeMetrics
+from size_rec.photo_fetching import PhotoFetcher
 from size_rec.problems import INTERNAL, MODEL_UNAVAILABLE, OVERLOADED, ModelUnavailable, problem_of
 from size_rec.size_calculator import SizeAdvice
 
@@ -78,6 +78,7 @@ def create_app(
     )
     app.add_middleware(RequestEdges)
     metrics = SizeMetrics(registry)
+    photos = PhotoFetcher(trusted_hosts)
 
     @app.get("/health", summary="State of the worker's parts")
     async def get_health() -> HealthAnswer:
@@ -104,7 +105,7 @@ def create_app(
     async def estimate_body(request: Request, asked: Annotated[EstimateBodyRequest, Body()]) -> Any:
         started = time.perf_counter()
         try:
-            answer = await _answer(asked, estimator, trusted_hosts, deadline_seconds)
+            answer = await _answer(asked, estimator, photos, deadline_seconds)
         except Exception as error:
             kind = problem_of(error)
             seconds = time.perf_counter() - started
@@ -124,14 +125,16 @@ def create_app(
 
 
 async def _answer(
-    asked: EstimateBodyRequest, estimator: BodyEstimator | None, trusted_hosts: TrustedHosts, deadline_seconds: float
+    asked: EstimateBodyRequest, estimator: BodyEstimator | None, photos: PhotoFetcher, deadline_seconds: float
 ) -> EstimateBodyResponse:
     if estimator is None:
         raise ModelUnavailable
-    with estimator.place():
-        async with asyncio.timeout(deadline_seconds):
-            photo = await download_image(asked.image_url, trusted_hosts=trusted_hosts)
-            measured = await estimator.measure(photo.data, height_cm=asked.height_cm, weight_kg=asked.weight_kg)
+    estimator.refuse_unless_free()
+    ends_at = asyncio.get_running_loop().time() + deadline_seconds
+    async with photos.photo(asked.image_url, ends_at=ends_at) as photo:
+        with estimator.place():
+            async with asyncio.timeout_at(ends_at):
+                measured = await estimator.measure(photo, height_cm=asked.height_cm, weight_kg=asked.weight_kg)
     return response_of(measured.advice)
 
 

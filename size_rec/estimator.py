@@ -27,9 +27,9 @@ from size_rec.problems import ModelUnavailable, Overloaded
 WORKERS: Final = 2
 """The container's processors (ADR-2); one picture keeps about one busy for 50 ms."""
 
-MAX_UNDER_WAY: Final = 32
-"""Requests accepted at a time, downloads included. 30 waiting pictures take less than the 3 s of NFR-1.2; a longer
-queue would only produce answers nobody waits for."""
+MAX_MEASURING: Final = 32
+"""Photographs waiting or being measured at a time. 30 waiting ones take less than the 3 s of NFR-1.2; a longer queue
+would only produce answers nobody waits for."""
 
 NICENESS: Final = 5
 """Below the event loop and the pipeline, above idle."""
@@ -42,13 +42,14 @@ log = structlog.get_logger()
 class BodyEstimator:
     """Measures pictures; ``loaded`` tells whether it can. Start it once with :meth:`start`, end with :meth:`close`.
 
-    :meth:`place` and :meth:`measure` belong to one event loop; the other methods may be called from anywhere.
+    :meth:`refuse_unless_free`, :meth:`place` and :meth:`measure` belong to one event loop; the other methods may be
+    called from anywhere.
     """
 
-    def __init__(self, *, workers: int = WORKERS, max_under_way: int = MAX_UNDER_WAY) -> None:
+    def __init__(self, *, workers: int = WORKERS, max_measuring: int = MAX_MEASURING) -> None:
         self._workers = workers
-        self._max_under_way = max_under_way
-        self._under_way = 0
+        self._max_measuring = max_measuring
+        self._measuring = 0
         self._local = threading.local()
         self._pose_models: list[PoseModel] = []
         self._loading: list[Future[None]] = []
@@ -82,9 +83,8 @@ class BodyEstimator:
         for future in self._loading:
             future.result(timeout_seconds)
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place for one request, held around everything it does.
+    def refuse_unless_free(self) -> None:
+        """Refuse what could not be measured now, before anything is fetched for it.
 
         Raises:
             ModelUnavailable: the models are not loaded.
@@ -92,23 +92,39 @@ class BodyEstimator:
         """
         if not self.loaded:
             raise ModelUnavailable
-        if self._under_way >= self._max_under_way:
+        if self._measuring >= self._max_measuring:
             raise Overloaded
-        self._under_way += 1
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place among those that wait to be measured or are being measured.
+
+        Raises:
+            ModelUnavailable, Overloaded: as :meth:`refuse_unless_free`.
+        """
+        self.refuse_unless_free()
+        self._measuring += 1
         try:
             yield
         finally:
-            self._under_way -= 1
+            self._measuring -= 1
 
     async def measure(self, data: bytes, *, height_cm: float, weight_kg: float | None) -> Measured:
-        """Decode and measure a photograph off the event loop. A caller that gives up while waiting costs nothing.
+        """Decode and measure a photograph off the event loop.
+
+        A caller that gives up while waiting leaves nothing behind; one that gives up later leaves its photograph until
+        the thread is done with it, so at most one for each thread.
 
         Raises:
             NotAnImage, ImageTooLarge: as :func:`size_rec.picture.prepare_picture`.
             PictureRefused: as :func:`size_rec.measuring.measure_picture`.
         """
+        waiting = [data]
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._measure, data, height_cm, weight_kg)
+        try:
+            return await loop.run_in_executor(self._pool, self._measure, waiting, height_cm, weight_kg)
+        finally:
+            waiting.clear()  # the pool keeps what was given up until a thread comes to it
 
     def close(self) -> None:
         """Stop taking work, let what runs finish, and free the models."""
@@ -130,9 +146,9 @@ class BodyEstimator:
             raise
         together.wait()
 
-    def _measure(self, data: bytes, height_cm: float, weight_kg: float | None) -> Measured:
+    def _measure(self, waiting: list[bytes], height_cm: float, weight_kg: float | None) -> Measured:
         return measure_picture(
-            prepare_picture(data),
+            prepare_picture(waiting.pop()),
             self._local.pose_model,
             self._local.body_model,
             height_cm=height_cm,

@@ -5,14 +5,15 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from size_rec.admission import Refusal
-from size_rec.problems import DEADLINE, IMAGE_PROBLEMS, INTERNAL, MODEL_UNAVAILABLE, OVERLOADED
+from size_rec.problems import DEADLINE, IMAGE_PROBLEMS, INTERNAL, MODEL_UNAVAILABLE, OVERLOADED, PHOTO_TOO_SLOW
 
 ANSWERED: Final = "answered"
 
 OUTCOMES: Final = (
     ANSWERED,
     *(reason.value for reason in Refusal),
-    *(kind.code for kind in (*IMAGE_PROBLEMS.values(), OVERLOADED, MODEL_UNAVAILABLE, DEADLINE, INTERNAL)),
+    *(kind.code for kind in IMAGE_PROBLEMS.values()),
+    *(kind.code for kind in (OVERLOADED, MODEL_UNAVAILABLE, PHOTO_TOO_SLOW, DEADLINE, INTERNAL)),
 )
 
 DURATION_BUCKETS_SECONDS: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5)

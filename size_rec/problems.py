@@ -23,7 +23,11 @@ class ProblemKind:
 
 
 class Overloaded(Exception):
-    """More requests are under way than the queue bound allows."""
+    """More photographs are being fetched or measured than a bound allows."""
+
+
+class PhotoTooSlow(Exception):
+    """The photo's host did not send it within the request's time."""
 
 
 class ModelUnavailable(Exception):
@@ -33,12 +37,17 @@ class ModelUnavailable(Exception):
 OVERLOADED = ProblemKind(
     HTTPStatus.TOO_MANY_REQUESTS,
     "overloaded",
-    "Too many photos are being measured right now. Please try again in a moment.",
+    "Too many photos are being worked on right now. Please try again in a moment.",
 )
 MODEL_UNAVAILABLE = ProblemKind(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "model_unavailable",
     "Size recommendation is not available yet. Please try again soon.",
+)
+PHOTO_TOO_SLOW = ProblemKind(
+    HTTPStatus.GATEWAY_TIMEOUT,
+    "image_timeout",
+    "The photo could not be fetched in time. Please try again, or use a photo on another server.",
 )
 DEADLINE = ProblemKind(
     HTTPStatus.GATEWAY_TIMEOUT, "deadline_exceeded", "Measuring the photo took too long. Please try again."
@@ -90,6 +99,8 @@ def problem_of(error: Exception) -> ProblemKind:
             return OVERLOADED
         case ModelUnavailable():
             return MODEL_UNAVAILABLE
+        case PhotoTooSlow():
+            return PHOTO_TOO_SLOW
         case TimeoutError():
             return DEADLINE
     return next((kind for cause, kind in IMAGE_PROBLEMS.items() if isinstance(error, cause)), INTERNAL)

@@ -5,7 +5,8 @@ import io
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import httpx
@@ -19,12 +20,13 @@ from models.health import HealthReport
 from services.url_guard import TrustedHosts
 from size_rec.app import create_app
 from size_rec.estimator import BodyEstimator
+from size_rec.photo_fetching import MAX_DOWNLOADS_PER_HOST
 from tests.size_photos import as_jpeg, decoded, photo, photo_host, truth
 
 READY = HealthReport(
     model_loaded=True, redis_connected=True, broker_connected=True, consumer_alive=True, celery_alive=True
 )
-LOOPBACK = TrustedHosts.parse("127.0.0.1")
+LOOPBACK = TrustedHosts.parse("127.0.0.1,localhost")
 STANDING = "b0001.jpg"
 T = TypeVar("T")
 LOAD_TIMEOUT_SECONDS = 60
@@ -215,41 +217,82 @@ def test_a_model_still_loading_is_503_too() -> None:
 
 
 def test_beyond_the_bound_callers_are_told_to_come_back(host: str) -> None:
-    bounded = BodyEstimator(workers=1, max_under_way=3)
+    bounded = BodyEstimator(workers=1, max_measuring=2)
     bounded.start()
     bounded.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
-
-    async def ten_at_once(client: httpx.AsyncClient) -> list[httpx.Response]:
-        body = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
-        return await asyncio.gather(*(client.post("/estimate-body", json=body) for _ in range(10)))
-
-    responses = with_client(app_with(bounded, deadline_seconds=PATIENT_SECONDS), ten_at_once)
+    app = app_with(bounded, deadline_seconds=PATIENT_SECONDS)
+    body = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
+    with bounded.place(), bounded.place():
+        refused = ask(app, body)
+    answered = ask(app, body)
     bounded.close()
-    codes = sorted(response.status_code for response in responses)
-    assert codes == [200] * 3 + [429] * 7
-    refused = next(response for response in responses if response.status_code == 429)
-    assert refused.json()["code"] == "overloaded"
+    assert (refused.status_code, refused.json()["code"]) == (429, "overloaded")
     assert refused.headers["retry-after"]
+    assert answered.status_code == 200
 
 
-def test_a_host_that_does_not_answer_ends_at_the_deadline(estimator: BodyEstimator) -> None:
-    hanging = threading.Event()
+def test_silent_photo_hosts_keep_nobody_from_being_measured(estimator: BodyEstimator, host: str) -> None:
+    app = app_with(estimator, deadline_seconds=PATIENT_SECONDS)
 
-    async def run() -> httpx.Response:
-        async def never(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await asyncio.to_thread(hanging.wait, 30)
-            writer.close()
+    async def run(client: httpx.AsyncClient) -> list[httpx.Response]:
+        async with silent_host() as (silent_url, connected):
+            silent = [
+                asyncio.create_task(client.post("/estimate-body", json={"image_url": silent_url, "height_cm": 170}))
+                for _ in range(MAX_DOWNLOADS_PER_HOST)
+            ]
+            for _ in silent:
+                await connected.get()
+            body = {"image_url": f"{host.replace('127.0.0.1', 'localhost')}/{STANDING}", "height_cm": 176.2}
+            good = await client.post("/estimate-body", json=body)
+            one_more = await client.post("/estimate-body", json={"image_url": silent_url, "height_cm": 170})
+            for task in silent:
+                task.cancel()
+            await asyncio.gather(*silent, return_exceptions=True)
+        return [good, one_more]
 
-        server = await asyncio.start_server(never, "127.0.0.1", 0)
-        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.jpg"
-        transport = httpx.ASGITransport(app_with(estimator, deadline_seconds=0.3))
-        async with server, httpx.AsyncClient(transport=transport, base_url="http://worker") as client:
-            response = await client.post("/estimate-body", json={"image_url": address, "height_cm": 170})
-            hanging.set()
-        return response
+    good, one_more = with_client(app, run)
+    assert good.status_code == 200
+    assert one_more.status_code == 429, "this host's places are taken"
 
-    response = asyncio.run(run())
+
+def test_a_host_that_does_not_answer_ends_at_the_deadline_and_is_named_as_the_cause(estimator: BodyEstimator) -> None:
+    async def run(client: httpx.AsyncClient) -> httpx.Response:
+        async with silent_host() as (url, _):
+            return await client.post("/estimate-body", json={"image_url": url, "height_cm": 170})
+
+    response = with_client(app_with(estimator, deadline_seconds=0.3), run)
+    assert (response.status_code, response.json()["code"]) == (504, "image_timeout")
+    assert "fetched in time" in response.json()["detail"]
+
+
+def test_measuring_that_takes_too_long_ends_at_the_deadline_too(host: str) -> None:
+    busy = BodyEstimator(workers=1)
+    busy.start()
+    busy.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
+    may_go_on = threading.Event()
+    busy._pool.submit(may_go_on.wait, PATIENT_SECONDS)
+    response = ask(app_with(busy, deadline_seconds=1.0), {"image_url": f"{host}/{STANDING}", "height_cm": 176.2})
+    [given_up] = [each for each in busy._pool._work_queue.get_nowait().args if isinstance(each, list)]
+    may_go_on.set()
+    busy.close()
     assert (response.status_code, response.json()["code"]) == (504, "deadline_exceeded")
+    assert given_up == [], "the photo is gone though its turn has not come"
+
+
+@asynccontextmanager
+async def silent_host() -> AsyncIterator[tuple[str, asyncio.Queue[None]]]:
+    """A photo's address whose host accepts and never answers, and a queue with an entry for everybody who asked it."""
+    connected: asyncio.Queue[None] = asyncio.Queue()
+
+    async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        connected.put_nowait(None)
+        await reader.read()  # until the client leaves
+        writer.close()
+
+    server = await asyncio.start_server(never, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.jpg", connected
 
 
 def test_health_stays_quick_while_eight_callers_measure(app: FastAPI, host: str) -> None:

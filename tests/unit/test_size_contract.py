@@ -14,7 +14,7 @@ from size_rec.admission import Refusal
 from size_rec.http_edges import accept_request_id
 from size_rec.measuring import PictureRefused
 from size_rec.metrics import OUTCOMES
-from size_rec.problems import IMAGE_PROBLEMS, ModelUnavailable, Overloaded, problem_of
+from size_rec.problems import IMAGE_PROBLEMS, ModelUnavailable, Overloaded, PhotoTooSlow, problem_of
 
 URL = "https://storage.example.com/a.jpg"
 
@@ -71,6 +71,7 @@ def test_the_answer_has_exactly_the_measures_the_platform_accepts() -> None:
         (ImageTooLarge(limit=10, unit="bytes"), 413, "image_too_large"),
         (Overloaded(), 429, "overloaded"),
         (ModelUnavailable(), 503, "model_unavailable"),
+        (PhotoTooSlow(), 504, "image_timeout"),
         (TimeoutError(), 504, "deadline_exceeded"),
         (RuntimeError("secret detail"), 500, "internal_error"),
         *((PictureRefused(reason), 422, reason.value) for reason in Refusal),
