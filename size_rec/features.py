@@ -108,7 +108,7 @@ def torso_spans(pose: Pose, height: float) -> tuple[Spans, FloatArray]:
     centers = shoulders + TORSO_LEVELS[:, None] * (hips - shoulders)
     rows = (centers[:, 1:] + height * ROWS_AVERAGED).ravel()
     columns = np.repeat(centers[:, 0], len(ROWS_AVERAGED))
-    whole = spans_at(pose.mask, rows, columns, SEARCH_SHARE * height)
+    whole = spans_at(pose.mask, rows, columns, SEARCH_SHARE * height).within(pose.mask.shape[1])
     without, cuts = cut_arms(pose, whole, columns)
     armless = np.repeat(TORSO_LEVELS >= FIRST_LEVEL_WITHOUT_ARMS, len(ROWS_AVERAGED))
     spans = Spans(rows, np.where(armless, without.left, whole.left), np.where(armless, without.right, whole.right))
@@ -129,7 +129,7 @@ def leg_spans(pose: Pose, height: float) -> Spans:
     centers = np.concatenate([limb_points(pose, leg, LEG_LEVELS)[0] for leg in LEGS])
     rows = (centers[:, 1:] + height * ROWS_AVERAGED).ravel()
     columns = np.repeat(centers[:, 0], len(ROWS_AVERAGED))
-    spans = spans_at(pose.mask, rows, columns, SEARCH_SHARE * height)
+    spans = spans_at(pose.mask, rows, columns, SEARCH_SHARE * height).within(pose.mask.shape[1])
     middle = (pose.middle(*HIPS)[0] + pose.middle(*KNEES)[0]) / 2
     joined = (spans.left < middle) & (middle < spans.right)
     left = np.where(joined & (columns > middle), middle, spans.left)

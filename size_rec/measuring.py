@@ -7,7 +7,7 @@ pure function.
 from contextlib import suppress
 from dataclasses import dataclass
 
-from size_rec.admission import Refusal, refusal_of_estimate, refusal_of_extent, refusal_of_pose
+from size_rec.admission import Refusal, refusal_of_estimate, refusal_of_outline, refusal_of_pose
 from size_rec.body_model import BodyEstimate, BodyModel, estimate_body
 from size_rec.features import BodyFeatures, measure_features
 from size_rec.mediapipe_service import PoseModel
@@ -59,7 +59,7 @@ def measure_picture(
     """
     look = clearest_look(picture, pose_model)
     features = look.features
-    reason = refusal_of_extent(look.pose, None if features is None else features.extent)
+    reason = refusal_of_outline(look.pose, features)
     if features is None or reason is not None:
         raise PictureRefused(reason or Refusal.UNCLEAR)
     estimate = estimate_body(body_model, features.values, height_cm=height_cm, weight_kg=weight_kg)

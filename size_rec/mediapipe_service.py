@@ -130,11 +130,7 @@ class PoseModel:
         points = detection.location_data.relative_keypoints
         center = np.array([points[HIP_CENTER].x * width, points[HIP_CENTER].y * height])
         edge = np.array([points[FULL_BODY].x * width, points[FULL_BODY].y * height])
-        return PersonBox(
-            score=float(detection.score[0]),
-            hip_center=(float(center[0]), float(center[1])),
-            reach_px=float(np.hypot(*(edge - center))),
-        )
+        return PersonBox(reach_px=float(np.hypot(*(edge - center))))
 
     def close(self) -> None:
         """Stop the graph's threads."""

@@ -42,16 +42,14 @@ class Joint(IntEnum):
     RIGHT_FOOT = 32
 
 
+VISIBLE = 0.5
+"""MediaPipe's own threshold for a landmark that can be seen; visibility is 0..1."""
+
+
 @dataclass(frozen=True)
 class PersonBox:
-    """One person the detector noticed.
+    """One person the detector noticed: ``reach_px`` is the radius of the circle around the hips that holds the body."""
 
-    ``score`` is 0..1; ``hip_center`` and ``reach_px`` are the detector's own two alignment points: the middle of
-    the hips, and the radius of the circle around it that holds the whole body.
-    """
-
-    score: float
-    hip_center: tuple[float, float]
     reach_px: float
 
 
@@ -72,9 +70,9 @@ class Pose:
         """The joint's (x, y) in pixels."""
         return self.landmarks[joint, :2]
 
-    def visibility(self, joint: Joint) -> float:
-        """How sure the model is that the joint can be seen, 0..1."""
-        return float(self.landmarks[joint, 2])
+    def shows(self, *joints: Joint) -> bool:
+        """Whether the model takes all of these joints for visible."""
+        return bool((self.landmarks[list(joints), 2] >= VISIBLE).all())
 
     def middle(self, left: Joint, right: Joint) -> FloatArray:
         """The point half-way between two joints, in pixels."""

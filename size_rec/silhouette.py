@@ -68,6 +68,11 @@ class Spans:
         """Their lengths in pixels."""
         return self.right - self.left
 
+    def within(self, width: int) -> "Spans":
+        """Without the pieces that reach the border of a picture of ``width`` columns: they may go on beyond it."""
+        shown = (self.left > 0) & (self.right < width - 1)
+        return Spans(self.rows, np.where(shown, self.left, np.nan), np.where(shown, self.right, np.nan))
+
     @property
     def ends(self) -> FloatArray:
         """Both ends of every piece as (x, y): (..., 2, 2)."""
@@ -148,20 +153,21 @@ def _crossing(inner: MaskArray, outer: MaskArray) -> FloatArray:
 
 
 def border_distance(mask: MaskArray, starts: FloatArray, directions: FloatArray, length: float) -> FloatArray:
-    """From every start (x, y), how many pixels along its unit direction the outline is left; NaN when it is not."""
+    """From every start (x, y), how many pixels along its unit direction the outline is left; NaN when it is not left
+    before the picture is."""
     steps = np.linspace(0.0, length, RAY_STEPS)
     points = starts[:, None, :] + steps[None, :, None] * directions[:, None, :]
-    values = _bilinear(mask, points)
+    values, shown = _bilinear(mask, points)
     outside = values <= INSIDE
     first = outside.argmax(axis=1)
     each = np.arange(len(starts))
     inner, outer = values[each, np.maximum(first - 1, 0)], values[each, first]
     distance = (first - 1 + _crossing(inner, outer)) * (steps[1] - steps[0])
-    return np.where(outside.any(axis=1) & (first > 0), distance, np.nan)
+    return np.where(outside.any(axis=1) & (first > 0) & shown[each, first], distance, np.nan)
 
 
-def _bilinear(mask: MaskArray, points: FloatArray) -> MaskArray:
-    """The mask at fractional (x, y) points; 0 outside the picture."""
+def _bilinear(mask: MaskArray, points: FloatArray) -> tuple[MaskArray, BoolArray]:
+    """The mask at fractional (x, y) points, 0 outside the picture; and which points the picture shows."""
     height, width = mask.shape
     x, y = points[..., 0], points[..., 1]
     valid = (x >= 0) & (y >= 0) & (x < width - 1) & (y < height - 1)
@@ -170,7 +176,7 @@ def _bilinear(mask: MaskArray, points: FloatArray) -> MaskArray:
     upper = mask[top, left] * (1 - across) + mask[top, left + 1] * across
     lower = mask[top + 1, left] * (1 - across) + mask[top + 1, left + 1] * across
     values: MaskArray = np.where(valid, upper * (1 - down) + lower * down, np.float32(0.0))
-    return values
+    return values, valid
 
 
 def measure_extent(pose: Pose) -> Extent | None:
@@ -251,7 +257,7 @@ def limb_crossings(pose: Pose, limbs: Sequence[Limb], levels: FloatArray, height
     """Across every limb at every level, square to the bone: (limbs, levels).
 
     Measured from the bone line to the outline on the side away from the body, and taken twice: the outer side is
-    always free, while the inner one may touch the torso.
+    always free, while the inner one may touch the torso. A limb that cannot be seen has no width.
     """
     lines = [limb_points(pose, limb, levels) for limb in limbs]
     points, along = np.concatenate([line[0] for line in lines]), np.concatenate([line[1] for line in lines])
@@ -260,5 +266,6 @@ def limb_crossings(pose: Pose, limbs: Sequence[Limb], levels: FloatArray, height
     outward = np.sign(points[:, 0] - body) * np.sign(across[:, 0])
     across = across * np.where(outward == 0, 1.0, outward)[:, None]
     distances = border_distance(pose.mask, points, across, RAY_LENGTH_SHARE * height)
+    distances[np.repeat([not pose.shows(*limb) for limb in limbs], len(levels))] = np.nan
     shape = len(limbs), len(levels)
     return Crossings(points.reshape(*shape, 2), across.reshape(*shape, 2), 2 * distances.reshape(shape))

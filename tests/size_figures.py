@@ -61,7 +61,7 @@ def draw_figure(
         landmarks=landmarks,
         world=_world(),
         mask=mask,
-        people=(PersonBox(0.98, place(0.0, 0.48), 0.55 * height_px),),
+        people=(PersonBox(0.55 * height_px),),
     )
     return pose, _dress(mask, top_px + TORSO[3] * height_px)
 

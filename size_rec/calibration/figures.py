@@ -74,8 +74,7 @@ def answers_of(validation: CrossValidation, spread_factors: FloatArray) -> list[
         estimate = BodyEstimate(
             mean_cm=validation.predicted[body],
             spread_cm=validation.spread[body] * spread_factors,
-            female=0.0,
-            loose=0.0,
+            loose=float(validation.loose[body]),
             surprise=float(validation.surprise[body]),
         )
         advice = advise(estimate, height_cm=float(validation.height_cm[body]))

@@ -11,10 +11,11 @@ from size_rec.admission import (
     MAX_SURPRISE,
     Refusal,
     refusal_of_estimate,
-    refusal_of_extent,
+    refusal_of_outline,
     refusal_of_pose,
 )
 from size_rec.body_model import BodyEstimate
+from size_rec.features import measure_features
 from size_rec.pose import FloatArray, Joint, PersonBox, Pose
 from size_rec.problems import REFUSALS
 from size_rec.silhouette import Extent
@@ -33,7 +34,7 @@ def changed(
 
 def with_second_person(share: float) -> Pose:
     pose, _ = draw_figure()
-    return replace(pose, people=(*pose.people, PersonBox(0.9, (50, 200), share * pose.people[0].reach_px)))
+    return replace(pose, people=(*pose.people, PersonBox(share * pose.people[0].reach_px)))
 
 
 def hide(*joints: Joint) -> Callable[[FloatArray], None]:
@@ -95,15 +96,30 @@ def test_the_first_thing_missing_is_named(pose: Pose | None, reason: Refusal | N
 @pytest.mark.parametrize(
     ("extent", "reason"),
     [
-        (None, Refusal.UNCLEAR),
         (Extent(0.5, 400), Refusal.HEAD_CUT_OFF),
         (Extent(20, 478.5), Refusal.FEET_CUT_OFF),
         (Extent(20, 440), None),
     ],
 )
-def test_a_figure_that_reaches_the_pictures_edge_is_cut_off(extent: Extent | None, reason: Refusal | None) -> None:
-    pose, _ = draw_figure(height=480)
-    assert refusal_of_extent(pose, extent) is reason
+def test_a_figure_that_reaches_the_pictures_upper_or_lower_edge_is_cut_off(
+    extent: Extent, reason: Refusal | None
+) -> None:
+    pose, rgb = draw_figure(height=480)
+    features = measure_features(pose, rgb)
+    assert features is not None
+    assert refusal_of_outline(pose, replace(features, extent=extent)) is reason
+
+
+def test_without_crown_or_soles_the_outline_is_unclear() -> None:
+    assert refusal_of_outline(draw_figure()[0], None) is Refusal.UNCLEAR
+
+
+@pytest.mark.parametrize(("left_px", "reason"), [(30, Refusal.SIDE_CUT_OFF), (370, Refusal.SIDE_CUT_OFF), (70, None)])
+def test_a_trunk_that_reaches_the_pictures_side_is_cut_off_and_a_hand_is_not(
+    left_px: float, reason: Refusal | None
+) -> None:
+    pose, rgb = draw_figure(left_px=left_px)
+    assert refusal_of_outline(pose, measure_features(pose, rgb)) is reason
 
 
 @pytest.mark.parametrize(
@@ -116,7 +132,7 @@ def test_a_figure_that_reaches_the_pictures_edge_is_cut_off(extent: Extent | Non
     ],
 )
 def test_an_answer_without_meaning_is_not_given(spread_cm: float, surprise: float, reason: Refusal | None) -> None:
-    estimate = BodyEstimate(np.full(5, 90.0), np.full(5, spread_cm), 0.5, 0.5, surprise)
+    estimate = BodyEstimate(np.full(5, 90.0), np.full(5, spread_cm), 0.5, surprise)
     assert refusal_of_estimate(estimate) is reason
 
 

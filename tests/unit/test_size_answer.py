@@ -65,7 +65,7 @@ def test_the_body_type_follows_two_ratios(chest: float, waist: float, kind: Body
 
 
 def estimate(chest: float, spread: float) -> BodyEstimate:
-    return BodyEstimate(np.array([chest, 80, 95, 40, 80.0]), np.array([spread, 1, 1, 1, 1.0]), 0.5, 0.2, 1.0)
+    return BodyEstimate(np.array([chest, 80, 95, 40, 80.0]), np.array([spread, 1, 1, 1, 1.0]), 0.2, 1.0)
 
 
 def test_a_sure_measure_in_the_middle_of_a_size_gives_this_size_alone() -> None:

@@ -105,6 +105,27 @@ def test_a_stated_weight_narrows_the_girths(made_up: tuple[TapeTable, OutlineTab
     assert (known.spread_cm[:3] < without.spread_cm[:3]).all()
 
 
+@pytest.mark.parametrize("factor", [0.4, 2.2], ids=["a slip of the finger", "pounds"])
+def test_a_stated_weight_that_the_picture_contradicts_does_not_count(
+    made_up: tuple[TapeTable, OutlineTable], fitted: BodyModel, factor: float
+) -> None:
+    _, bodies = made_up
+    height, weight = np.exp(bodies.log_measures[0, :2])
+    without = estimate_body(fitted, features_of(bodies, 0), height_cm=height)
+    mistyped = estimate_body(fitted, features_of(bodies, 0), height_cm=height, weight_kg=factor * weight)
+    assert mistyped.mean_cm == pytest.approx(without.mean_cm, rel=0.01)
+    assert mistyped.spread_cm == pytest.approx(without.spread_cm, rel=0.05)
+
+
+def test_a_stated_height_that_no_body_has_widens_the_spread(
+    made_up: tuple[TapeTable, OutlineTable], fitted: BodyModel
+) -> None:
+    _, bodies = made_up
+    height = float(np.exp(bodies.log_measures[0, 0]))
+    usual, tiny = (estimate_body(fitted, features_of(bodies, 0), height_cm=stated) for stated in (height, height / 1.7))
+    assert (tiny.spread_cm / tiny.mean_cm > 1.3 * usual.spread_cm / usual.mean_cm).all()
+
+
 def test_a_feature_that_could_not_be_measured_widens_the_spread(
     made_up: tuple[TapeTable, OutlineTable], fitted: BodyModel
 ) -> None:

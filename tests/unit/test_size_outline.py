@@ -1,6 +1,7 @@
 """The outline of a drawn figure is measured as it was drawn."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +101,31 @@ def test_the_border_is_found_between_two_pixels() -> None:
     mask[:, 30] = 0.25
     distance = border_distance(mask, np.array([[10.0, 10.0]]), np.array([[1.0, 0.0]]), length=40)
     assert distance[0] == pytest.approx(19 + (1 - 0.5) / (1 - 0.25), abs=0.2)
+
+
+def test_a_ray_that_leaves_the_picture_before_the_outline_has_no_length() -> None:
+    mask = np.ones((20, 60), dtype=np.float32)
+    assert math.isnan(border_distance(mask, np.array([[40.0, 10.0]]), np.array([[1.0, 0.0]]), length=40)[0])
+
+
+def test_lines_that_the_pictures_side_cuts_off_have_no_breadth() -> None:
+    features = measure_features(*draw_figure(left_px=30))
+    assert features is not None
+    assert not features.complete
+    assert math.isnan(features.values["torso_0.60"])
+
+
+def test_an_arm_that_cannot_be_seen_counts_for_nothing_and_the_other_for_both() -> None:
+    pose, rgb = draw_figure()
+    landmarks = pose.landmarks.copy()
+    landmarks[Joint.LEFT_WRIST, 2] = 0.2
+    one_hidden = measure_features(replace(pose, landmarks=landmarks), rgb)
+    landmarks[Joint.RIGHT_ELBOW, 2] = 0.2
+    both_hidden = measure_features(replace(pose, landmarks=landmarks), rgb)
+    assert one_hidden is not None
+    assert both_hidden is not None
+    assert math.exp(one_hidden.values["arm_1.20"]) == pytest.approx(ARM_THICKNESS, rel=0.04)
+    assert math.isnan(both_hidden.values["arm_1.20"])
 
 
 def test_a_ray_that_never_leaves_the_outline_has_no_length() -> None:

@@ -18,7 +18,6 @@ HEIGHT_CM = 175.0
 ESTIMATE = BodyEstimate(
     mean_cm=np.array([96.0, 82.0, 98.0, 40.0, 80.0]),
     spread_cm=np.array([3.0, 3.5, 2.5, 0.8, 1.7]),
-    female=0.0,
     loose=0.0,
     surprise=1.0,
 )
