@@ -7,19 +7,17 @@ from typing import Annotated, Any, Final
 
 import structlog
 from fastapi import Body, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 
 from models.health import HealthReport
 from models.size_rec import EstimateBodyRequest, EstimateBodyResponse, Measurements, Problem, SizeRange
 from services.url_guard import TrustedHosts
 from size_rec.estimator import BodyEstimator
-from size_rec.http_edges import RequestEdges, answer_http_error, answer_invalid_input, problem_response
+from size_rec.http_edges import RequestEdges, error_handlers, problem_response
 from size_rec.metrics import ANSWERED, SizeMetrics
 from size_rec.photo_fetching import PhotoFetcher
-from size_rec.problems import INTERNAL, MODEL_UNAVAILABLE, OVERLOADED, ModelUnavailable, problem_of
+from size_rec.problems import INTERNAL, MODEL_UNAVAILABLE, OVERLOADED, ModelUnavailable, problem_of, reason_of
 from size_rec.size_calculator import SizeAdvice
 
 DEADLINE_SECONDS: Final = 4.5
@@ -70,15 +68,15 @@ def create_app(
         trusted_hosts: whose photographs may come from private addresses (``IMAGE_URL_TRUSTED_HOSTS``).
         deadline_seconds: for one size recommendation.
     """
+    metrics = SizeMetrics(registry)
+    photos = PhotoFetcher(trusted_hosts)
     app = FastAPI(
         title="wearon-worker",
         description="Size recommendation from one photo and a height, and the worker's state.",
         redoc_url=None,
-        exception_handlers={RequestValidationError: answer_invalid_input, HTTPException: answer_http_error},
+        exception_handlers=error_handlers(metrics.count_refused),
     )
-    app.add_middleware(RequestEdges)
-    metrics = SizeMetrics(registry)
-    photos = PhotoFetcher(trusted_hosts)
+    app.add_middleware(RequestEdges, count_refused=metrics.count_refused)
 
     @app.get("/health", summary="State of the worker's parts")
     async def get_health() -> HealthAnswer:
@@ -111,7 +109,13 @@ def create_app(
             seconds = time.perf_counter() - started
             metrics.count(kind.code, seconds)
             write = log.exception if kind is INTERNAL else log.info
-            write("size_estimate_refused", code=kind.code, status=int(kind.status), seconds=round(seconds, 3))
+            write(
+                "size_estimate_refused",
+                code=kind.code,
+                status=int(kind.status),
+                seconds=round(seconds, 3),
+                **reason_of(error),
+            )
             headers = {"Retry-After": RETRY_AFTER_SECONDS} if kind in (OVERLOADED, MODEL_UNAVAILABLE) else None
             return problem_response(kind, request.state.request_id, headers=headers)
         seconds = time.perf_counter() - started

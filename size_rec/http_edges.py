@@ -2,12 +2,13 @@
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from fastapi import HTTPException, Request
+from fastapi import HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,7 +16,15 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.size_rec import Problem
-from size_rec.problems import INTERNAL, INVALID_INPUT, REQUEST_TOO_LARGE, ProblemKind
+from size_rec.problems import (
+    INTERNAL,
+    INVALID_INPUT,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    REQUEST_TOO_LARGE,
+    ProblemKind,
+)
+from size_rec.request_faults import UNREADABLE, explain, known_fields
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 ACCEPTED_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -26,13 +35,15 @@ MAX_BODY_BYTES: Final = 16 * 1024
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 
-HTTP_PROBLEMS: Final = {
-    HTTPStatus.NOT_FOUND: ProblemKind(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address."),
-    HTTPStatus.METHOD_NOT_ALLOWED: ProblemKind(
-        HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take this method."
-    ),
-    REQUEST_TOO_LARGE.status: REQUEST_TOO_LARGE,
+HTTP_PROBLEMS: Final = {kind.status: kind for kind in (REQUEST_TOO_LARGE, NOT_FOUND, METHOD_NOT_ALLOWED)} | {
+    # The framework's way to say that parsing failed otherwise than by JSON's grammar: nesting, digits, encoding.
+    HTTPStatus.BAD_REQUEST: replace(INVALID_INPUT, detail=UNREADABLE),
 }
+
+CountRefused = Callable[[str], None]
+"""Takes the code of a problem that was answered."""
+
+ErrorHandler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 log = structlog.get_logger()
 
@@ -42,15 +53,13 @@ def accept_request_id(given: str | None) -> str:
     return given if given and ACCEPTED_REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4()}"
 
 
-def problem_response(
-    kind: ProblemKind, request_id: str, *, detail: str | None = None, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
+def problem_response(kind: ProblemKind, request_id: str, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """A problem body (RFC 9457)."""
     body = Problem(
         title=kind.status.phrase,
         status=kind.status,
         code=kind.code,
-        detail=detail or kind.detail,
+        detail=kind.detail,
         request_id=request_id,
     )
     return JSONResponse(
@@ -61,8 +70,9 @@ def problem_response(
 class RequestEdges:
     """ASGI middleware; the outermost one."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, count_refused: CountRefused) -> None:
         self._app = app
+        self._count_refused = count_refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -84,7 +94,8 @@ class RequestEdges:
             try:
                 await self._app(scope, _bounded(receive), send_with_id)
             except Exception:
-                log.exception("request_failed", path=scope["path"])
+                log.exception("request_failed")
+                self._count_refused(INTERNAL.code)
                 if answering:
                     raise
                 await problem_response(INTERNAL, request_id)(scope, receive, send_with_id)
@@ -104,23 +115,24 @@ def _bounded(receive: Receive) -> Receive:
     return receive_bounded
 
 
-async def answer_invalid_input(request: Request, error: Exception) -> JSONResponse:
-    """422 with the names of the wrong fields; what was sent is never repeated."""
-    faults = error.errors() if isinstance(error, RequestValidationError) else []
-    detail = "; ".join(_fault(fault) for fault in faults) or INVALID_INPUT.detail
-    return problem_response(INVALID_INPUT, request.state.request_id, detail=f"{detail}.")
+def error_handlers(count_refused: CountRefused) -> dict[int | type[Exception], ErrorHandler]:
+    """Problem bodies for what the framework refuses; each is logged in one line and counted."""
 
+    def refuse(
+        request: Request, kind: ProblemKind, headers: Mapping[str, str] | None = None, **data: object
+    ) -> JSONResponse:
+        log.info("request_refused", code=kind.code, status=int(kind.status), **data)
+        count_refused(kind.code)
+        return problem_response(kind, request.state.request_id, headers=headers)
 
-def _fault(fault: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in fault["loc"][1:] if isinstance(part, str))
-    message = "is not JSON" if fault["type"] == "json_invalid" else str(fault["msg"])
-    known = where if where in {"image_url", "height_cm", "weight_kg"} else "request"
-    return f"{known}: {message}"
+    async def answer_invalid_input(request: Request, error: RequestValidationError) -> Response:
+        faults = error.errors()
+        detail = explain(faults, request.headers.get("content-type", ""))
+        return refuse(request, replace(INVALID_INPUT, detail=detail), fields=known_fields(faults))
 
+    async def answer_http_error(request: Request, error: StarletteHTTPException) -> Response:
+        status = HTTPStatus(error.status_code)
+        kind = HTTP_PROBLEMS.get(status, ProblemKind(status, "http_error", status.description))
+        return refuse(request, kind, headers=error.headers)
 
-async def answer_http_error(request: Request, error: Exception) -> JSONResponse:
-    """Unknown paths, wrong methods, unreadable and oversized bodies as problem bodies too."""
-    status = HTTPStatus(error.status_code if isinstance(error, StarletteHTTPException) else INTERNAL.status)
-    kind = HTTP_PROBLEMS.get(status, ProblemKind(status, "http_error", status.description))
-    headers = error.headers if isinstance(error, StarletteHTTPException) else None
-    return problem_response(kind, request.state.request_id, headers=headers)
+    return {RequestValidationError: answer_invalid_input, StarletteHTTPException: answer_http_error}

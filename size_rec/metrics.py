@@ -5,14 +5,22 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from size_rec.admission import Refusal
-from size_rec.problems import DEADLINE, IMAGE_PROBLEMS, INTERNAL, MODEL_UNAVAILABLE, OVERLOADED, PHOTO_TOO_SLOW
+from size_rec.problems import (
+    DEADLINE,
+    IMAGE_PROBLEMS,
+    INTERNAL,
+    MODEL_UNAVAILABLE,
+    OVERLOADED,
+    PHOTO_TOO_SLOW,
+    REQUEST_PROBLEMS,
+)
 
 ANSWERED: Final = "answered"
 
 OUTCOMES: Final = (
     ANSWERED,
     *(reason.value for reason in Refusal),
-    *(kind.code for kind in IMAGE_PROBLEMS.values()),
+    *(kind.code for kind in (*REQUEST_PROBLEMS, *IMAGE_PROBLEMS.values())),
     *(kind.code for kind in (OVERLOADED, MODEL_UNAVAILABLE, PHOTO_TOO_SLOW, DEADLINE, INTERNAL)),
 )
 
@@ -25,7 +33,10 @@ class SizeMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
-            "wearon_size_requests", "Size recommendations asked for, by outcome.", ["outcome"], registry=registry
+            "wearon_size_requests",
+            "Requests by outcome: size recommendations, and what was refused before it could be one.",
+            ["outcome"],
+            registry=registry,
         )
         self._duration = Histogram(
             "wearon_size_duration_seconds",
@@ -37,6 +48,10 @@ class SizeMetrics:
             self._requests.labels(outcome)
 
     def count(self, outcome: str, seconds: float) -> None:
-        """One request ended."""
+        """One size recommendation ended."""
         self._requests.labels(outcome).inc()
         self._duration.observe(seconds)
+
+    def count_refused(self, code: str) -> None:
+        """One request was refused before it came to a size recommendation."""
+        self._requests.labels(code).inc()

@@ -55,10 +55,17 @@ DEADLINE = ProblemKind(
 INTERNAL = ProblemKind(
     HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side. Please try again later."
 )
-INVALID_INPUT = ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", "The request is not valid")
+INVALID_INPUT = ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", "The request is not valid.")
+NOT_FOUND = ProblemKind(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
+METHOD_NOT_ALLOWED = ProblemKind(
+    HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take this method."
+)
 REQUEST_TOO_LARGE = ProblemKind(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", "The request is too large; send the photo's address only."
 )
+
+REQUEST_PROBLEMS = (INVALID_INPUT, REQUEST_TOO_LARGE, NOT_FOUND, METHOD_NOT_ALLOWED)
+"""What is refused before there is anything to fetch."""
 
 IMAGE_PROBLEMS: dict[type[Failure], ProblemKind] = {
     ImageUnreachable: ProblemKind(
@@ -84,6 +91,7 @@ REFUSALS: dict[Refusal, str] = {
     Refusal.SEVERAL_PEOPLE: "More than one person is in the picture. Please use a photo that shows only you.",
     Refusal.HEAD_CUT_OFF: f"The head is not fully in the picture. {WHOLE_BODY}",
     Refusal.FEET_CUT_OFF: f"The feet are not in the picture. {WHOLE_BODY}",
+    Refusal.SIDE_CUT_OFF: f"The side of the picture cuts off a part of the body. {WHOLE_BODY}",
     Refusal.NOT_STANDING: "The person does not stand upright. Please stand straight, legs together or slightly apart.",
     Refusal.TURNED_AWAY: "The person is turned away. Please face the camera.",
     Refusal.UNCLEAR: "The outline of the body could not be made out. Please stand alone before a plain background.",
@@ -104,3 +112,18 @@ def problem_of(error: Exception) -> ProblemKind:
         case TimeoutError():
             return DEADLINE
     return next((kind for cause, kind in IMAGE_PROBLEMS.items() if isinstance(error, cause)), INTERNAL)
+
+
+def reason_of(error: Exception) -> dict[str, object]:
+    """What an operator needs beyond the code: the failure's own reason and the photo host's status.
+
+    Failures name hosts and never paths or queries (``services/image_download.py``); other errors tell nothing here.
+    """
+    match error:
+        case ImageUnreachable(status=int()):
+            return {"reason": error.reason, "host_status": error.status}
+        case ImageUnreachable() | ImageAddressRefused() | NotAnImage():
+            return {"reason": error.reason}
+        case ImageTooLarge():
+            return {"reason": f"more than {error.limit} {error.unit}"}
+    return {}

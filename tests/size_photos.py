@@ -75,8 +75,9 @@ def photo_host(extra: dict[str, tuple[str, bytes]]) -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             name = self.path.split("?")[0].lstrip("/")
-            kind, body = extra.get(name) or ("image/jpeg", photo(name))
-            self.send_response(200)
+            found = name in extra or (BODIES / "images" / name).is_file()
+            kind, body = extra.get(name) or ("image/jpeg", photo(name) if found else b"")
+            self.send_response(200 if found else 404)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -21,6 +21,7 @@ from services.url_guard import TrustedHosts
 from size_rec.app import create_app
 from size_rec.estimator import BodyEstimator
 from size_rec.photo_fetching import MAX_DOWNLOADS_PER_HOST
+from size_rec.request_faults import NOT_AN_OBJECT, NOT_SENT_AS_JSON, UNREADABLE
 from tests.size_photos import as_jpeg, decoded, photo, photo_host, truth
 
 READY = HealthReport(
@@ -172,20 +173,32 @@ def test_an_address_that_may_not_or_cannot_be_fetched_is_a_bad_request_that_tell
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "detail"),
     [
-        b"no json",
-        b"[]",
-        b'{"image_url": "http://x/a.jpg", "height_cm": NaN}',
-        b'{"image_url": "http://x/a.jpg", "height_cm": "170"}',
-        b'{"image_url": "http://x/a.jpg", "height_cm": 170, "token": "s3cret"}',
+        (b"no json", UNREADABLE),
+        (b"\xff\xfe", UNREADABLE),
+        pytest.param(b"[" * 8_000, UNREADABLE, id="nested too deeply"),
+        pytest.param(b'{"height_cm": ' + b"1" * 5_000 + b"}", UNREADABLE, id="more digits than Python reads"),
+        (b"[]", NOT_AN_OBJECT),
+        (b"", NOT_AN_OBJECT),
+        (b'{"image_url": "http://x/a.jpg", "height_cm": NaN}', "height_cm must be a number from 100 to 250."),
+        (b'{"image_url": "http://x/a.jpg", "height_cm": 1e400}', "height_cm must be a number from 100 to 250."),
+        (b'{"image_url": "http://x/a.jpg", "height_cm": "170"}', "height_cm must be a number from 100 to 250."),
+        (b'{"image_url": "http://x/a.jpg"}', "height_cm is missing."),
+        (b'{"image_url": "http://x/a.jpg", "height_cm": 170, "token": "s3cret"}', "there is no field token."),
     ],
 )
-def test_invalid_input_names_the_field_and_repeats_nothing(app: FastAPI, body: bytes) -> None:
+def test_invalid_input_names_the_field_and_repeats_no_value(app: FastAPI, body: bytes, detail: str) -> None:
     response = ask(app, body)
     assert (response.status_code, response.json()["code"]) == (422, "invalid_input")
+    assert response.json()["detail"] == detail
     assert "s3cret" not in response.text
     assert "http://x" not in response.text
+
+
+def test_a_request_not_sent_as_json_is_told_so(app: FastAPI) -> None:
+    response = ask(app, {"image_url": "http://x/a.jpg", "height_cm": 170}, {"Content-Type": "text/plain"})
+    assert (response.status_code, response.json()["detail"]) == (422, NOT_SENT_AS_JSON)
 
 
 def test_an_oversized_request_is_refused_before_it_is_parsed(app: FastAPI) -> None:
@@ -322,6 +335,52 @@ def test_neither_photo_nor_signed_address_reaches_the_log_and_every_line_has_the
     assert {line["request_id"] for line in lines} == {"req_log"}
     assert "s3cret" not in str(lines)
     assert "http" not in str(lines)
+
+
+def test_what_is_refused_before_it_is_measured_leaves_a_line_and_a_count(app: FastAPI) -> None:
+    async def refused(client: httpx.AsyncClient) -> str:
+        secret = {"image_url": "http://x/a.jpg?token=s3cret", "height_cm": 7, "s3cret": 1}
+        await client.post("/estimate-body", json=secret)
+        await client.post("/estimate-body", content=b"x" * 100_000)
+        await client.get("/estimate-body?token=s3cret")
+        await client.get("/s3cret")
+        return (await client.get("/metrics")).text
+
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        counts = with_client(app, refused)
+    assert {line["event"] for line in lines} == {"request_refused"}
+    assert [(line["code"], line["status"]) for line in lines] == [
+        ("invalid_input", 422),
+        ("request_too_large", 413),
+        ("method_not_allowed", 405),
+        ("not_found", 404),
+    ]
+    assert lines[0]["fields"] == ["height_cm"]
+    assert all(line["request_id"].startswith("req_") for line in lines)
+    assert "s3cret" not in str(lines)
+    for line in lines:
+        assert f'wearon_size_requests_total{{outcome="{line["code"]}"}} 1.0' in counts
+    assert "wearon_size_duration_seconds_count 0.0" in counts
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("page.html", {"reason": "127.0.0.1: the content type is not image/*"}),
+        ("broken.jpg", {"reason": "the picture is broken or incomplete"}),
+        ("huge.jpg", {"reason": "more than 10485760 bytes"}),
+        ("missing.jpg", {"reason": "127.0.0.1: error status", "host_status": 404}),
+        ("x013.jpg", {}),
+    ],
+)
+def test_the_log_says_why_a_photo_could_not_be_used(
+    app: FastAPI, host: str, path: str, told: dict[str, object]
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        ask(app, {"image_url": f"{host}/{path}?token=s3cret", "height_cm": 170})
+    [line] = lines
+    assert {key: line[key] for key in ("reason", "host_status") if key in line} == told
+    assert "s3cret" not in str(line)
 
 
 def test_the_openapi_page_documents_the_endpoint_with_examples(app: FastAPI) -> None:
