@@ -54,7 +54,7 @@ bench: $(STAMP) ## Measure; every figure beside its reference from the same run 
 	@$(RUN) -m scripts.bench
 
 bench-size: $(STAMP) ## Measure size recommendation: errors, refusals, speed (a minute)
-	@$(RUN) -m scripts.bench_size 2>/dev/null
+	@$(RUN) -m scripts.bench_size
 
 calibrate: $(STAMP) ## Refit size recommendation: make calibrate ANSUR=folder with the two ANSUR II tables
 	@test -n "$(ANSUR)" || { echo "Say where the ANSUR II tables are: make calibrate ANSUR=/path/to/folder"; exit 2; }

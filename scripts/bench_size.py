@@ -47,6 +47,7 @@ from size_rec.calibration.tables import TRUTH_COLUMNS, read_bodies, read_truth
 from size_rec.estimator import WORKERS, BodyEstimator, step_back
 from size_rec.mediapipe_service import PoseModel
 from size_rec.model_file import MODEL_FILE, load_body_model
+from size_rec.native_chatter import native_chatter_dropped
 from size_rec.picture import prepare_picture
 from size_rec.pose import Joint, Pose, RgbArray
 from size_rec.size_chart import SIZES
@@ -129,14 +130,19 @@ def main() -> int:
         return _serve(asked.serve)
     ok, refuse = read_truth(asked.bodies), read_truth(asked.bodies, "422")
     pictures = [prepare_picture((asked.bodies / "images" / row["file"]).read_bytes()).rgb for row in ok]
-    with _photo_host(asked.bodies / "images") as host, _service() as (url, process, ready_seconds):
+    with (
+        _photo_host(asked.bodies / "images") as host,
+        _service() as (url, process, ready_seconds),
+        native_chatter_dropped(),
+    ):
         ask = functools.partial(_ask, urlsplit(url).netloc, host)
         ask(ok[0])
         replies = [ask(row) for row in ok]
         refused = [ask(row) for row in refuse]
         many, turns = _in_turns(ask, ok, asked.bodies / "images", psutil.Process(process.pid))
         memory_mb = psutil.Process(process.pid).memory_full_info().pss / 1e6
-    _print_errors(asked.bodies, ok, replies, pictures)
+    with native_chatter_dropped():
+        _print_errors(asked.bodies, ok, replies, pictures)
     _print_refusals(ok, replies, refuse, refused)
     _print_speed(Run(replies, many, turns, memory_mb, ready_seconds))
     if asked.csv:

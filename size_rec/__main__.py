@@ -10,6 +10,7 @@ from size_rec.app import response_of
 from size_rec.measuring import PictureRefused, measure_picture
 from size_rec.mediapipe_service import PoseModel
 from size_rec.model_file import load_body_model
+from size_rec.native_chatter import native_chatter_dropped
 from size_rec.overlay import draw_overlay
 from size_rec.picture import prepare_picture
 from size_rec.problems import problem_of
@@ -17,15 +18,19 @@ from size_rec.problems import problem_of
 EXIT_REFUSED = 65
 """EX_DATAERR (sysexits.h)."""
 
+EXIT_NOT_SAVED = 73
+"""EX_CANTCREAT (sysexits.h)."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure one photograph; returns the exit status."""
     asked = _parser().parse_args(arguments)
     try:
         picture = prepare_picture(asked.photo.read_bytes())
-        measured = measure_picture(
-            picture, PoseModel(), load_body_model(), height_cm=asked.height, weight_kg=asked.weight
-        )
+        with native_chatter_dropped():
+            measured = measure_picture(
+                picture, PoseModel(), load_body_model(), height_cm=asked.height, weight_kg=asked.weight
+            )
     except OSError as error:
         print(f"{asked.photo}: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command's answer
         return EXIT_REFUSED
@@ -33,9 +38,14 @@ def main(arguments: list[str] | None = None) -> int:
         kind = problem_of(error)
         print(f"{kind.code}: {kind.detail}", file=sys.stderr)  # noqa: T201 - a command's answer
         return EXIT_REFUSED
-    drawing = asked.out or asked.photo.with_name(f"{asked.photo.stem}-measured.png")
-    draw_overlay(measured).save(drawing)
     print(response_of(measured.advice).model_dump_json(indent=2))  # noqa: T201 - a command's answer
+    drawing = asked.out or asked.photo.with_name(f"{asked.photo.stem}-measured.png")
+    try:
+        draw_overlay(measured).save(drawing)
+    except (OSError, ValueError) as error:  # ValueError: the name's ending is no picture's
+        problem = f"{drawing}: the drawing cannot be saved ({error}); name another place with --out photo.png"
+        print(problem, file=sys.stderr)  # noqa: T201 - a command's answer
+        return EXIT_NOT_SAVED
     print(f"What was measured: {drawing}", file=sys.stderr)  # noqa: T201 - a command's answer
     return 0
 

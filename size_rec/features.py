@@ -54,8 +54,7 @@ class BodyFeatures:
     """What was measured on one picture.
 
     ``values`` by name, NaN where the outline is lost; ``torso``, ``legs`` (left, then right) and ``arms`` are the
-    measured lines, one per level, in pixels; ``arms_cut`` is the share of torso lines (0..1) from which an arm had to
-    be cut off.
+    measured lines, one per level, in pixels.
     """
 
     values: dict[str, float]
@@ -63,7 +62,6 @@ class BodyFeatures:
     torso: Spans
     legs: Spans
     arms: Crossings
-    arms_cut: float
 
     @property
     def complete(self) -> bool:
@@ -76,7 +74,7 @@ def measure_features(pose: Pose, rgb: RgbArray) -> BodyFeatures | None:
     extent = measure_extent(pose)
     if extent is None:
         return None
-    torso, cuts = torso_spans(pose, extent.height)
+    torso = torso_spans(pose, extent.height)
     legs = leg_spans(pose, extent.height)
     arms = limb_crossings(pose, ARMS, ARM_LEVELS, extent.height)
     values = {
@@ -89,7 +87,7 @@ def measure_features(pose: Pose, rgb: RgbArray) -> BodyFeatures | None:
         **proportion_features(pose),
         "hem_below_hips": hem_below_hips(pose, rgb),
     }
-    return BodyFeatures(values, extent, torso, legs, arms, float(cuts.mean()) / len(ARMS))
+    return BodyFeatures(values, extent, torso, legs, arms)
 
 
 def _named(group: str, levels: FloatArray, numbers: FloatArray) -> dict[str, float]:
@@ -102,20 +100,17 @@ def _log_share(lengths: FloatArray, height: float) -> FloatArray:
     return shares
 
 
-def torso_spans(pose: Pose, height: float) -> tuple[Spans, FloatArray]:
-    """The torso's line at every torso level without the arms, and the number of arms cut off each (0..2)."""
+def torso_spans(pose: Pose, height: float) -> Spans:
+    """The torso's line at every torso level without the arms."""
     shoulders, hips = pose.middle(*SHOULDERS), pose.middle(*HIPS)
     centers = shoulders + TORSO_LEVELS[:, None] * (hips - shoulders)
     rows = (centers[:, 1:] + height * ROWS_AVERAGED).ravel()
     columns = np.repeat(centers[:, 0], len(ROWS_AVERAGED))
     whole = spans_at(pose.mask, rows, columns, SEARCH_SHARE * height).within(pose.mask.shape[1])
-    without, cuts = cut_arms(pose, whole, columns)
+    without = cut_arms(pose, whole, columns)
     armless = np.repeat(TORSO_LEVELS >= FIRST_LEVEL_WITHOUT_ARMS, len(ROWS_AVERAGED))
-    spans = Spans(rows, np.where(armless, without.left, whole.left), np.where(armless, without.right, whole.right))
-    return (
-        Spans(*(_mean_rows(edge) for edge in (spans.rows, spans.left, spans.right))),
-        _mean_rows(np.where(armless, cuts, 0.0)),
-    )
+    left, right = np.where(armless, without.left, whole.left), np.where(armless, without.right, whole.right)
+    return Spans(*(_mean_rows(edge) for edge in (rows, left, right)))
 
 
 def _mean_rows(values: FloatArray) -> FloatArray:

@@ -28,7 +28,7 @@ HAND_BEYOND_WRIST = 0.55
 RAY_LENGTH_SHARE = 0.09
 """No limb is thicker than this on one side of its bone, as a share of the figure's height."""
 RAY_STEPS = 64
-"""Samples along a ray: about one per pixel for a figure of 700 pixels; the border is interpolated between two."""
+"""Samples along a ray: more than one a pixel in the largest picture; the border lies between two."""
 
 Limb = tuple[Joint, Joint, Joint]
 ARMS: tuple[Limb, Limb] = (
@@ -212,14 +212,14 @@ def _vertical_runs(mask: MaskArray, points: FloatArray, half_widths: FloatArray,
     return spans_at(profiles, np.arange(len(points), dtype=float), points[:, 1], reach)
 
 
-def cut_arms(pose: Pose, spans: Spans, centers: FloatArray) -> tuple[Spans, FloatArray]:
-    """The torso's part of each span around its center column, and how many arms were cut off it (0 to 2).
+def cut_arms(pose: Pose, spans: Spans, centers: FloatArray) -> Spans:
+    """The torso's part of each span around its center column.
 
     An arm that touches the torso is part of the same span. Its bone line is known from the landmarks and its outer
     border from the mask; an arm is about as thick on the inner side of the bone as on the outer one, which gives the
     border between arm and torso.
     """
-    left, right, cuts = spans.left.copy(), spans.right.copy(), np.zeros(len(spans.rows))
+    left, right = spans.left, spans.right
     for arm in ARMS:
         axis = _axis_columns(pose, arm, spans.rows)
         touching = (spans.left < axis) & (axis < spans.right)
@@ -227,8 +227,7 @@ def cut_arms(pose: Pose, spans: Spans, centers: FloatArray) -> tuple[Spans, Floa
         cut_left = touching & (axis < centers) & (left < from_left) & (from_left < centers)
         cut_right = touching & (axis > centers) & (centers < from_right) & (from_right < right)
         left, right = np.where(cut_left, from_left, left), np.where(cut_right, from_right, right)
-        cuts += cut_left | cut_right
-    return Spans(spans.rows, left, right), cuts
+    return Spans(spans.rows, left, right)
 
 
 def _axis_columns(pose: Pose, arm: Limb, rows: FloatArray) -> FloatArray:

@@ -35,10 +35,6 @@ class SizeChart:
         )
         return np.max(places, axis=0)  # type: ignore[no-any-return]
 
-    def size_for(self, *, chest_cm: float, waist_cm: float, hip_cm: float) -> str:
-        """The smallest size that fits."""
-        return self.sizes[self.index_for(chest_cm=chest_cm, waist_cm=waist_cm, hip_cm=hip_cm)]
-
 
 CHEST_LIMITS_CM = (84.0, 92.0, 100.0, 108.0, 116.0)
 WAIST_OVER_CHEST_CM = 2.0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from size_rec.__main__ import main
+from size_rec.__main__ import EXIT_NOT_SAVED, main
 from size_rec.body_model import ANSWERED
 from size_rec.pose import Joint
 from tests.size_photos import photo, pose_model, truth
@@ -55,6 +55,18 @@ def test_landmarks_lie_in_the_picture_and_the_mask_covers_them() -> None:
     for joint in (Joint.LEFT_SHOULDER, Joint.RIGHT_HIP, Joint.LEFT_KNEE):
         x, y = pose.point(joint).round().astype(int)
         assert pose.mask[y, x] > 0.5
+
+
+def test_the_command_line_answers_also_where_the_drawing_cannot_be_saved(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for out in (tmp_path / "nowhere" / "drawn.png", tmp_path / "drawn.xyz"):
+        status = main(["tests/data/bodies/images/b0001.jpg", "--height", "176.2", "--out", str(out)])
+        said = capfd.readouterr()
+        assert status == EXIT_NOT_SAVED
+        assert set(json.loads(said.out)["measurements"]) == set(ANSWERED)
+        assert said.err.startswith(f"{out}: the drawing cannot be saved")
+        assert said.err.count("\n") == 1
 
 
 def test_the_command_line_answers_and_draws_what_it_measured(
