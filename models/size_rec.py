@@ -1,6 +1,7 @@
 """What ``POST /estimate-body`` takes and answers (FR-4, docs/size-recommendation.md)."""
 
-from typing import Annotated, Literal
+from http import HTTPStatus
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +12,12 @@ MIN_HEIGHT_CM, MAX_HEIGHT_CM = 100.0, 250.0
 """FR-4.2."""
 
 MIN_WEIGHT_KG, MAX_WEIGHT_KG = 30.0, 250.0
+
+ACCEPTED_PHOTOS: Final = (
+    "At most 10 MB; JPEG, PNG, GIF or HEIC of up to 64 megapixels, AVIF of up to 48, WebP of up to 32."
+)
+"""The limits of ``services/image_opening.py`` in words. AVIF and WebP cannot be decoded at reduced scale: more pixels
+would take more memory than one photo may."""
 
 SizeName = Literal["XS", "S", "M", "L", "XL", "XXL"]
 BodyTypeName = Literal["slim", "average", "athletic", "broad"]
@@ -36,7 +43,7 @@ class EstimateBodyRequest(BaseModel):
         min_length=1,
         max_length=MAX_URL_LENGTH,
         repr=False,
-        description="A front photo: one person, standing, head to feet in the picture. JPEG, PNG, WebP, AVIF or HEIC.",
+        description=f"A front photo: one person, standing, head to feet in the picture. {ACCEPTED_PHOTOS}",
     )
     height_cm: float = Field(
         ge=MIN_HEIGHT_CM, le=MAX_HEIGHT_CM, allow_inf_nan=False, description="Stature without shoes."
@@ -93,7 +100,10 @@ class EstimateBodyResponse(BaseModel):
     recommended_size: SizeName
     measurements: Measurements
     confidence: float = Field(
-        ge=0, le=1, description="Probability that the girths are right within half a size (4 cm)."
+        ge=0,
+        le=1,
+        description="Probability that a girth is right within half a size (4 cm), by the mean spread of chest, "
+        "waist and hip; that all three are is less probable.",
     )
     body_type: BodyTypeName
     size_range: SizeRange
@@ -107,7 +117,7 @@ class Problem(BaseModel):
             "examples": [
                 {
                     "type": "about:blank",
-                    "title": "Unprocessable Content",
+                    "title": HTTPStatus.UNPROCESSABLE_ENTITY.phrase,
                     "status": 422,
                     "code": "feet_cut_off",
                     "detail": "The feet are not in the picture. Please use a photo that shows you from head to feet.",

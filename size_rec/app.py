@@ -11,11 +11,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic import BaseModel
 
 from models.health import HealthReport
-from models.size_rec import EstimateBodyRequest, EstimateBodyResponse, Measurements, Problem, SizeRange
+from models.size_rec import EstimateBodyRequest, EstimateBodyResponse, Measurements, SizeRange
 from services.url_guard import TrustedHosts
 from size_rec.estimator import BodyEstimator
 from size_rec.http_edges import RequestEdges, error_handlers, problem_response
 from size_rec.metrics import ANSWERED, SizeMetrics
+from size_rec.openapi import ANSWERS, REQUEST_ID_PARAMETER, DocumentedApp
 from size_rec.photo_fetching import PhotoFetcher
 from size_rec.problems import INTERNAL, MODEL_UNAVAILABLE, OVERLOADED, ModelUnavailable, problem_of, reason_of
 from size_rec.size_calculator import SizeAdvice
@@ -27,15 +28,6 @@ RETRY_AFTER_SECONDS: Final = "1"
 """For 429 and 503: a full queue is worked off in about a second."""
 
 NO_TRUSTED_HOSTS: Final = TrustedHosts()
-
-PROBLEM_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
-    400: {"model": Problem, "description": "The photo cannot be downloaded or is not a picture."},
-    413: {"model": Problem, "description": "The photo (10 MB, 64 megapixels) or the request is too large."},
-    422: {"model": Problem, "description": "Invalid input, or no full body: `code` says what is missing."},
-    429: {"model": Problem, "description": "Overloaded; try again after `Retry-After` seconds."},
-    503: {"model": Problem, "description": "The pose model is not loaded."},
-    504: {"model": Problem, "description": f"Not done within {DEADLINE_SECONDS:g} s."},
-}
 
 log = structlog.get_logger()
 
@@ -70,7 +62,7 @@ def create_app(
     """
     metrics = SizeMetrics(registry)
     photos = PhotoFetcher(trusted_hosts)
-    app = FastAPI(
+    app = DocumentedApp(
         title="wearon-worker",
         description="Size recommendation from one photo and a height, and the worker's state.",
         redoc_url=None,
@@ -98,7 +90,8 @@ def create_app(
         "/estimate-body",
         summary="Size and measures from one photo and a height",
         response_model=EstimateBodyResponse,
-        responses=PROBLEM_ANSWERS,
+        responses=ANSWERS,
+        openapi_extra={"parameters": [REQUEST_ID_PARAMETER]},
     )
     async def estimate_body(request: Request, asked: Annotated[EstimateBodyRequest, Body()]) -> Any:
         started = time.perf_counter()

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.size_rec import Problem
+from size_rec.openapi import PROBLEM_MEDIA_TYPE
 from size_rec.problems import (
     INTERNAL,
     INVALID_INPUT,
@@ -32,8 +33,6 @@ ACCEPTED_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 MAX_BODY_BYTES: Final = 16 * 1024
 """A request is an address of at most 4 096 characters and two numbers."""
-
-PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 
 HTTP_PROBLEMS: Final = {kind.status: kind for kind in (REQUEST_TOO_LARGE, NOT_FOUND, METHOD_NOT_ALLOWED)} | {
     # The framework's way to say that parsing failed otherwise than by JSON's grammar: nesting, digits, encoding.

@@ -13,6 +13,7 @@ from size_rec.problems import (
     OVERLOADED,
     PHOTO_TOO_SLOW,
     REQUEST_PROBLEMS,
+    TOO_MANY_PIXELS,
 )
 
 ANSWERED: Final = "answered"
@@ -21,7 +22,7 @@ OUTCOMES: Final = (
     ANSWERED,
     *(reason.value for reason in Refusal),
     *(kind.code for kind in (*REQUEST_PROBLEMS, *IMAGE_PROBLEMS.values())),
-    *(kind.code for kind in (OVERLOADED, MODEL_UNAVAILABLE, PHOTO_TOO_SLOW, DEADLINE, INTERNAL)),
+    *(kind.code for kind in (TOO_MANY_PIXELS, OVERLOADED, MODEL_UNAVAILABLE, PHOTO_TOO_SLOW, DEADLINE, INTERNAL)),
 )
 
 DURATION_BUCKETS_SECONDS: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5)

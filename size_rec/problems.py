@@ -3,12 +3,15 @@
 What a person reads is decided here from the kind of failure alone, so no internal detail can reach an answer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from models.failures import Failure, ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
+from models.failures import ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
+from services.image_opening import MAX_PIXELS
 from size_rec.admission import Refusal
 from size_rec.measuring import PictureRefused
+
+MEGAPIXEL = 1_000_000
 
 WHOLE_BODY = "Please use a photo that shows you from head to feet."
 
@@ -67,7 +70,7 @@ REQUEST_TOO_LARGE = ProblemKind(
 REQUEST_PROBLEMS = (INVALID_INPUT, REQUEST_TOO_LARGE, NOT_FOUND, METHOD_NOT_ALLOWED)
 """What is refused before there is anything to fetch."""
 
-IMAGE_PROBLEMS: dict[type[Failure], ProblemKind] = {
+IMAGE_PROBLEMS: dict[type[Exception], ProblemKind] = {
     ImageUnreachable: ProblemKind(
         HTTPStatus.BAD_REQUEST, "image_unreachable", "The photo could not be downloaded from this address."
     ),
@@ -77,13 +80,27 @@ IMAGE_PROBLEMS: dict[type[Failure], ProblemKind] = {
     NotAnImage: ProblemKind(
         HTTPStatus.BAD_REQUEST,
         "not_an_image",
-        "The file is not a picture we can read. Please use JPEG, PNG, WebP or HEIC.",
+        "The file is not a picture we can read. Please use JPEG, PNG, WebP, AVIF, HEIC or GIF.",
     ),
     ImageTooLarge: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "image_too_large",
         "The photo is too large. Please use one of at most 10 MB.",
     ),
+}
+
+TOO_MANY_PIXELS = ProblemKind(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "image_too_many_pixels",
+    f"The photo has more than {MAX_PIXELS // MEGAPIXEL} megapixels. Please make it smaller.",
+)
+
+PROBLEMS: dict[type[Exception], ProblemKind] = {
+    **IMAGE_PROBLEMS,
+    Overloaded: OVERLOADED,
+    ModelUnavailable: MODEL_UNAVAILABLE,
+    PhotoTooSlow: PHOTO_TOO_SLOW,
+    TimeoutError: DEADLINE,
 }
 
 REFUSALS: dict[Refusal, str] = {
@@ -103,15 +120,20 @@ def problem_of(error: Exception) -> ProblemKind:
     match error:
         case PictureRefused():
             return ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, error.reason.value, REFUSALS[error.reason])
-        case Overloaded():
-            return OVERLOADED
-        case ModelUnavailable():
-            return MODEL_UNAVAILABLE
-        case PhotoTooSlow():
-            return PHOTO_TOO_SLOW
-        case TimeoutError():
-            return DEADLINE
-    return next((kind for cause, kind in IMAGE_PROBLEMS.items() if isinstance(error, cause)), INTERNAL)
+        case ImageTooLarge(unit="pixels"):
+            return _too_many_pixels(error.limit)
+    return next((kind for cause, kind in PROBLEMS.items() if isinstance(error, cause)), INTERNAL)
+
+
+def _too_many_pixels(limit_pixels: int) -> ProblemKind:
+    """Some formats take more memory for each pixel than others and have a lower limit; JPEG has the highest."""
+    if limit_pixels >= MAX_PIXELS:
+        return TOO_MANY_PIXELS
+    detail = (
+        f"The photo has more than {limit_pixels // MEGAPIXEL} megapixels, the most we can read of this kind of file. "
+        f"Please make it smaller, or use a JPEG of up to {MAX_PIXELS // MEGAPIXEL} megapixels."
+    )
+    return replace(TOO_MANY_PIXELS, detail=detail)
 
 
 def reason_of(error: Exception) -> dict[str, object]:

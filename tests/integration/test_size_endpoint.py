@@ -51,10 +51,13 @@ def estimator() -> Iterator[BodyEstimator]:
 def host() -> Iterator[str]:
     png = io.BytesIO()
     decoded(STANDING).save(png, "PNG")
+    webp = io.BytesIO()
+    Image.new("RGB", (4_000, 8_200)).save(webp, "WEBP", quality=1, method=0)
     things = {
         "page.html": ("text/html", b"<html>signed-in users only</html>"),
         "broken.jpg": ("image/jpeg", photo(STANDING)[:2_000]),
         "huge.jpg": ("image/jpeg", b"\xff\xd8\xff" + bytes(11 * 1024 * 1024)),
+        "32.8-megapixels.webp": ("image/webp", webp.getvalue()),
         "photo.png": ("image/png", png.getvalue()),
         "nobody.jpg": ("image/jpeg", as_jpeg(Image.new("RGB", (400, 600), "grey"))),
         "48-megapixels.jpg": ("image/jpeg", as_jpeg(decoded(STANDING).resize((6000, 8000)), quality=60)),
@@ -135,6 +138,7 @@ def test_a_48_megapixel_photo_gives_the_same_answer(app: FastAPI, host: str) -> 
         ("page.html", 400, "not_an_image"),
         ("broken.jpg", 400, "not_an_image"),
         ("huge.jpg", 413, "image_too_large"),
+        ("32.8-megapixels.webp", 413, "image_too_many_pixels"),
         ("nobody.jpg", 422, "no_person"),
         ("x006.jpg", 422, "feet_cut_off"),
         ("x009.jpg", 422, "not_standing"),
@@ -384,14 +388,40 @@ def test_the_log_says_why_a_photo_could_not_be_used(
 
 
 def test_the_openapi_page_documents_the_endpoint_with_examples(app: FastAPI) -> None:
-    async def read(client: httpx.AsyncClient) -> Any:
-        return (await client.get("/openapi.json")).json()
-
-    schema = with_client(app, read)
+    schema = with_client(app, openapi)
     operation = schema["paths"]["/estimate-body"]["post"]
-    assert {"200", "400", "413", "422", "429", "503", "504"} <= set(operation["responses"])
+    assert set(operation["responses"]) == {"200", "400", "405", "413", "422", "429", "500", "503", "504"}
     for name in ("EstimateBodyRequest", "EstimateBodyResponse", "Problem"):
         assert schema["components"]["schemas"][name]["examples"]
+
+
+def test_the_openapi_page_declares_problems_and_headers_as_they_are_sent(app: FastAPI) -> None:
+    schema = with_client(app, openapi)
+    operation = schema["paths"]["/estimate-body"]["post"]
+    assert [(each["name"], each["in"], each["required"]) for each in operation["parameters"]] == [
+        ("X-Request-Id", "header", False)
+    ]
+    reference = {"$ref": "#/components/schemas/Problem"}
+    for status, response in operation["responses"].items():
+        expected = {"X-Request-Id"} | {"429": {"Retry-After"}, "503": {"Retry-After"}, "405": {"Allow"}}.get(
+            status, set()
+        )
+        assert set(response["headers"]) == expected
+        if status != "200":
+            assert response["content"] == {"application/problem+json": {"schema": reference}}
+
+
+def test_the_example_of_a_problem_is_one_that_is_sent(app: FastAPI, host: str) -> None:
+    [example] = with_client(app, openapi)["components"]["schemas"]["Problem"]["examples"]
+    sent = ask(app, {"image_url": f"{host}/x006.jpg", "height_cm": 170}, {"X-Request-Id": example["request_id"]}).json()
+    assert sent == example
+
+
+async def openapi(client: httpx.AsyncClient) -> Any:
+    """The OpenAPI document as it is served, asked for twice: it is made once and must stay what it was."""
+    first = (await client.get("/openapi.json")).json()
+    assert (await client.get("/openapi.json")).json() == first
+    return first
 
 
 def test_outcomes_are_counted_from_zero(app: FastAPI, host: str) -> None:

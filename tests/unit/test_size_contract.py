@@ -1,6 +1,7 @@
 """What POST /estimate-body takes, and how every failure is told."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,13 +10,15 @@ from pydantic import ValidationError
 
 from models import failures
 from models.failures import Failure, ImageAddressRefused, ImageTooLarge, ImageUnreachable, InputFailure, NotAnImage
-from models.size_rec import EstimateBodyRequest, Measurements
+from models.size_rec import ACCEPTED_PHOTOS, EstimateBodyRequest, Measurements
+from services.image_opening import MAX_DECODE_BYTES, MAX_PIXELS, PEAK_BYTES_PER_PIXEL
 from size_rec.admission import Refusal
 from size_rec.http_edges import accept_request_id
 from size_rec.measuring import PictureRefused
-from size_rec.metrics import OUTCOMES
+from size_rec.metrics import ANSWERED, OUTCOMES
 from size_rec.problems import IMAGE_PROBLEMS, ModelUnavailable, Overloaded, PhotoTooSlow, problem_of
 
+DOCS = Path(__file__).parents[2].joinpath("docs", "size-recommendation.md").read_text()
 URL = "https://storage.example.com/a.jpg"
 
 
@@ -69,6 +72,8 @@ def test_the_answer_has_exactly_the_measures_the_platform_accepts() -> None:
         (ImageAddressRefused("10.0.0.1 is private"), 400, "image_address_refused"),
         (NotAnImage("text/html"), 400, "not_an_image"),
         (ImageTooLarge(limit=10, unit="bytes"), 413, "image_too_large"),
+        (ImageTooLarge(limit=32_537_631, unit="pixels"), 413, "image_too_many_pixels"),
+        (ImageTooLarge(limit=MAX_PIXELS, unit="pixels"), 413, "image_too_many_pixels"),
         (Overloaded(), 429, "overloaded"),
         (ModelUnavailable(), 503, "model_unavailable"),
         (PhotoTooSlow(), 504, "image_timeout"),
@@ -89,6 +94,37 @@ def test_every_failure_has_its_status_and_code_and_tells_nothing_internal(
 def test_every_failure_of_a_picture_is_in_the_table() -> None:
     kinds = [kind for kind in vars(failures).values() if isinstance(kind, type) and issubclass(kind, Failure)]
     assert {kind for kind in kinds if issubclass(kind, InputFailure)} - {InputFailure} == set(IMAGE_PROBLEMS)
+
+
+def test_too_many_pixels_are_not_called_too_many_megabytes() -> None:
+    assert problem_of(ImageTooLarge(limit=MAX_PIXELS, unit="pixels")).detail == (
+        "The photo has more than 64 megapixels. Please make it smaller."
+    )
+    assert problem_of(ImageTooLarge(limit=32_537_631, unit="pixels")).detail == (
+        "The photo has more than 32 megapixels, the most we can read of this kind of file. "
+        "Please make it smaller, or use a JPEG of up to 64 megapixels."
+    )
+
+
+def test_the_docs_list_every_code() -> None:
+    assert [code for code in OUTCOMES if code != ANSWERED and f"`{code}`" not in DOCS] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [ACCEPTED_PHOTOS, DOCS],
+    ids=["OpenAPI", "docs"],
+)
+def test_the_limits_on_pixels_are_told_as_they_are(words: str) -> None:
+    limits = {
+        name: min(MAX_PIXELS, int(MAX_DECODE_BYTES / PEAK_BYTES_PER_PIXEL[name])) // 1_000_000
+        for name in ("JPEG", "PNG", "GIF", "HEIF", "AVIF", "WEBP")
+    }
+    assert {limits[name] for name in ("JPEG", "PNG", "GIF", "HEIF")} == {64}
+    told = (
+        f"JPEG, PNG, GIF or HEIC of up to 64 megapixels, AVIF of up to {limits['AVIF']}, WebP of up to {limits['WEBP']}"
+    )
+    assert told in " ".join(words.split())
 
 
 @pytest.mark.parametrize("given_id", ["req_1", "A-b.c:9", "x" * 128])
