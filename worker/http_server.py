@@ -7,7 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 GRACEFUL_SHUTDOWN_SECONDS: Final = 5
-"""Answers at hand may finish; the longest is a size recommendation of 3 s (NFR-1.2)."""
+"""Answers at hand may finish; the longest is a size recommendation, which has 4.5 s (``size_rec.app``)."""
 
 KEEPALIVE_SECONDS: Final = 75
 """Longer than nginx keeps its upstream connections (60 s), so that nginx never reuses one that is being closed."""
