@@ -1,0 +1,123 @@
+"""Size recommendation on the worker's real server: /health and the rest of the process go first."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from models.health import HealthReport
+from services.url_guard import TrustedHosts
+from size_rec.app import create_app
+from size_rec.estimator import NICENESS, WORKERS, BodyEstimator
+from tests.size_photos import photo_host
+from worker.http_server import HttpServer
+
+READY = HealthReport(
+    model_loaded=True, redis_connected=True, broker_connected=True, consumer_alive=True, celery_alive=True
+)
+CALLERS = 8
+ROUNDS = 3
+"""Photographs each caller has measured: the eight are at work for longer than a single answer takes."""
+PATIENT_SECONDS = 60
+CONNECT_RETRIES = 6
+"""httpx pauses for 0.5 s, 1 s, 2 s and so on between them; the server needs less than one."""
+HEALTH_LIMIT_SECONDS = 0.2
+"""NFR-1.3. Half of the answers have to keep it, which leaves room for a machine that is busy otherwise."""
+
+
+@pytest.fixture(scope="module")
+def estimator() -> Iterator[BodyEstimator]:
+    estimator = BodyEstimator()
+    estimator.start()
+    estimator.wait_until_loaded(PATIENT_SECONDS)
+    yield estimator
+    estimator.close()
+
+
+@pytest.fixture(scope="module")
+def server(estimator: BodyEstimator) -> Iterator[str]:
+    app = create_app(
+        health=lambda: READY,
+        registry=CollectorRegistry(),
+        estimator=estimator,
+        trusted_hosts=TrustedHosts.parse("127.0.0.1"),
+        deadline_seconds=PATIENT_SECONDS,
+    )
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    http = HttpServer(app, host="127.0.0.1", port=port)
+    http.start()
+    address = f"http://127.0.0.1:{port}"
+    with client(address) as first:
+        first.get("/health")
+    yield address
+    http.stop()
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[str]:
+    with photo_host({}) as address:
+        yield address
+
+
+def client(server: str) -> httpx.Client:
+    return httpx.Client(
+        base_url=server, timeout=PATIENT_SECONDS, transport=httpx.HTTPTransport(retries=CONNECT_RETRIES)
+    )
+
+
+def measure_again_and_again(server: str, host: str) -> set[int]:
+    """The statuses of ``ROUNDS`` requests."""
+    asked = {"image_url": f"{host}/b0001.jpg", "height_cm": 176.2}
+    with client(server) as caller:
+        return {caller.post("/estimate-body", json=asked).status_code for _ in range(ROUNDS)}
+
+
+def test_health_is_answered_while_every_measuring_thread_is_busy_and_callers_wait(
+    estimator: BodyEstimator, server: str, host: str
+) -> None:
+    may_go_on = threading.Event()
+    for _ in range(WORKERS):
+        estimator._pool.submit(may_go_on.wait, PATIENT_SECONDS)
+    with ThreadPoolExecutor(CALLERS) as callers, client(server) as monitor:
+        waiting = [callers.submit(measure_again_and_again, server, host) for _ in range(CALLERS)]
+        try:
+            assert monitor.get("/health").json()["status"] == "ok"
+            assert not any(each.done() for each in waiting)
+        finally:
+            may_go_on.set()
+        assert [each.result() for each in waiting] == [{200}] * CALLERS
+
+
+def test_health_stays_quick_while_eight_callers_measure(server: str, host: str) -> None:
+    seconds = []
+    with ThreadPoolExecutor(CALLERS) as callers, client(server) as monitor:
+        measuring: list[Future[set[int]]] = [
+            callers.submit(measure_again_and_again, server, host) for _ in range(CALLERS)
+        ]
+        while not all(each.done() for each in measuring):
+            started = time.perf_counter()
+            assert monitor.get("/health").json()["status"] == "ok"
+            seconds.append(time.perf_counter() - started)
+        assert [each.result() for each in measuring] == [{200}] * CALLERS
+    assert sorted(seconds)[len(seconds) // 2] < HEALTH_LIMIT_SECONDS
+
+
+def test_whatever_measures_yields_the_processor_to_the_pipeline(estimator: BodyEstimator) -> None:
+    priority = {int(task.name): os.getpriority(os.PRIO_PROCESS, int(task.name)) for task in own_threads()}
+    stepped_back = {thread for thread, nice in priority.items() if nice == NICENESS}
+    assert {thread.native_id for thread in estimator._pool._threads} <= stepped_back
+    assert priority[threading.main_thread().native_id or 0] < NICENESS
+    assert len(stepped_back) > WORKERS, "the models' own threads too"
+
+
+def own_threads() -> list[Path]:
+    """Linux: one entry for every thread of this process, those of native libraries included."""
+    return list(Path("/proc/self/task").iterdir())
