@@ -2,45 +2,28 @@
 
 import asyncio
 import io
-import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
 
 import httpx
 import pytest
-import structlog
 from fastapi import FastAPI
 from PIL import Image
-from prometheus_client import CollectorRegistry
 
-from models.health import HealthReport
-from services.url_guard import TrustedHosts
-from size_rec.app import create_app
 from size_rec.estimator import BodyEstimator
 from size_rec.photo_fetching import MAX_DOWNLOADS_PER_HOST
 from size_rec.request_faults import NOT_AN_OBJECT, NOT_SENT_AS_JSON, UNREADABLE
 from tests.size_photos import as_jpeg, decoded, photo, photo_host, truth
+from tests.size_service import PATIENT_SECONDS, app_with, ask, loaded_estimator, with_client
 
-READY = HealthReport(
-    model_loaded=True, redis_connected=True, broker_connected=True, consumer_alive=True, celery_alive=True
-)
-LOOPBACK = TrustedHosts.parse("127.0.0.1,localhost")
 STANDING = "b0001.jpg"
-T = TypeVar("T")
-LOAD_TIMEOUT_SECONDS = 60
-PATIENT_SECONDS = 60
-"""The deadline has a test of its own; the others must not fail on a busy machine."""
 
 
 @pytest.fixture(scope="module")
 def estimator() -> Iterator[BodyEstimator]:
-    estimator = BodyEstimator()
-    estimator.start()
-    estimator.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
-    yield estimator
-    estimator.close()
+    with loaded_estimator() as estimator:
+        yield estimator
 
 
 @pytest.fixture(scope="module")
@@ -65,32 +48,6 @@ def host() -> Iterator[str]:
 @pytest.fixture
 def app(estimator: BodyEstimator) -> FastAPI:
     return app_with(estimator, deadline_seconds=PATIENT_SECONDS)
-
-
-def app_with(estimator: BodyEstimator | None, **options: Any) -> FastAPI:
-    return create_app(
-        health=lambda: READY, registry=CollectorRegistry(), estimator=estimator, trusted_hosts=LOOPBACK, **options
-    )
-
-
-def ask(app: FastAPI, body: object, headers: dict[str, str] | None = None) -> httpx.Response:
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-
-    async def post(client: httpx.AsyncClient) -> httpx.Response:
-        return await client.post(
-            "/estimate-body", content=content, headers={"Content-Type": "application/json"} | (headers or {})
-        )
-
-    return with_client(app, post)
-
-
-def with_client(app: FastAPI, use: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
-    async def run() -> T:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://worker", timeout=60) as client:
-            return await use(client)
-
-    return asyncio.run(run())
 
 
 def test_a_front_photo_is_answered_in_the_platforms_terms(app: FastAPI, host: str) -> None:
@@ -230,15 +187,12 @@ def test_a_model_still_loading_is_503_too() -> None:
 
 
 def test_beyond_the_bound_callers_are_told_to_come_back(host: str) -> None:
-    bounded = BodyEstimator(workers=1, max_measuring=2)
-    bounded.start()
-    bounded.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
-    app = app_with(bounded, deadline_seconds=PATIENT_SECONDS)
     body = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
-    with bounded.place(), bounded.place():
-        refused = ask(app, body)
-    answered = ask(app, body)
-    bounded.close()
+    with loaded_estimator(workers=1, max_measuring=2) as bounded:
+        app = app_with(bounded, deadline_seconds=PATIENT_SECONDS)
+        with bounded.place(), bounded.place():
+            refused = ask(app, body)
+        answered = ask(app, body)
     assert (refused.status_code, refused.json()["code"]) == (429, "overloaded")
     assert refused.headers["retry-after"]
     assert answered.status_code == 200
@@ -279,15 +233,13 @@ def test_a_host_that_does_not_answer_ends_at_the_deadline_and_is_named_as_the_ca
 
 
 def test_measuring_that_takes_too_long_ends_at_the_deadline_too(host: str) -> None:
-    busy = BodyEstimator(workers=1)
-    busy.start()
-    busy.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
+    body = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
     may_go_on = threading.Event()
-    busy._pool.submit(may_go_on.wait, PATIENT_SECONDS)
-    response = ask(app_with(busy, deadline_seconds=1.0), {"image_url": f"{host}/{STANDING}", "height_cm": 176.2})
-    [given_up] = [each for each in busy._pool._work_queue.get_nowait().args if isinstance(each, list)]
-    may_go_on.set()
-    busy.close()
+    with loaded_estimator(workers=1) as busy:
+        busy._pool.submit(may_go_on.wait, PATIENT_SECONDS)
+        response = ask(app_with(busy, deadline_seconds=1.0), body)
+        [given_up] = [each for each in busy._pool._work_queue.get_nowait().args if isinstance(each, list)]
+        may_go_on.set()
     assert (response.status_code, response.json()["code"]) == (504, "deadline_exceeded")
     assert given_up == [], "the photo is gone though its turn has not come"
 
@@ -306,110 +258,3 @@ async def silent_host() -> AsyncIterator[tuple[str, asyncio.Queue[None]]]:
     server = await asyncio.start_server(never, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.jpg", connected
-
-
-def test_neither_photo_nor_signed_address_reaches_the_log_and_every_line_has_the_request_id(
-    app: FastAPI, host: str
-) -> None:
-    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
-        ask(app, {"image_url": f"{host}/{STANDING}?token=s3cret", "height_cm": 176.2}, {"X-Request-Id": "req_log"})
-        ask(app, {"image_url": f"{host}/page.html?token=s3cret", "height_cm": 176.2}, {"X-Request-Id": "req_log"})
-    assert [line["event"] for line in lines] == ["size_estimated", "size_estimate_refused"]
-    assert {line["request_id"] for line in lines} == {"req_log"}
-    assert "s3cret" not in str(lines)
-    assert "http" not in str(lines)
-
-
-def test_what_is_refused_before_it_is_measured_leaves_a_line_and_a_count(app: FastAPI) -> None:
-    async def refused(client: httpx.AsyncClient) -> str:
-        secret = {"image_url": "http://x/a.jpg?token=s3cret", "height_cm": 7, "s3cret": 1}
-        await client.post("/estimate-body", json=secret)
-        await client.post("/estimate-body", content=b"x" * 100_000)
-        await client.get("/estimate-body?token=s3cret")
-        await client.get("/s3cret")
-        return (await client.get("/metrics")).text
-
-    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
-        counts = with_client(app, refused)
-    assert {line["event"] for line in lines} == {"request_refused"}
-    assert [(line["code"], line["status"]) for line in lines] == [
-        ("invalid_input", 422),
-        ("request_too_large", 413),
-        ("method_not_allowed", 405),
-        ("not_found", 404),
-    ]
-    assert lines[0]["fields"] == ["height_cm"]
-    assert all(line["request_id"].startswith("req_") for line in lines)
-    assert "s3cret" not in str(lines)
-    for line in lines:
-        assert f'wearon_size_requests_total{{outcome="{line["code"]}"}} 1.0' in counts
-    assert "wearon_size_duration_seconds_count 0.0" in counts
-
-
-@pytest.mark.parametrize(
-    ("path", "told"),
-    [
-        ("page.html", {"reason": "127.0.0.1: the content type is not image/*"}),
-        ("broken.jpg", {"reason": "the picture is broken or incomplete"}),
-        ("huge.jpg", {"reason": "more than 10485760 bytes"}),
-        ("missing.jpg", {"reason": "127.0.0.1: error status", "host_status": 404}),
-        ("x013.jpg", {}),
-    ],
-)
-def test_the_log_says_why_a_photo_could_not_be_used(
-    app: FastAPI, host: str, path: str, told: dict[str, object]
-) -> None:
-    with structlog.testing.capture_logs() as lines:
-        ask(app, {"image_url": f"{host}/{path}?token=s3cret", "height_cm": 170})
-    [line] = lines
-    assert {key: line[key] for key in ("reason", "host_status") if key in line} == told
-    assert "s3cret" not in str(line)
-
-
-def test_the_openapi_page_documents_the_endpoint_with_examples(app: FastAPI) -> None:
-    schema = with_client(app, openapi)
-    operation = schema["paths"]["/estimate-body"]["post"]
-    assert set(operation["responses"]) == {"200", "400", "405", "413", "422", "429", "500", "503", "504"}
-    for name in ("EstimateBodyRequest", "EstimateBodyResponse", "Problem"):
-        assert schema["components"]["schemas"][name]["examples"]
-
-
-def test_the_openapi_page_declares_problems_and_headers_as_they_are_sent(app: FastAPI) -> None:
-    schema = with_client(app, openapi)
-    operation = schema["paths"]["/estimate-body"]["post"]
-    assert [(each["name"], each["in"], each["required"]) for each in operation["parameters"]] == [
-        ("X-Request-Id", "header", False)
-    ]
-    reference = {"$ref": "#/components/schemas/Problem"}
-    for status, response in operation["responses"].items():
-        expected = {"X-Request-Id"} | {"429": {"Retry-After"}, "503": {"Retry-After"}, "405": {"Allow"}}.get(
-            status, set()
-        )
-        assert set(response["headers"]) == expected
-        if status != "200":
-            assert response["content"] == {"application/problem+json": {"schema": reference}}
-
-
-def test_the_example_of_a_problem_is_one_that_is_sent(app: FastAPI, host: str) -> None:
-    [example] = with_client(app, openapi)["components"]["schemas"]["Problem"]["examples"]
-    sent = ask(app, {"image_url": f"{host}/x006.jpg", "height_cm": 170}, {"X-Request-Id": example["request_id"]}).json()
-    assert sent == example
-
-
-async def openapi(client: httpx.AsyncClient) -> Any:
-    """The OpenAPI document as it is served, asked for twice: it is made once and must stay what it was."""
-    first = (await client.get("/openapi.json")).json()
-    assert (await client.get("/openapi.json")).json() == first
-    return first
-
-
-def test_outcomes_are_counted_from_zero(app: FastAPI, host: str) -> None:
-    async def run(client: httpx.AsyncClient) -> tuple[str, str]:
-        before = (await client.get("/metrics")).text
-        await client.post("/estimate-body", json={"image_url": f"{host}/x013.jpg", "height_cm": 170})
-        return before, (await client.get("/metrics")).text
-
-    before, after = with_client(app, run)
-    assert 'wearon_size_requests_total{outcome="more_than_one_person"} 0.0' in before
-    assert 'wearon_size_requests_total{outcome="more_than_one_person"} 1.0' in after
-    assert "wearon_size_duration_seconds_count 1.0" in after

@@ -10,22 +10,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 
-from models.health import HealthReport
-from services.url_guard import TrustedHosts
-from size_rec.app import create_app
 from size_rec.estimator import NICENESS, WORKERS, BodyEstimator
 from tests.size_photos import photo_host
+from tests.size_service import PATIENT_SECONDS, app_with, loaded_estimator
 from worker.http_server import HttpServer
 
-READY = HealthReport(
-    model_loaded=True, redis_connected=True, broker_connected=True, consumer_alive=True, celery_alive=True
-)
 CALLERS = 8
 ROUNDS = 3
 """Photographs each caller has measured: the eight are at work for longer than a single answer takes."""
-PATIENT_SECONDS = 60
 CONNECT_RETRIES = 6
 """httpx pauses for 0.5 s, 1 s, 2 s and so on between them; the server needs less than one."""
 HEALTH_LIMIT_SECONDS = 0.2
@@ -34,22 +27,13 @@ HEALTH_LIMIT_SECONDS = 0.2
 
 @pytest.fixture(scope="module")
 def estimator() -> Iterator[BodyEstimator]:
-    estimator = BodyEstimator()
-    estimator.start()
-    estimator.wait_until_loaded(PATIENT_SECONDS)
-    yield estimator
-    estimator.close()
+    with loaded_estimator() as estimator:
+        yield estimator
 
 
 @pytest.fixture(scope="module")
 def server(estimator: BodyEstimator) -> Iterator[str]:
-    app = create_app(
-        health=lambda: READY,
-        registry=CollectorRegistry(),
-        estimator=estimator,
-        trusted_hosts=TrustedHosts.parse("127.0.0.1"),
-        deadline_seconds=PATIENT_SECONDS,
-    )
+    app = app_with(estimator, deadline_seconds=PATIENT_SECONDS)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     http = HttpServer(app, host="127.0.0.1", port=port)
@@ -89,6 +73,8 @@ def test_health_is_answered_while_every_measuring_thread_is_busy_and_callers_wai
     with ThreadPoolExecutor(CALLERS) as callers, client(server) as monitor:
         waiting = [callers.submit(measure_again_and_again, server, host) for _ in range(CALLERS)]
         try:
+            while estimator._measuring < CALLERS and not any(each.done() for each in waiting):
+                assert monitor.get("/health").json()["status"] == "ok"
             assert monitor.get("/health").json()["status"] == "ok"
             assert not any(each.done() for each in waiting)
         finally:
