@@ -7,7 +7,7 @@ that a mirrored picture has the same features.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite
+from math import dist, isfinite, log
 
 import numpy as np
 
@@ -74,8 +74,7 @@ def measure_features(pose: Pose, rgb: RgbArray) -> BodyFeatures | None:
     extent = measure_extent(pose)
     if extent is None:
         return None
-    torso = torso_spans(pose, extent.height)
-    legs = leg_spans(pose, extent.height)
+    head, torso, legs = horizontal_lines(pose, extent.height)
     arms = limb_crossings(pose, ARMS, ARM_LEVELS, extent.height)
     values = {
         **_named("torso", TORSO_LEVELS, _log_share(torso.widths, extent.height)),
@@ -83,6 +82,7 @@ def measure_features(pose: Pose, rgb: RgbArray) -> BodyFeatures | None:
         **_named("arm", ARM_LEVELS, _log_share(_pair_mean(*arms.widths), extent.height)),
         **_named("gap", GAP_LEVELS, leg_gaps(pose, extent.height)),
         **joint_features(pose, extent),
+        "head_width": float(_log_share(head.widths, extent.height)[0]),
         **posture_features(pose),
         **proportion_features(pose),
         "hem_below_hips": hem_below_hips(pose, rgb),
@@ -100,36 +100,42 @@ def _log_share(lengths: FloatArray, height: float) -> FloatArray:
     return shares
 
 
-def torso_spans(pose: Pose, height: float) -> Spans:
-    """The torso's line at every torso level without the arms."""
+def horizontal_lines(pose: Pose, height: float) -> tuple[Spans, Spans, Spans]:
+    """The line through the head at the nose, hair included; the torso's at every torso level, without the arms; and the
+    legs' at every leg level, left leg first. One search for all, as most of its time is spent per search."""
     shoulders, hips = pose.middle(*SHOULDERS), pose.middle(*HIPS)
-    centers = shoulders + TORSO_LEVELS[:, None] * (hips - shoulders)
-    rows = (centers[:, 1:] + height * ROWS_AVERAGED).ravel()
-    columns = np.repeat(centers[:, 0], len(ROWS_AVERAGED))
+    torso_points = shoulders + TORSO_LEVELS[:, None] * (hips - shoulders)
+    leg_points = np.concatenate([limb_points(pose, leg, LEG_LEVELS)[0] for leg in LEGS])
+    averaged = np.concatenate([torso_points, leg_points])
+    nose = pose.point(Joint.NOSE)
+    rows = np.concatenate([nose[1:], (averaged[:, 1:] + height * ROWS_AVERAGED).ravel()])
+    columns = np.concatenate([nose[:1], np.repeat(averaged[:, 0], len(ROWS_AVERAGED))])
     whole = spans_at(pose.mask, rows, columns, SEARCH_SHARE * height).within(pose.mask.shape[1])
+    parts = np.split(np.arange(len(rows)), [1, 1 + TORSO_LEVELS.size * ROWS_AVERAGED.size])
+    head, torso, legs = (Spans(whole.rows[part], whole.left[part], whole.right[part]) for part in parts)
+    return head, _without_arms(pose, torso, columns[parts[1]]), _parted(pose, legs, columns[parts[2]])
+
+
+def _without_arms(pose: Pose, whole: Spans, columns: FloatArray) -> Spans:
+    """The torso's part of every line; above :data:`FIRST_LEVEL_WITHOUT_ARMS` the whole."""
     without = cut_arms(pose, whole, columns)
     armless = np.repeat(TORSO_LEVELS >= FIRST_LEVEL_WITHOUT_ARMS, len(ROWS_AVERAGED))
     left, right = np.where(armless, without.left, whole.left), np.where(armless, without.right, whole.right)
-    return Spans(*(_mean_rows(edge) for edge in (rows, left, right)))
+    return Spans(*(_mean_rows(edge) for edge in (whole.rows, left, right)))
+
+
+def _parted(pose: Pose, spans: Spans, columns: FloatArray) -> Spans:
+    """Each leg's own part of every line; touching legs are parted in the middle."""
+    middle = (pose.middle(*HIPS)[0] + pose.middle(*KNEES)[0]) / 2
+    joined = (spans.left < middle) & (middle < spans.right)
+    left = np.where(joined & (columns > middle), middle, spans.left)
+    right = np.where(joined & (columns <= middle), middle, spans.right)
+    return Spans(*(_mean_rows(edge) for edge in (spans.rows, left, right)))
 
 
 def _mean_rows(values: FloatArray) -> FloatArray:
     mean: FloatArray = values.reshape(-1, len(ROWS_AVERAGED)).mean(axis=1)
     return mean
-
-
-def leg_spans(pose: Pose, height: float) -> Spans:
-    """The horizontal line through the left leg at every leg level, then through the right one; touching legs are
-    parted in the middle."""
-    centers = np.concatenate([limb_points(pose, leg, LEG_LEVELS)[0] for leg in LEGS])
-    rows = (centers[:, 1:] + height * ROWS_AVERAGED).ravel()
-    columns = np.repeat(centers[:, 0], len(ROWS_AVERAGED))
-    spans = spans_at(pose.mask, rows, columns, SEARCH_SHARE * height).within(pose.mask.shape[1])
-    middle = (pose.middle(*HIPS)[0] + pose.middle(*KNEES)[0]) / 2
-    joined = (spans.left < middle) & (middle < spans.right)
-    left = np.where(joined & (columns > middle), middle, spans.left)
-    right = np.where(joined & (columns <= middle), middle, spans.right)
-    return Spans(*(_mean_rows(edge) for edge in (rows, left, right)))
 
 
 def _pair_mean(one: FloatArray, other: FloatArray) -> FloatArray:
@@ -140,14 +146,13 @@ def _pair_mean(one: FloatArray, other: FloatArray) -> FloatArray:
 
 def joint_features(pose: Pose, extent: Extent) -> dict[str, float]:
     """Distances between joints and their heights above the soles, as shares of the figure's height."""
-    height = extent.height
+    height, points = extent.height, pose.landmarks[:, :2].tolist()  # plain numbers: one by one they are quicker
 
     def apart(left: Joint, right: Joint) -> float:
-        distance = float(np.hypot(*(pose.point(left) - pose.point(right))))
-        return float(np.log(max(distance, 1.0) / height))
+        return log(max(dist(points[left], points[right]), 1.0) / height)
 
     def above_soles(left: Joint, right: Joint) -> float:
-        return (extent.soles - float(pose.middle(left, right)[1])) / height
+        return float(extent.soles - (points[left][1] + points[right][1]) / 2) / height
 
     return {
         "joints_shoulders": apart(*SHOULDERS),
@@ -159,15 +164,7 @@ def joint_features(pose: Pose, extent: Extent) -> dict[str, float]:
         "height_ankles": above_soles(*ANKLES),
         "height_heels": above_soles(*HEELS),
         "height_toes": above_soles(*TOES),
-        "head_width": head_width(pose, height),
     }
-
-
-def head_width(pose: Pose, height: float) -> float:
-    """The head's width at the nose, hair included (logarithm of its share of the figure's height)."""
-    nose = pose.point(Joint.NOSE)
-    span = spans_at(pose.mask, nose[1:], nose[:1], SEARCH_SHARE * height)
-    return float(_log_share(span.widths, height)[0])
 
 
 def leg_gaps(pose: Pose, height: float) -> FloatArray:
@@ -213,8 +210,10 @@ def _lean(pose: Pose) -> float:
 def proportion_features(pose: Pose) -> dict[str, float]:
     """Bone lengths over the trunk's length in the model's own metric space, which a tilted camera does not shorten."""
 
+    points = pose.world.tolist()
+
     def length(left: tuple[Joint, Joint], right: tuple[Joint, Joint]) -> float:
-        return float(sum(np.linalg.norm(pose.world[a] - pose.world[b]) for a, b in (left, right)))
+        return sum(dist(points[one], points[other]) for one, other in (left, right))
 
     trunk = length((Joint.LEFT_SHOULDER, Joint.LEFT_HIP), (Joint.RIGHT_SHOULDER, Joint.RIGHT_HIP))
     bones = {
@@ -225,4 +224,4 @@ def proportion_features(pose: Pose) -> dict[str, float]:
         "world_upper_arms": ((Joint.LEFT_SHOULDER, Joint.LEFT_ELBOW), (Joint.RIGHT_SHOULDER, Joint.RIGHT_ELBOW)),
         "world_forearms": ((Joint.LEFT_ELBOW, Joint.LEFT_WRIST), (Joint.RIGHT_ELBOW, Joint.RIGHT_WRIST)),
     }
-    return {name: float(np.log(length(*pair) / trunk)) for name, pair in bones.items()}
+    return {name: log(length(*pair) / trunk) for name, pair in bones.items()}
