@@ -47,12 +47,12 @@ def main() -> int:
         ask(ok[0])
         replies = [ask(row) for row in ok]
         refused = [ask(row) for row in refuse]
-        many, turns = in_turns(ask, ok, asked.bodies / "images", psutil.Process(process.pid))
+        many, sides = in_turns(ask, ok, asked.bodies / "images", psutil.Process(process.pid))
         memory_mb = psutil.Process(process.pid).memory_full_info().pss / 1e6
     with native_chatter_dropped():
         print_errors(asked.bodies, ok, replies, pictures)
     print_refusals(ok, replies, refuse, refused)
-    print_speed(Run(replies, many, turns, memory_mb, ready_seconds))
+    print_speed(Run(replies, many, sides, memory_mb, ready_seconds))
     if asked.csv:
         _write_csv(asked.csv, [*ok, *refuse], [*replies, *refused])
     return 0

@@ -6,13 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import psutil
 from PIL import Image, ImageOps
 
+from scripts.bench_size.bare_model import BareModel
 from scripts.bench_size.service import Reply
-from size_rec.estimator import WORKERS, step_back
+from size_rec.estimator import GRAPHS, step_back
 from size_rec.mediapipe_service import PoseModel
 from size_rec.picture import prepare_picture
 from size_rec.pose import RgbArray
@@ -21,23 +23,19 @@ CALLERS = 8
 TURN = 102
 """Photographs in one turn of the service before the bare model has its turn; half of the set. At its beginning and end
 fewer callers wait than in between, so short turns would measure that."""
-PASSES = 2
-"""Over the set; together four turns of each, as the machine's own speed changes from one to the next."""
+PASSES = 4
+"""Over the set; together eight turns of each, as the machine's own speed changes from one to the next."""
+
+Look = Callable[[RgbArray], object]
 
 
-@dataclass
-class Side:
-    """What one side of the comparison has done so far: pictures, seconds on the clock, seconds of processor."""
+@dataclass(frozen=True)
+class Turn:
+    """What one side of the comparison did in one turn: pictures, seconds on the clock, seconds of processor."""
 
-    pictures: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-
-    def add(self, pictures: int, seconds: float, cpu_seconds: float) -> None:
-        """One more turn."""
-        self.pictures += pictures
-        self.seconds += seconds
-        self.cpu_seconds += cpu_seconds
+    pictures: int
+    seconds: float
+    cpu_seconds: float
 
     @property
     def per_second(self) -> float:
@@ -51,15 +49,40 @@ class Side:
 
 
 @dataclass
-class Turns:
-    """The sides of the comparison: the service; its callers with their photo host (in this process, at the same time,
-    on the same processors: they slow the service down by the clock, not by processor time); the bare pose model on the
-    photographs as they come, and on the small pictures that the service makes of them."""
+class Side:
+    """All turns of one side of the comparison, in order."""
+
+    turns: list[Turn] = field(default_factory=list)
+
+    @property
+    def per_second(self) -> float:
+        """Pictures a second, in the middle turn."""
+        return median(turn.per_second for turn in self.turns)
+
+    @property
+    def cpu_ms(self) -> float:
+        """Milliseconds of processor for one picture, in the middle turn."""
+        return median(turn.cpu_ms for turn in self.turns)
+
+    def throughput_over(self, other: "Side") -> float:
+        """By the clock, each turn beside the other's of the same moment; the middle one of these."""
+        return median(one.per_second / two.per_second for one, two in zip(self.turns, other.turns, strict=True))
+
+    def work_over(self, other: "Side") -> float:
+        """As :meth:`throughput_over`, by processor time: how much of it would be the other's."""
+        return median(two.cpu_ms / one.cpu_ms for one, two in zip(self.turns, other.turns, strict=True))
+
+
+@dataclass
+class Sides:
+    """The service; its callers with their photo host (in this process, at the same time, on the same processors: they
+    slow the service down by the clock, not by processor time); the bare pose model on the photographs as they come; and
+    the service's own reduced graph alone on the small pictures that the service makes of them."""
 
     service: Side = field(default_factory=Side)
     callers: Side = field(default_factory=Side)
     bare: Side = field(default_factory=Side)
-    bare_on_small: Side = field(default_factory=Side)
+    own_graph: Side = field(default_factory=Side)
 
 
 @dataclass(frozen=True)
@@ -68,29 +91,31 @@ class Run:
 
     one_caller: list[Reply]
     many_callers: list[Reply]
-    turns: "Turns"
+    sides: Sides
     memory_mb: float
     ready_seconds: float
 
 
 def in_turns(
     ask: Callable[[dict[str, str]], Reply], rows: list[dict[str, str]], folder: Path, process: psutil.Process
-) -> tuple[list[Reply], Turns]:
+) -> tuple[list[Reply], Sides]:
     """The service at 8 callers and the bare pose model in turns, so that both meet the same load of the machine."""
-    turns = Turns()
+    sides = Sides()
     replies: list[Reply] = []
-    with ThreadPoolExecutor(CALLERS) as callers, ThreadPoolExecutor(WORKERS, initializer=step_back) as pool:
-        models = list(pool.map(_warm_model, [_decoded(folder, rows[0])] * WORKERS))
+    with ThreadPoolExecutor(CALLERS) as callers, ThreadPoolExecutor(GRAPHS, initializer=step_back) as pool:
+        first = _small(folder, rows[0])
+        bare = list(pool.map(_warmed, [BareModel().look for _ in range(GRAPHS)], [first] * GRAPHS))
+        own = list(pool.map(_warmed, [PoseModel().find for _ in range(GRAPHS)], [first] * GRAPHS))
         for start in PASSES * list(range(0, len(rows), TURN)):
             turn = rows[start : start + TURN]
             cpu, own_cpu, clock = _cpu_seconds(process), time.process_time(), time.perf_counter()
             replies += callers.map(ask, turn)
             seconds = time.perf_counter() - clock
-            turns.service.add(len(turn), seconds, _cpu_seconds(process) - cpu)
-            turns.callers.add(len(turn), seconds, time.process_time() - own_cpu)
-            _bare_turn(turns.bare, pool, models, [_decoded(folder, row) for row in turn])
-            _bare_turn(turns.bare_on_small, pool, models, [_small(folder, row) for row in turn])
-    return replies, turns
+            sides.service.turns.append(Turn(len(turn), seconds, _cpu_seconds(process) - cpu))
+            sides.callers.turns.append(Turn(len(turn), seconds, time.process_time() - own_cpu))
+            sides.bare.turns.append(_model_turn(pool, bare, [_decoded(folder, row) for row in turn]))
+            sides.own_graph.turns.append(_model_turn(pool, own, [_small(folder, row) for row in turn]))
+    return replies, sides
 
 
 def _decoded(folder: Path, row: dict[str, str]) -> RgbArray:
@@ -102,22 +127,20 @@ def _small(folder: Path, row: dict[str, str]) -> RgbArray:
     return prepare_picture((folder / row["file"]).read_bytes()).rgb
 
 
-def _bare_turn(side: Side, pool: ThreadPoolExecutor, models: list[PoseModel], pictures: list[RgbArray]) -> None:
+def _warmed(look: Look, picture: RgbArray) -> Look:
+    look(picture)
+    return look
+
+
+def _model_turn(pool: ThreadPoolExecutor, looks: list[Look], pictures: list[RgbArray]) -> Turn:
     cpu, clock = time.process_time(), time.perf_counter()
-    list(pool.map(_find_all, models, [pictures[number::WORKERS] for number in range(WORKERS)]))
-    side.add(len(pictures), time.perf_counter() - clock, time.process_time() - cpu)
+    list(pool.map(_look_at_all, looks, [pictures[number::GRAPHS] for number in range(GRAPHS)]))
+    return Turn(len(pictures), time.perf_counter() - clock, time.process_time() - cpu)
 
 
-def _warm_model(picture: RgbArray) -> PoseModel:
-    """Loaded in the thread that stepped back: the model's own threads inherit its priority, as in the service."""
-    model = PoseModel()
-    model.find(picture)
-    return model
-
-
-def _find_all(model: PoseModel, pictures: list[RgbArray]) -> None:
+def _look_at_all(look: Look, pictures: list[RgbArray]) -> None:
     for picture in pictures:
-        model.find(picture)
+        look(picture)
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
@@ -127,27 +150,30 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 def print_speed(run: Run) -> None:
     """Print latency, throughput and processor time of all sides, memory and start-up time."""
-    print(f"\n{'':44}{'P50 ms':>8}{'P95 ms':>8}{'photos/s':>10}{'CPU ms':>8}")
+    print(f"\n{'':58}{'P50 ms':>8}{'P95 ms':>8}{'photos/s':>10}{'CPU ms':>8}")
     alone = len(run.one_caller) / sum(reply.seconds for reply in run.one_caller)
-    service, bare, small = run.turns.service, run.turns.bare, run.turns.bare_on_small
+    sides = run.sides
     for label, replies, rate, cpu in (
         ("service, 1 caller", run.one_caller, alone, ""),
-        (f"service, {CALLERS} callers", run.many_callers, service.per_second, f"{service.cpu_ms:.1f}"),
+        (f"service, {CALLERS} callers", run.many_callers, sides.service.per_second, f"{sides.service.cpu_ms:.1f}"),
     ):
         p50, p95 = np.percentile([reply.seconds * 1000 for reply in replies], (50, 95))
-        print(f"{label:44}{p50:8.0f}{p95:8.0f}{rate:10.1f}{cpu:>8}")
-    print(f"{'callers and photo host':44}{'':>26}{run.turns.callers.cpu_ms:8.1f}")
-    for label, side in (("the same photographs", bare), ("the small pictures", small)):
-        print(f"{f'bare model on {label}, {WORKERS} at a time':44}{'':>16}{side.per_second:10.1f}{side.cpu_ms:8.1f}")
-    by_clock, by_cpu = service.per_second / bare.per_second, bare.cpu_ms / service.cpu_ms
+        print(f"{label:58}{p50:8.0f}{p95:8.0f}{rate:10.1f}{cpu:>8}")
+    print(f"{'callers and photo host':58}{'':>26}{sides.callers.cpu_ms:8.1f}")
+    for label, side in (
+        ("bare model on the same photographs", sides.bare),
+        ("the service's graph alone on its small pictures", sides.own_graph),
+    ):
+        print(f"{f'{label}, {GRAPHS} at a time':58}{'':>16}{side.per_second:10.1f}{side.cpu_ms:8.1f}")
+    by_clock, by_cpu = sides.service.throughput_over(sides.bare), sides.service.work_over(sides.bare)
     print(
         f"throughput over bare inference: {by_clock:.0%} by the clock, {by_cpu:.0%} by processor time "
-        f"(over bare inference on the small pictures {service.per_second / small.per_second:.0%} and "
-        f"{small.cpu_ms / service.cpu_ms:.0%})"
+        f"(over the service's graph alone {sides.service.throughput_over(sides.own_graph):.0%} and "
+        f"{sides.service.work_over(sides.own_graph):.0%})"
     )
     print(f"memory of the service (PSS) {run.memory_mb:.0f} MB; start to ready {run.ready_seconds:.1f} s")
     failed = sum(reply.status != HTTPStatus.OK for reply in run.many_callers)
     print(
-        f"RESULT per_s={service.per_second:.1f} bare_per_s={bare.per_second:.1f} over_bare={by_clock:.2f} "
+        f"RESULT per_s={sides.service.per_second:.1f} bare_per_s={sides.bare.per_second:.1f} over_bare={by_clock:.2f} "
         f"over_bare_cpu={by_cpu:.2f} ready_s={run.ready_seconds:.1f} pss_mb={run.memory_mb:.0f} failed={failed}"
     )

@@ -9,9 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
-from size_rec.estimator import NICENESS, WORKERS, BodyEstimator
+from size_rec.estimator import NICENESS, THREADS, BodyEstimator
 from tests.size_photos import photo_host
 from tests.size_service import PATIENT_SECONDS, app_with, loaded_estimator
 from worker.http_server import HttpServer
@@ -68,7 +69,7 @@ def test_health_is_answered_while_every_measuring_thread_is_busy_and_callers_wai
     estimator: BodyEstimator, server: str, host: str
 ) -> None:
     may_go_on = threading.Event()
-    for _ in range(WORKERS):
+    for _ in range(THREADS):
         estimator._pool.submit(may_go_on.wait, PATIENT_SECONDS)
     with ThreadPoolExecutor(CALLERS) as callers, client(server) as monitor:
         waiting = [callers.submit(measure_again_and_again, server, host) for _ in range(CALLERS)]
@@ -101,7 +102,19 @@ def test_whatever_measures_yields_the_processor_to_the_pipeline(estimator: BodyE
     stepped_back = {thread for thread, nice in priority.items() if nice == NICENESS}
     assert {thread.native_id for thread in estimator._pool._threads} <= stepped_back
     assert priority[threading.main_thread().native_id or 0] < NICENESS
-    assert len(stepped_back) > WORKERS, "the models' own threads too"
+
+
+def test_the_model_computes_in_the_threads_that_stepped_back(estimator: BodyEstimator, server: str, host: str) -> None:
+    before = native_seconds()
+    assert measure_again_and_again(server, host) == {200}
+    spent = {thread: seconds - before.get(thread, 0.0) for thread, seconds in native_seconds().items()}
+    measuring = {thread.native_id for thread in estimator._pool._threads}
+    assert sum(spent[thread] for thread in measuring if thread) > sum(spent.values()) / 2
+
+
+def native_seconds() -> dict[int, float]:
+    """Processor time of every thread so far."""
+    return {thread.id: thread.user_time + thread.system_time for thread in psutil.Process().threads()}
 
 
 def own_threads() -> list[Path]:
