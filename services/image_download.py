@@ -21,6 +21,7 @@ import httpx
 
 from models.failures import ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
 from services.download_memory import Holding
+from services.pinned_transport import PinnedTransport
 from services.tls import public_client_context
 from services.url_guard import FetchTarget, TrustedHosts, check_address, check_url
 
@@ -31,7 +32,7 @@ DOWNLOAD_DEADLINE_SECONDS = 30.0
 """NFR-1.5: for the whole download, from resolving the name to the last byte; a slow drip does not stretch it."""
 
 CONNECT_TIMEOUT_SECONDS = 8.0
-"""For one address, and again for TLS: leaves time within the deadline for two more when the first answers nothing."""
+"""For one address, TLS included: leaves time within the deadline for two more when the first answers nothing."""
 
 MAX_ADDRESSES_TRIED = 4
 """More than any real host needs; keeps a name with hundreds of addresses from turning us into a port scanner."""
@@ -145,19 +146,35 @@ async def _fetch(
     target: FetchTarget, addresses: Sequence[str], bounds: _Bounds, ssl_context: ssl.SSLContext
 ) -> DownloadedImage:
     """Ask the first address that lets us connect; the library's errors end here."""
-    timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_SECONDS)  # the rest is bounded by the deadline around us
-    async with httpx.AsyncClient(
-        verify=ssl_context, follow_redirects=False, trust_env=False, timeout=timeout, headers=_request_headers(target)
-    ) as client:
-        failure = ImageUnreachable(f"{target.host}: no connection")
-        for address in addresses:
-            try:
-                return await _fetch_from(client, target, address, bounds)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                failure = ImageUnreachable(f"{target.host}: {_connect_reason(error)}")
-            except (httpx.HTTPError, OSError):  # its text may hold the address
-                raise ImageUnreachable(f"{target.host}: the answer broke off or was not HTTP") from None
-        raise failure
+    failure = ImageUnreachable(f"{target.host}: no connection")
+    for address in addresses:
+        transport = PinnedTransport(
+            target, address, ssl_context=ssl_context, connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS
+        )
+        try:
+            return await _fetch_through(transport, target, address, bounds)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            failure = ImageUnreachable(f"{target.host}: {_connect_reason(error)}")
+        except (httpx.HTTPError, OSError):  # its text may hold the address
+            raise ImageUnreachable(f"{target.host}: the answer broke off or was not HTTP") from None
+    raise failure
+
+
+async def _fetch_through(
+    transport: PinnedTransport, target: FetchTarget, address: str, bounds: _Bounds
+) -> DownloadedImage:
+    """One request to one checked address.
+
+    The URL given to the library holds the address and nothing else: the library logs it, and path and query of a
+    signed URL are a credential. The transport knows them.
+    """
+    authority = f"[{address}]" if ":" in address else address
+    async with (
+        httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as client,
+        client.stream("GET", f"{target.scheme}://{authority}/", headers=_request_headers(target)) as response,
+    ):
+        content_type = _accepted_content_type(response, target.host)
+        return DownloadedImage(await _read_body(response, target.host, bounds), content_type)
 
 
 def _request_headers(target: FetchTarget) -> dict[str, str]:
@@ -168,27 +185,6 @@ def _request_headers(target: FetchTarget) -> dict[str, str]:
         "User-Agent": USER_AGENT,
         "Connection": "close",
     }
-
-
-async def _fetch_from(client: httpx.AsyncClient, target: FetchTarget, address: str, bounds: _Bounds) -> DownloadedImage:
-    """One request to one checked address.
-
-    The URL given to the library holds the address and nothing else: the library logs it, and path and query of a
-    signed URL are a credential. What is sent is the ``target`` extension, byte for byte, and what the certificate is
-    verified against is ``sni_hostname`` (https://www.python-httpx.org/advanced/extensions/).
-    """
-    authority = f"[{address}]" if ":" in address else address
-    request = client.build_request(
-        "GET",
-        f"{target.scheme}://{authority}:{target.port}/",
-        extensions={"target": target.request_target, "sni_hostname": target.host},
-    )
-    response = await client.send(request, stream=True)
-    try:
-        content_type = _accepted_content_type(response, target.host)
-        return DownloadedImage(await _read_body(response, target.host, bounds), content_type)
-    finally:
-        await response.aclose()
 
 
 def _accepted_content_type(response: httpx.Response, host: str) -> str:

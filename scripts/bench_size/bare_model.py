@@ -7,6 +7,9 @@ from size_rec.pose import RgbArray
 
 GRAPH_FILE = "mediapipe/modules/pose_landmark/pose_landmark_cpu.binarypb"
 OUTPUTS = ("pose_landmarks", "pose_world_landmarks", "segmentation_mask")
+OVER_TIME = ("use_prev_landmarks", "smooth_landmarks", "smooth_segmentation")
+SMOOTHED = False
+"""Every photograph is on its own; nothing carries over from the one before."""
 
 
 class BareModel:
@@ -29,9 +32,7 @@ class BareModel:
             {
                 "model_complexity": packet_creator.create_int(FULL_MODEL),
                 "enable_segmentation": packet_creator.create_bool(WITH_MASK),
-                "use_prev_landmarks": packet_creator.create_bool(False),
-                "smooth_landmarks": packet_creator.create_bool(False),
-                "smooth_segmentation": packet_creator.create_bool(False),
+                **{name: packet_creator.create_bool(SMOOTHED) for name in OVER_TIME},
             }
         )
 
