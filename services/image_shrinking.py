@@ -61,7 +61,7 @@ _PROFILE_SPACES = {"RGB": "RGB ", "CMYK": "CMYK", "L": "GRAY"}
 def shrunken_rgb(picture: ImageFile, max_side_px: int, shrinking: Shrinking = FOR_THE_EYE) -> Image.Image:
     """Decode ``picture`` to upright sRGB with at most ``max_side_px`` on its longer side; never enlarged.
 
-    ``picture`` must be fresh: opened and not yet decoded. It is closed, so that its bitmap is freed early.
+    ``picture`` must be fresh: opened and not yet decoded. It is closed, so that its bitmap is freed early, or returned.
     Raises what the decoder raises.
     """
     target = _target_size(picture.size, max_side_px)
@@ -76,7 +76,8 @@ def shrunken_rgb(picture: ImageFile, max_side_px: int, shrinking: Shrinking = FO
         factor = int(max(picture.size) / max(target) / shrinking.oversampling)
         small, box = _rgb_in_bands(picture, max(1, factor)), None
         picture.close()
-    if small.size != target or small is picture:
+    whole = box is None or box == (0, 0, *small.size)
+    if small.size != target or not whole:
         small = small.resize(target, shrinking.resampling, box=box, reducing_gap=shrinking.oversampling)
         picture.close()
     upright = _in_srgb(small, profile)

@@ -27,8 +27,8 @@ from size_rec.problems import ModelUnavailable, Overloaded
 GRAPHS: Final = 2
 """The container's processors (ADR-2); one picture keeps one of them busy in the model for 35 ms."""
 
-THREADS: Final = 4
-"""Two pictures are in the model's two graphs while two more are decoded or measured, so that no graph ever waits."""
+THREADS: Final = 3
+"""One more than graphs: a photograph that takes long to decode keeps no graph waiting."""
 
 MAX_MEASURING: Final = 32
 """Photographs waiting or being measured at a time. 30 waiting ones take less than the 3 s of NFR-1.2; a longer queue

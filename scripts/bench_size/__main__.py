@@ -10,15 +10,13 @@ Starts the service (the real application on a real server, loopback), sends it e
 
 import argparse
 import csv
-import functools
 import json
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psutil
 
 from scripts.bench_size.quality import print_errors, print_refusals
-from scripts.bench_size.service import Reply, ask_service, photo_host, serve, service
+from scripts.bench_size.service import Caller, Reply, photo_host, serve, service
 from scripts.bench_size.speed import Run, in_turns, print_speed
 from size_rec.calibration.tables import read_truth
 from size_rec.native_chatter import native_chatter_dropped
@@ -40,10 +38,10 @@ def main() -> int:
     pictures = [prepare_picture((asked.bodies / "images" / row["file"]).read_bytes()).rgb for row in ok]
     with (
         photo_host(asked.bodies / "images") as host,
-        service() as (url, process, ready_seconds),
+        service() as (port, process, ready_seconds),
         native_chatter_dropped(),
     ):
-        ask = functools.partial(ask_service, urlsplit(url).netloc, host)
+        ask = Caller(port, host).ask
         ask(ok[0])
         replies = [ask(row) for row in ok]
         refused = [ask(row) for row in refuse]

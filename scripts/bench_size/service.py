@@ -1,10 +1,9 @@
 """The service in a process of its own, the host of the photographs, and one request."""
 
-import http.client
-import http.server
+import asyncio
 import json
 import os
-import socketserver
+import socket
 import subprocess
 import sys
 import threading
@@ -13,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import httpx
 import uvicorn
 from prometheus_client import CollectorRegistry
 
+from config.logging_config import configure_logging
 from models.health import HealthReport
 from services.url_guard import TrustedHosts
 from size_rec.app import create_app
@@ -25,6 +26,8 @@ from size_rec.estimator import BodyEstimator
 
 READY_TIMEOUT_SECONDS = 60.0
 REQUEST_TIMEOUT_SECONDS = 30.0
+RECEIVE_BYTES = 64 * 1024
+END_OF_HEAD = b"\r\n\r\n"
 KEPT_CONNECTION_SECONDS = 60
 """Longer than the bare model's turn, in which the callers are silent."""
 
@@ -40,6 +43,7 @@ class Reply:
 
 def serve(port: int) -> int:
     """Be the service until told to stop: the real application on the real server."""
+    configure_logging("INFO")
     estimator = BodyEstimator()
     estimator.start()
     app = create_app(
@@ -61,17 +65,17 @@ def serve(port: int) -> int:
 
 
 @contextmanager
-def service() -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
-    """The service in a process of its own; yields its address, the process and the seconds to ready."""
-    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as probe:
-        port = probe.server_address[1]
+def service() -> Iterator[tuple[int, subprocess.Popen[bytes], float]]:
+    """The service in a process of its own; yields its port, the process and the seconds to ready."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
     started = time.monotonic()
     command = [sys.executable, "-m", "scripts.bench_size", "--serve", str(port)]
     one_blas_thread = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # as size_rec sets it where it is imported first
     process = subprocess.Popen(command, env=one_blas_thread, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_until_ready(f"http://127.0.0.1:{port}/health", process)
-        yield f"http://127.0.0.1:{port}", process, time.monotonic() - started
+        yield port, process, time.monotonic() - started
     finally:
         process.terminate()
         process.wait(READY_TIMEOUT_SECONDS)
@@ -93,39 +97,68 @@ def _wait_until_ready(health_url: str, process: subprocess.Popen[bytes]) -> None
 def photo_host(folder: Path) -> Iterator[str]:
     """Serves the folder's photographs from memory with as little work as HTTP allows: it is not what is measured."""
     photos = {f"/{path.name}".encode(): path.read_bytes() for path in folder.iterdir()}
+    loop = asyncio.new_event_loop()
 
-    class PhotoHandler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            photo = photos[self.rfile.readline().split()[1]]
-            while self.rfile.readline().strip():
-                pass
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {len(photo)}\r\n\r\n"
-            self.wfile.write(head.encode() + photo)
+    class PhotoProtocol(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast(asyncio.Transport, transport)
+            self.asked = b""
 
-    class PhotoServer(socketserver.ThreadingTCPServer):
-        daemon_threads = True
+        def data_received(self, data: bytes) -> None:
+            self.asked += data
+            if self.asked.endswith(END_OF_HEAD):
+                photo = photos[self.asked.split()[1]]
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {len(photo)}\r\n\r\n"
+                self.transport.write(head.encode() + photo)
+                self.transport.close()
 
-    server = PhotoServer(("127.0.0.1", 0), PhotoHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = loop.run_until_complete(loop.create_server(PhotoProtocol, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
-        server.shutdown()
-        server.server_close()
+        loop.call_soon_threadsafe(server.close)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
-_local = threading.local()
-"""One kept connection for each caller. The standard library's client: it takes a third of httpx's processor time, and
-what the callers take is missing to the service, which runs on the same processors."""
+class Caller(threading.local):
+    """One kept connection for each caller thread.
 
+    As bare as the photo host: what the callers take is missing to the service, which runs on the same processors, and
+    the standard library's client takes as much as the service's whole HTTP.
+    """
 
-def ask_service(netloc: str, host: str, row: dict[str, str]) -> Reply:
-    """Send one photograph by its address; every caller thread keeps its connection."""
-    if not hasattr(_local, "connection"):
-        _local.connection = http.client.HTTPConnection(netloc, timeout=REQUEST_TIMEOUT_SECONDS)
-    started = time.perf_counter()
-    body = json.dumps({"image_url": f"{host}/{row['file']}", "height_cm": float(row["height_cm"])})
-    _local.connection.request("POST", "/estimate-body", body, {"Content-Type": "application/json"})
-    response = _local.connection.getresponse()
-    answer = json.loads(response.read())
-    return Reply(response.status, answer, time.perf_counter() - started)
+    def __init__(self, port: int, host: str) -> None:
+        self._host = host
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=REQUEST_TIMEOUT_SECONDS)
+
+    def ask(self, row: dict[str, str]) -> Reply:
+        """Send one photograph by its address."""
+        started = time.perf_counter()
+        body = json.dumps({"image_url": f"{self._host}/{row['file']}", "height_cm": float(row["height_cm"])})
+        head = (
+            f"POST /estimate-body HTTP/1.1\r\nHost: s\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        )
+        self._socket.sendall(head.encode() + END_OF_HEAD + body.encode())
+        head_bytes, answer = self._receive()
+        seconds = time.perf_counter() - started
+        return Reply(int(head_bytes.split()[1]), json.loads(answer), seconds)
+
+    def _receive(self) -> tuple[bytes, bytes]:
+        received = b""
+        while END_OF_HEAD not in received:
+            received += self._more()
+        head, _, body = received.partition(END_OF_HEAD)
+        length = int(head.lower().partition(b"content-length:")[2].split()[0])
+        while len(body) < length:
+            body += self._more()
+        return head, body
+
+    def _more(self) -> bytes:
+        data = self._socket.recv(RECEIVE_BYTES)
+        if not data:
+            raise SystemExit("the service closed the connection")
+        return data
