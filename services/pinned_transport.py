@@ -5,20 +5,30 @@ checked before, the connection goes there and nowhere else, and the certificate 
 serves one request, for half the processor time (docs/adr/0016-a-transport-pinned-to-one-address.md).
 """
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from typing import Final
 
+import anyio
+import anyio.abc
 import h11
 import httpx
 
 from services.url_guard import FetchTarget
 
-READ_BYTES = 64 * 1024
-"""One network read at most; asyncio holds back a sender that is two of them ahead."""
+READ_BYTES: Final = 16 * 1024
+"""One network read. It may hold thousands of one-byte chunks, and the event loop does nothing else meanwhile."""
 
-MAX_HEAD_BYTES = 64 * 1024
-"""Status line and headers of an answer; real ones have about one."""
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Status line and headers of an answer; real ones have about one kilobyte."""
+
+PASSED_ON: Final = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"})
+"""Headers that describe the body. The library acts on others, and stumbles over broken ones: it reads where a redirect
+goes that nobody follows, and keeps cookies."""
+
+
+BROKEN: Final = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
+"""What anyio raises when the other side is not there any more."""
 
 
 class PinnedTransport(httpx.AsyncBaseTransport):
@@ -46,11 +56,10 @@ class PinnedTransport(httpx.AsyncBaseTransport):
 
         Raises:
             httpx.ConnectTimeout, httpx.ConnectError: no connection, or no trusted one.
-            httpx.ReadError: the connection broke.
+            httpx.WriteError, httpx.ReadError: the connection broke.
             httpx.RemoteProtocolError: the answer is not HTTP.
         """
-        reader, writer = await self._connect()
-        answer = _Answer(reader, writer)
+        answer = _Answer(await self._connect())
         try:
             status, headers = await answer.ask(request, self._target.request_target)
             return httpx.Response(status, headers=headers, stream=answer)
@@ -58,39 +67,43 @@ class PinnedTransport(httpx.AsyncBaseTransport):
             await answer.aclose()
             raise
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        secure = self._target.scheme == "https"
+    async def _connect(self) -> anyio.abc.ByteStream:
+        # By anyio, as httpx does it: asyncio's own TLS reads ahead by up to a megabyte for each connection.
         try:
-            async with asyncio.timeout(self._connect_timeout_seconds):
-                return await asyncio.open_connection(
+            with anyio.fail_after(self._connect_timeout_seconds):
+                if self._target.scheme == "http":
+                    return await anyio.connect_tcp(self._address, self._target.port)
+                return await anyio.connect_tcp(
                     self._address,
                     self._target.port,
-                    limit=READ_BYTES,
-                    ssl=self._ssl_context if secure else None,
-                    server_hostname=self._target.host if secure else None,
+                    ssl_context=self._ssl_context,
+                    tls_hostname=self._target.host,
+                    tls_standard_compatible=False,
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout("no connection in time") from error
-        except (OSError, ssl.CertificateError) as error:
+        except (*BROKEN, ssl.CertificateError) as error:
             raise httpx.ConnectError("no connection") from error
 
 
 class _Answer(httpx.AsyncByteStream):
     """One exchange on one connection; as a stream, the answer's body."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, stream: anyio.abc.ByteStream) -> None:
+        self._stream = stream
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
 
     async def ask(self, request: httpx.Request, target: bytes) -> tuple[int, list[tuple[bytes, bytes]]]:
         """Send a request without a body; status and headers of the answer."""
         asked = h11.Request(method=request.method, target=target, headers=request.headers.raw)
-        self._writer.write((self._http.send(asked) or b"") + (self._http.send(h11.EndOfMessage()) or b""))
+        try:
+            await self._stream.send((self._http.send(asked) or b"") + (self._http.send(h11.EndOfMessage()) or b""))
+        except BROKEN as error:
+            raise httpx.WriteError("the connection broke") from error
         while True:
             event = await self._next_event()
             if isinstance(event, h11.Response):
-                return event.status_code, list(event.headers)
+                return event.status_code, [header for header in event.headers if header[0] in PASSED_ON]
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The body as it arrives, transfer coding undone."""
@@ -99,7 +112,7 @@ class _Answer(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Drop the connection; whatever the host still sends is not waited for."""
-        self._writer.transport.abort()
+        await anyio.aclose_forcefully(self._stream)
 
     async def _next_event(self) -> h11.Event:
         try:
@@ -107,8 +120,15 @@ class _Answer(httpx.AsyncByteStream):
                 event = self._http.next_event()
                 if isinstance(event, h11.Event):
                     return event
-                self._http.receive_data(await self._reader.read(READ_BYTES))
+                self._http.receive_data(await self._read())
         except h11.RemoteProtocolError as error:
             raise httpx.RemoteProtocolError("the answer is not HTTP") from error
-        except OSError as error:
+
+    async def _read(self) -> bytes:
+        """What has arrived; nothing at the end."""
+        try:
+            return await self._stream.receive(READ_BYTES)
+        except anyio.EndOfStream:
+            return b""
+        except BROKEN as error:
             raise httpx.ReadError("the connection broke") from error

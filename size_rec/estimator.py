@@ -108,12 +108,12 @@ class BodyEstimator:
         the thread is done with it, so at most one for each thread.
 
         Raises:
-            ModelUnavailable: the models are not loaded.
+            ModelUnavailable: the models are not loaded, or closed already.
             NotAnImage, ImageTooLarge: as :func:`size_rec.picture.prepare_picture`.
             PictureRefused: as :func:`size_rec.measuring.measure_picture`.
         """
         models = self._models
-        if models is None:
+        if models is None or self._closed:
             raise ModelUnavailable
         waiting = [data]
         loop = asyncio.get_running_loop()
@@ -132,14 +132,12 @@ class BodyEstimator:
     def _load(self, on_loaded: Callable[[], None]) -> None:
         started = time.monotonic()
         try:
-            models = _Models(PoseModel(self._graphs), load_body_model())
-            models.pose.warm_up()
+            self._models = _Models(PoseModel(self._graphs), load_body_model())
+            log.info("size_model_loaded", graphs=self._graphs, seconds=round(time.monotonic() - started, 2))
+            on_loaded()
         except Exception:
             log.exception("size_model_failed")
             raise
-        self._models = models
-        log.info("size_model_loaded", graphs=self._graphs, seconds=round(time.monotonic() - started, 2))
-        on_loaded()
 
 
 class _Models(NamedTuple):
@@ -155,6 +153,7 @@ def _measure(waiting: list[bytes], models: _Models, height_cm: float, weight_kg:
 
 
 def step_back() -> None:
-    """Lower this thread's priority; Linux keeps one for each thread (setpriority(2))."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    """Lower this thread's priority, unless it is lower already; Linux keeps one for each thread (setpriority(2))."""
+    thread = threading.get_native_id()
+    if sys.platform == "linux" and os.getpriority(os.PRIO_PROCESS, thread) < NICENESS:
+        os.setpriority(os.PRIO_PROCESS, thread, NICENESS)

@@ -9,8 +9,9 @@ run in the thread that asks: handing every step to a thread of the graph's own c
 
 import importlib.util
 import sys
+from contextlib import suppress
 from pathlib import Path
-from queue import LifoQueue
+from queue import Empty, LifoQueue
 from typing import Any
 
 import numpy as np
@@ -81,28 +82,26 @@ class PoseModel:
     """
 
     def __init__(self, graphs: int = 1) -> None:
-        self._graphs = [_PoseGraph() for _ in range(graphs)]
         self._free: LifoQueue[_PoseGraph] = LifoQueue()  # the one used last has its memory in the caches
-        for graph in self._graphs:
-            self._free.put(graph)
-
-    def warm_up(self) -> None:
-        """Let every graph look at an empty picture: the first one takes longer."""
-        for graph in self._graphs:
-            graph.find(np.zeros((WARM_UP_SIDE_PX, WARM_UP_SIDE_PX, 3), dtype=np.uint8))
+        for _ in range(graphs):
+            self._free.put(_PoseGraph())
 
     def find(self, rgb: NDArray[np.uint8]) -> Pose | None:
         """The pose of the most prominent person in ``rgb`` (height, width, 3), or ``None`` if there is nobody."""
         graph = self._free.get()
         try:
             return graph.find(rgb)
+        except Exception:
+            graph = graph.replacement()
+            raise
         finally:
             self._free.put(graph)
 
     def close(self) -> None:
         """Free the graphs; nothing may be looked at any more."""
-        for graph in self._graphs:
-            graph.close()
+        with suppress(Empty):
+            while True:
+                self._free.get_nowait().close()
 
 
 class _PoseGraph:
@@ -132,6 +131,7 @@ class _PoseGraph:
                 "enable_segmentation": packet_creator.create_bool(WITH_MASK),
             }
         )
+        self.find(np.zeros((WARM_UP_SIDE_PX, WARM_UP_SIDE_PX, 3), dtype=np.uint8))  # the first picture takes longer
 
     def find(self, rgb: NDArray[np.uint8]) -> Pose | None:
         self._packets.clear()
@@ -164,5 +164,11 @@ class _PoseGraph:
         edge = np.array([points[FULL_BODY].x * width, points[FULL_BODY].y * height])
         return PersonBox(reach_px=float(np.hypot(*(edge - center))))
 
+    def replacement(self) -> "_PoseGraph":
+        """A new graph: one that failed once refuses every picture from then on."""
+        self.close()
+        return _PoseGraph()
+
     def close(self) -> None:
-        self._graph.close()
+        with suppress(Exception):  # a graph that failed says so again
+            self._graph.close()

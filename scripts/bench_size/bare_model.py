@@ -13,8 +13,8 @@ SMOOTHED = False
 
 
 class BareModel:
-    """The graph behind ``mediapipe.solutions.pose.Pose(static_image_mode=True, enable_segmentation=True)``, without
-    that class does with the results: with the same model files as the service's own graph, but nothing left out."""
+    """The graph behind ``mediapipe.solutions.pose.Pose(static_image_mode=True, enable_segmentation=True)``; what that
+    class does with the results is left away. The model files are those of the service's own graph."""
 
     def __init__(self) -> None:
         root = enter_package_past_its_init()

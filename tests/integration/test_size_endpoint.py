@@ -13,6 +13,7 @@ from PIL import Image
 
 from size_rec.estimator import BodyEstimator
 from size_rec.photo_fetching import MAX_DOWNLOADS_PER_HOST
+from size_rec.problems import ModelUnavailable
 from size_rec.request_faults import NOT_AN_OBJECT, NOT_SENT_AS_JSON, UNREADABLE
 from tests.size_photos import as_jpeg, decoded, photo, photo_host, truth
 from tests.size_service import PATIENT_SECONDS, app_with, ask, loaded_estimator, with_client
@@ -184,6 +185,13 @@ def test_a_model_still_loading_is_503_too() -> None:
     response = ask(app_with(unstarted), {"image_url": "http://127.0.0.1/a.jpg", "height_cm": 170})
     unstarted.close()
     assert response.status_code == 503
+
+
+def test_what_was_fetched_while_the_worker_stopped_is_503() -> None:
+    with loaded_estimator(threads=1, graphs=1) as stopped:
+        pass
+    with pytest.raises(ModelUnavailable):
+        asyncio.run(stopped.measure(b"", height_cm=170, weight_kg=None))
 
 
 def test_beyond_the_bound_callers_are_told_to_come_back(host: str) -> None:

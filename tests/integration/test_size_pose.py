@@ -12,6 +12,7 @@ from PIL import Image
 
 from size_rec.__main__ import EXIT_NOT_SAVED, main
 from size_rec.body_model import ANSWERED
+from size_rec.mediapipe_service import PoseModel
 from size_rec.pose import Joint
 from tests.size_photos import photo, pose_model, truth
 
@@ -39,6 +40,14 @@ def test_size_rec_limits_the_matrix_threads_before_numpy_starts_them() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert run.stdout.split() == ["1", "False"]
+
+
+def test_a_graph_that_failed_is_replaced_and_the_next_picture_is_seen() -> None:
+    model = PoseModel()
+    with pytest.raises(RuntimeError):
+        model.find(np.zeros((0, 0, 3), dtype=np.uint8))
+    assert model.find(np.asarray(Image.open("tests/data/bodies/images/b0001.jpg").convert("RGB"))) is not None
+    model.close()
 
 
 def test_two_people_are_both_noticed() -> None:

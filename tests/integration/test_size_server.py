@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from size_rec.estimator import NICENESS, THREADS, BodyEstimator
+from size_rec.estimator import NICENESS, THREADS, BodyEstimator, step_back
 from tests.size_photos import photo_host
 from tests.size_service import PATIENT_SECONDS, app_with, loaded_estimator
 from worker.http_server import HttpServer
@@ -110,6 +110,18 @@ def test_the_model_computes_in_the_threads_that_stepped_back(estimator: BodyEsti
     spent = {thread: seconds - before.get(thread, 0.0) for thread, seconds in native_seconds().items()}
     measuring = {thread.native_id for thread in estimator._pool._threads}
     assert sum(spent[thread] for thread in measuring if thread) > sum(spent.values()) / 2
+
+
+def test_a_thread_of_lower_priority_keeps_it() -> None:
+    with ThreadPoolExecutor(1) as pool:
+
+        def step_back_twice() -> int:
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, NICENESS + 5)
+            step_back()
+            return os.getpriority(os.PRIO_PROCESS, thread)
+
+        assert pool.submit(step_back_twice).result() == NICENESS + 5
 
 
 def native_seconds() -> dict[int, float]:

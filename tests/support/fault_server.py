@@ -138,6 +138,18 @@ async def redirect_with_a_picture(connection: Connection) -> None:
     await connection.send(PICTURE)
 
 
+async def redirect_to_no_name(connection: Connection) -> None:
+    await connection.send_head("Location: http://xn--/", "Content-Length: 0", status="302 Found")
+
+
+async def redirect_to_no_url(connection: Connection) -> None:
+    await connection.send_head("Location: javascript:x", "Content-Length: 0", status="302 Found")
+
+
+async def cookie_without_end(connection: Connection) -> None:
+    await connection.send_all(PICTURE, f"Set-Cookie: a=b; max-age={'9' * 400}")
+
+
 async def not_found(connection: Connection) -> None:
     await connection.send_head("Content-Length: 0", status="404 Not Found")
 
@@ -267,6 +279,9 @@ FAULTS: dict[str, Fault] = {
         gzip_bomb,
         redirect,
         redirect_with_a_picture,
+        redirect_to_no_name,
+        redirect_to_no_url,
+        cookie_without_end,
         not_found,
         server_error,
         partial_content,
