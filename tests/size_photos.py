@@ -50,6 +50,15 @@ def as_jpeg(image: Image.Image, quality: int = 95) -> bytes:
     return data.getvalue()
 
 
+def no_photos() -> dict[str, tuple[str, bytes]]:
+    """Things for :func:`photo_host` that are no photographs: a page, half a JPEG, and more than 10 MB."""
+    return {
+        "page.html": ("text/html", b"<html>signed-in users only</html>"),
+        "broken.jpg": ("image/jpeg", photo("b0001.jpg")[:2_000]),
+        "huge.jpg": ("image/jpeg", b"\xff\xd8\xff" + bytes(11 * 1024 * 1024)),
+    }
+
+
 @cache
 def pose_model() -> PoseModel:
     """One loaded model for all tests of this process."""

@@ -1,4 +1,4 @@
-"""What the tests of the worker's SQL share: one wipe for a whole file, where every test has sessions of its own."""
+"""What integration tests share over a whole file: the platform on empty tables, and the loaded pose model."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,8 @@ from sandbox.postgres_local import LocalPostgres
 from sandbox.producer import Producer
 from sandbox.redis_local import LocalRedis
 from sandbox.supabase_local import LocalSupabase
+from size_rec.estimator import BodyEstimator
+from tests.size_service import loaded_estimator
 from tests.support.worker_sql import Superuser, WorkerSql
 
 
@@ -33,3 +35,10 @@ def root(platform: Producer, postgres: LocalPostgres) -> Iterator[Superuser]:
     """Everything else a test needs to see or to move."""
     with Superuser(postgres.dsn) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def estimator() -> Iterator[BodyEstimator]:
+    """Measures photographs, with its models loaded."""
+    with loaded_estimator() as estimator:
+        yield estimator

@@ -15,16 +15,10 @@ from size_rec.estimator import BodyEstimator
 from size_rec.photo_fetching import MAX_DOWNLOADS_PER_HOST
 from size_rec.problems import ModelUnavailable
 from size_rec.request_faults import NOT_AN_OBJECT, NOT_SENT_AS_JSON, UNREADABLE
-from tests.size_photos import as_jpeg, decoded, photo, photo_host, truth
+from tests.size_photos import as_jpeg, decoded, no_photos, photo_host, truth
 from tests.size_service import PATIENT_SECONDS, app_with, ask, loaded_estimator, with_client
 
 STANDING = "b0001.jpg"
-
-
-@pytest.fixture(scope="module")
-def estimator() -> Iterator[BodyEstimator]:
-    with loaded_estimator() as estimator:
-        yield estimator
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +28,7 @@ def host() -> Iterator[str]:
     webp = io.BytesIO()
     Image.new("RGB", (4_000, 8_200)).save(webp, "WEBP", quality=1, method=0)
     things = {
-        "page.html": ("text/html", b"<html>signed-in users only</html>"),
-        "broken.jpg": ("image/jpeg", photo(STANDING)[:2_000]),
-        "huge.jpg": ("image/jpeg", b"\xff\xd8\xff" + bytes(11 * 1024 * 1024)),
+        **no_photos(),
         "32.8-megapixels.webp": ("image/webp", webp.getvalue()),
         "photo.png": ("image/png", png.getvalue()),
         "nobody.jpg": ("image/jpeg", as_jpeg(Image.new("RGB", (400, 600), "grey"))),

@@ -9,26 +9,15 @@ import structlog
 from fastapi import FastAPI
 
 from size_rec.estimator import BodyEstimator
-from tests.size_photos import photo, photo_host
-from tests.size_service import PATIENT_SECONDS, app_with, ask, loaded_estimator, with_client
+from tests.size_photos import no_photos, photo_host
+from tests.size_service import PATIENT_SECONDS, app_with, ask, with_client
 
 STANDING = "b0001.jpg"
 
 
 @pytest.fixture(scope="module")
-def estimator() -> Iterator[BodyEstimator]:
-    with loaded_estimator() as estimator:
-        yield estimator
-
-
-@pytest.fixture(scope="module")
 def host() -> Iterator[str]:
-    things = {
-        "page.html": ("text/html", b"<html>signed-in users only</html>"),
-        "broken.jpg": ("image/jpeg", photo(STANDING)[:2_000]),
-        "huge.jpg": ("image/jpeg", b"\xff\xd8\xff" + bytes(11 * 1024 * 1024)),
-    }
-    with photo_host(things) as address:
+    with photo_host(no_photos()) as address:
         yield address
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from size_rec.estimator import NICENESS, THREADS, BodyEstimator, step_back
 from tests.size_photos import photo_host
-from tests.size_service import PATIENT_SECONDS, app_with, loaded_estimator
+from tests.size_service import PATIENT_SECONDS, app_with
 from worker.http_server import HttpServer
 
 CALLERS = 8
@@ -24,12 +24,6 @@ CONNECT_RETRIES = 6
 """httpx pauses for 0.5 s, 1 s, 2 s and so on between them; the server needs less than one."""
 HEALTH_LIMIT_SECONDS = 0.2
 """NFR-1.3. Half of the answers have to keep it, which leaves room for a machine that is busy otherwise."""
-
-
-@pytest.fixture(scope="module")
-def estimator() -> Iterator[BodyEstimator]:
-    with loaded_estimator() as estimator:
-        yield estimator
 
 
 @pytest.fixture(scope="module")
