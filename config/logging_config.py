@@ -179,7 +179,7 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
 def log_standard_error() -> None:
     """From now on, what is written to standard error past all logging becomes a log line too.
 
-    Native libraries write there without asking (MediaPipe's start-up notices). A crash of the interpreter itself still
+    Native libraries write there without asking (LiteRT's start-up notices). A crash of the interpreter itself still
     goes to the real standard error.
     """
     real = os.dup(sys.stderr.fileno())

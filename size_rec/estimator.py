@@ -1,6 +1,6 @@
 """Runs the measuring beside the event loop: a few threads that share the pose model, and a bound on the queue.
 
-Threads and not processes: MediaPipe, Pillow and NumPy release the interpreter lock for nine tenths of the work, and a
+Threads and not processes: LiteRT, Pillow and NumPy release the interpreter lock for nine tenths of the work, and a
 second process would cost 150 MB. The threads run at a lower priority, so that /health and the pipeline in the same
 container get the processor first.
 """
@@ -24,11 +24,11 @@ from size_rec.model_file import load_body_model
 from size_rec.picture import prepare_picture
 from size_rec.problems import ModelUnavailable, Overloaded
 
-GRAPHS: Final = 2
-"""The container's processors (ADR-2); one picture keeps one of them busy in the model for 35 ms."""
+COPIES: Final = 2
+"""Of the pose model: one for each of the container's processors (ADR-2), which a picture keeps busy for 30 ms."""
 
 THREADS: Final = 3
-"""One more than graphs: a photograph that takes long to decode keeps no graph waiting."""
+"""One more than copies: a photograph that takes long to decode keeps none of them waiting."""
 
 MAX_MEASURING: Final = 32
 """Photographs waiting or being measured at a time. 30 waiting ones take less than the 3 s of NFR-1.2; a longer queue
@@ -47,8 +47,8 @@ class BodyEstimator:
     called from anywhere.
     """
 
-    def __init__(self, *, threads: int = THREADS, graphs: int = GRAPHS, max_measuring: int = MAX_MEASURING) -> None:
-        self._graphs = graphs
+    def __init__(self, *, threads: int = THREADS, copies: int = COPIES, max_measuring: int = MAX_MEASURING) -> None:
+        self._copies = copies
         self._max_measuring = max_measuring
         self._measuring = 0
         self._closed = False
@@ -123,17 +123,15 @@ class BodyEstimator:
             waiting.clear()  # the pool keeps what was given up until a thread comes to it
 
     def close(self) -> None:
-        """Stop taking work, let what runs finish, and free the models."""
+        """Stop taking work and let what runs finish."""
         self._closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)
-        if self._models is not None:
-            self._models.pose.close()
 
     def _load(self, on_loaded: Callable[[], None]) -> None:
         started = time.monotonic()
         try:
-            self._models = _Models(PoseModel(self._graphs), load_body_model())
-            log.info("size_model_loaded", graphs=self._graphs, seconds=round(time.monotonic() - started, 2))
+            self._models = _Models(PoseModel(self._copies), load_body_model())
+            log.info("size_model_loaded", copies=self._copies, seconds=round(time.monotonic() - started, 2))
             on_loaded()
         except Exception:
             log.exception("size_model_failed")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from size_rec.admission import Refusal, refusal_of_estimate, refusal_of_outline, refusal_of_pose
 from size_rec.body_model import BodyEstimate, BodyModel, estimate_body
 from size_rec.features import BodyFeatures, measure_features
+from size_rec.framing import CutOut
 from size_rec.mediapipe_service import PoseModel
 from size_rec.picture import Picture
 from size_rec.pose import Pose
@@ -29,6 +30,7 @@ class Look:
     """What one look at a picture showed; ``features`` is ``None`` when crown or soles were not found."""
 
     picture: Picture
+    cut_out: CutOut
     pose: Pose
     features: BodyFeatures | None
 
@@ -40,9 +42,11 @@ class Look:
 
 @dataclass(frozen=True)
 class Measured:
-    """Everything learned from one photograph: the picture looked at, what was seen and measured, what it means."""
+    """Everything learned from one photograph: the picture looked at, the part of it that was measured, what was seen
+    there, what it means."""
 
     picture: Picture
+    cut_out: CutOut
     pose: Pose
     features: BodyFeatures
     estimate: BodyEstimate
@@ -66,7 +70,7 @@ def measure_picture(
     reason = refusal_of_estimate(estimate)
     if reason is not None:
         raise PictureRefused(reason)
-    return Measured(look.picture, look.pose, features, estimate, advise(estimate, height_cm=height_cm))
+    return Measured(look.picture, look.cut_out, look.pose, features, estimate, advise(estimate, height_cm=height_cm))
 
 
 def clearest_look(picture: Picture, pose_model: PoseModel) -> Look:
@@ -88,8 +92,10 @@ def clearest_look(picture: Picture, pose_model: PoseModel) -> Look:
 
 
 def _look_at(picture: Picture, pose_model: PoseModel) -> Look:
-    pose = pose_model.find(picture.rgb)
-    reason = refusal_of_pose(pose)
-    if pose is None or reason is not None:
-        raise PictureRefused(reason or Refusal.NO_PERSON)
-    return Look(picture, pose, measure_features(pose, picture.rgb))
+    found = pose_model.find(picture.image)
+    if found is None:
+        raise PictureRefused(Refusal.NO_PERSON)
+    reason = refusal_of_pose(found.pose)
+    if reason is not None:
+        raise PictureRefused(reason)
+    return Look(picture, found.cut_out, found.pose, measure_features(found.pose, found.cut_out.rgb))

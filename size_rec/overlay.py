@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from size_rec.measuring import Measured
-from size_rec.pose import FloatArray, Joint, Pose, RgbArray
+from size_rec.pose import BoolArray, FloatArray, Joint, RgbArray
 from size_rec.silhouette import ARMS, INSIDE, LEGS
 
 TINT = (64, 160, 255)
@@ -38,10 +38,11 @@ LABELS = {
 
 def draw_overlay(measured: Measured) -> Image.Image:
     """The photograph as it was measured with everything drawn on it, and a panel with the answer to its right."""
-    drawing = Image.fromarray(_tinted(measured.picture.rgb, measured.pose))
-    drawing = drawing.resize((ENLARGED * drawing.width, ENLARGED * drawing.height), Image.Resampling.BICUBIC)
+    picture = measured.picture.image
+    enlarged = picture.resize((ENLARGED * picture.width, ENLARGED * picture.height), Image.Resampling.BICUBIC)
+    drawing = Image.fromarray(_tinted(np.asarray(enlarged), _silhouette(measured, enlarged.size)))
     draw = ImageDraw.Draw(drawing)
-    _draw_bones(draw, measured.pose)
+    _draw_bones(draw, measured)
     _draw_lines(draw, measured)
     if measured.picture.mirrored:
         drawing = ImageOps.mirror(drawing)
@@ -51,35 +52,46 @@ def draw_overlay(measured: Measured) -> Image.Image:
     return sheet
 
 
-def _tinted(rgb: RgbArray, pose: Pose) -> RgbArray:
-    person = (pose.mask > INSIDE)[..., None]
+def drawn_at(measured: Measured, points: FloatArray) -> FloatArray:
+    """Where points of the mask (..., 2) are on the drawing, before it is mirrored."""
+    return ENLARGED * measured.cut_out.in_picture(points)
+
+
+def _silhouette(measured: Measured, size: tuple[int, int]) -> BoolArray:
+    """Which pixels of the drawing show the person."""
+    mask = measured.pose.mask
+    left, top = drawn_at(measured, np.zeros(2)).round().astype(int).tolist()
+    right, bottom = drawn_at(measured, np.array(mask.shape[::-1])).round().astype(int).tolist()
+    part = Image.fromarray(mask).resize((right - left, bottom - top), Image.Resampling.BILINEAR)
+    whole = Image.new("F", size)
+    whole.paste(part, (left, top))
+    return np.asarray(whole) > INSIDE
+
+
+def _tinted(rgb: RgbArray, person: BoolArray) -> RgbArray:
     tinted = rgb * (1 - TINT_SHARE) + np.array(TINT) * TINT_SHARE
-    result: RgbArray = np.where(person, tinted, rgb * DIMMED).astype(np.uint8)
+    result: RgbArray = np.where(person[..., None], tinted, rgb * DIMMED).astype(np.uint8)
     return result
 
 
-def _draw_bones(draw: ImageDraw.ImageDraw, pose: Pose) -> None:
+def _draw_bones(draw: ImageDraw.ImageDraw, measured: Measured) -> None:
+    points = drawn_at(measured, measured.pose.landmarks[:, :2])
     sides = ((Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER), (Joint.LEFT_HIP, Joint.RIGHT_HIP))
     chains = [*ARMS, *LEGS, *sides, *zip(sides[0], sides[1], strict=True)]
     for chain in chains:
-        draw.line([tuple(ENLARGED * pose.point(joint)) for joint in chain], fill=BONE, width=STROKE_PX)
-    for x, y in ENLARGED * pose.landmarks[:, :2]:
+        draw.line([tuple(points[joint]) for joint in chain], fill=BONE, width=STROKE_PX)
+    for x, y in points:
         draw.ellipse((x - DOT_PX, y - DOT_PX, x + DOT_PX, y + DOT_PX), fill=DOT)
 
 
 def _draw_lines(draw: ImageDraw.ImageDraw, measured: Measured) -> None:
     features, extent = measured.features, measured.features.extent
-    lines = np.concatenate([features.torso.ends, features.legs.ends, features.arms.ends.reshape(-1, 2, 2)])
-    for line in lines[np.isfinite(lines).all(axis=(1, 2))]:
-        _draw_line(draw, line)
     center = measured.pose.middle(Joint.LEFT_HIP, Joint.RIGHT_HIP)[0]
     reach = CROWN_LINE_SHARE * extent.height
-    for row in (extent.crown, extent.soles):
-        _draw_line(draw, np.array([(center - reach, row), (center + reach, row)]))
-
-
-def _draw_line(draw: ImageDraw.ImageDraw, ends: FloatArray) -> None:
-    draw.line([tuple(ENLARGED * end) for end in ends], fill=LINE, width=STROKE_PX)
+    heights = [[(center - reach, row), (center + reach, row)] for row in (extent.crown, extent.soles)]
+    lines = np.concatenate([features.torso.ends, features.legs.ends, features.arms.ends.reshape(-1, 2, 2), heights])
+    for ends in drawn_at(measured, lines[np.isfinite(lines).all(axis=(1, 2))]):
+        draw.line([tuple(end) for end in ends], fill=LINE, width=STROKE_PX)
 
 
 def _write_panel(draw: ImageDraw.ImageDraw, left: int, measured: Measured) -> None:

@@ -48,14 +48,14 @@ VISIBLE = 0.5
 
 @dataclass(frozen=True)
 class PersonBox:
-    """One person the detector noticed: ``reach_px`` is the radius of the circle around the hips that holds the body."""
+    """One person the detector noticed: ``side`` of the square around them, the measured person's being 1."""
 
-    reach_px: float
+    side: float
 
 
 @dataclass(frozen=True)
 class Pose:
-    """The pose model's answer for the most prominent person, in pixels of the picture given to it.
+    """The pose model's answer for the most prominent person, in pixels of the mask it gave.
 
     ``landmarks`` is (33, 3): x, y and visibility 0..1. ``world`` is (33, 3) in metres around the middle of the
     hips, the third axis pointing away from the camera. ``mask`` is (height, width), 1 on the person.

@@ -1,6 +1,6 @@
 """Where the outline of a person lies on the mask: crown, soles, torso, arms and legs. Pure.
 
-All lengths are pixels of the picture; nothing here knows about centimetres. Rows count downwards. A value that
+All lengths are pixels of the mask; nothing here knows about centimetres. Rows count downwards. A value that
 cannot be measured is NaN.
 """
 
@@ -27,8 +27,8 @@ HAND_BEYOND_WRIST = 0.55
 0.72; hanging fingers are bent)."""
 RAY_LENGTH_SHARE = 0.09
 """No limb is thicker than this on one side of its bone, as a share of the figure's height."""
-RAY_STEPS = 64
-"""Samples along a ray: more than one a pixel in the largest picture; the border lies between two."""
+RAY_STEPS = 32
+"""Samples along a ray: more than one a pixel for the largest figure; the border lies between two."""
 
 Limb = tuple[Joint, Joint, Joint]
 ARMS: tuple[Limb, Limb] = (

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
+from size_rec.framing import SAMPLES, CutOut, Square
 from size_rec.pose import FloatArray, Joint, MaskArray, PersonBox, Pose, RgbArray
 
 OVERSAMPLED = 4
@@ -61,7 +62,7 @@ def draw_figure(
         landmarks=landmarks,
         world=_world(),
         mask=mask,
-        people=(PersonBox(0.55 * height_px),),
+        people=(PersonBox(1.0),),
     )
     return pose, _dress(mask, top_px + TORSO[3] * height_px)
 
@@ -83,6 +84,12 @@ def padded(pose: Pose, rgb: RgbArray, *, left: int, top: int, right: int, bottom
     mask = np.pad(pose.mask, ((top, bottom), (left, right)))
     wall = np.pad(rgb, ((top, bottom), (left, right), (0, 0)), mode="edge")
     return Pose(landmarks, pose.world, mask, pose.people), wall
+
+
+def whole_picture(rgb: RgbArray) -> CutOut:
+    """A cut-out that is the picture itself, pixel for pixel."""
+    height, width = rgb.shape[:2]
+    return CutOut(Square(np.full(2, SAMPLES / 2), SAMPLES), rgb, slice(0, height), slice(0, width))
 
 
 def _other_side(name: str) -> str:

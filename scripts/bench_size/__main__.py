@@ -35,7 +35,7 @@ def main() -> int:
     if asked.serve:
         return serve(asked.serve)
     ok, refuse = read_truth(asked.bodies), read_truth(asked.bodies, "422")
-    pictures = [prepare_picture((asked.bodies / "images" / row["file"]).read_bytes()).rgb for row in ok]
+    pictures = [prepare_picture((asked.bodies / "images" / row["file"]).read_bytes()).image for row in ok]
     with (
         photo_host(asked.bodies / "images") as host,
         service() as (port, process, ready_seconds),

@@ -1,31 +1,52 @@
-"""MediaPipe Pose as its package runs it: the reference for throughput."""
+"""MediaPipe Pose as its package runs it: the reference for throughput, and for what our own framing must agree with."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from size_rec.mediapipe_service import FULL_MODEL, WITH_MASK, enter_package_past_its_init
-from size_rec.pose import RgbArray
+from size_rec.networks import MODEL_PACKAGE, model_path
+from size_rec.pose import FloatArray, RgbArray
 
-GRAPH_FILE = "mediapipe/modules/pose_landmark/pose_landmark_cpu.binarypb"
-OUTPUTS = ("pose_landmarks", "pose_world_landmarks", "segmentation_mask")
+GRAPH_FILE = "modules/pose_landmark/pose_landmark_cpu.binarypb"
+LANDMARKS, WORLD_LANDMARKS, MASK = OUTPUTS = ("pose_landmarks", "pose_world_landmarks", "segmentation_mask")
+FULL_MODEL = 1
+"""``pose_landmark_full.tflite``, the largest of the three that is inside the wheel."""
+WITH_MASK = True
 OVER_TIME = ("use_prev_landmarks", "smooth_landmarks", "smooth_segmentation")
 SMOOTHED = False
 """Every photograph is on its own; nothing carries over from the one before."""
 
 
+def enter_package_past_its_init() -> Path:
+    """Make ``mediapipe.*`` importable without running ``mediapipe/__init__.py``, which imports drawing helpers and with
+    them matplotlib, OpenCV and JAX; return the package's parent folder."""
+    spec = importlib.util.find_spec(MODEL_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"{MODEL_PACKAGE} is not installed", name=MODEL_PACKAGE)
+    if MODEL_PACKAGE not in sys.modules:
+        sys.modules[MODEL_PACKAGE] = importlib.util.module_from_spec(spec)
+    return Path(spec.submodule_search_locations[0]).parent
+
+
 class BareModel:
     """The graph behind ``mediapipe.solutions.pose.Pose(static_image_mode=True, enable_segmentation=True)``; what that
-    class does with the results is left away. The model files are those of the service's own graph."""
+    class does with the results is left away. The landmark model is the one the service uses.
+    """
 
     def __init__(self) -> None:
         root = enter_package_past_its_init()
-        from mediapipe.python import packet_creator  # noqa: PLC0415 - after the package is entered
+        from mediapipe.framework.formats import landmark_pb2  # noqa: F401, PLC0415 - after the package is entered
+        from mediapipe.python import packet_creator, packet_getter  # noqa: PLC0415
         from mediapipe.python._framework_bindings import calculator_graph, image_frame, resource_util  # noqa: PLC0415
 
         resource_util.set_resource_dir(str(root))
-        self._create, self._rgb = packet_creator, image_frame.ImageFormat.SRGB
+        self._create, self._get, self._rgb = packet_creator, packet_getter, image_frame.ImageFormat.SRGB
         self._timestamp = 0
-        self._seen: dict[str, object] = {}
-        self._graph = calculator_graph.CalculatorGraph(binary_graph_path=str(root / GRAPH_FILE))
+        self._seen: dict[str, Any] = {}
+        self._graph = calculator_graph.CalculatorGraph(binary_graph_path=str(model_path(GRAPH_FILE)))
         for name in OUTPUTS:
             self._graph.observe_output_stream(name, self._seen.__setitem__)
         self._graph.start_run(
@@ -44,3 +65,10 @@ class BareModel:
         self._graph.add_packet_to_input_stream("image", frame.at(self._timestamp))
         self._graph.wait_until_idle()
         return len(self._seen) == len(OUTPUTS)
+
+    def joints(self, rgb: RgbArray) -> FloatArray:
+        """(33, 2): where in the picture the landmarks are, in pixels; somebody must be seen."""
+        self.look(rgb)
+        height, width = rgb.shape[:2]
+        landmarks = self._get.get_proto(self._seen[LANDMARKS]).landmark
+        return np.array([(point.x * width, point.y * height) for point in landmarks])

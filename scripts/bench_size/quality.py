@@ -8,6 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from scripts.bench_size.service import Reply
 from size_rec.body_model import ANSWERED
@@ -16,14 +17,14 @@ from size_rec.calibration.fit import FOLDS, cross_validate, spread_factors, tape
 from size_rec.calibration.tables import TRUTH_COLUMNS, read_bodies
 from size_rec.mediapipe_service import PoseModel
 from size_rec.model_file import MODEL_FILE, load_body_model
-from size_rec.pose import Joint, Pose, RgbArray
+from size_rec.pose import Joint, Pose
 from size_rec.size_chart import SIZES
 
 NAIVE_MULTIPLIERS = {"chest_cm": ("shoulders", 2.15), "waist_cm": ("hips", 1.55), "hip_cm": ("hips", 1.95)}
 """The heuristic this project replaces: a joint distance times a constant, scaled by the landmarks' height."""
 
 
-def print_errors(bodies: Path, ok: list[dict[str, str]], replies: list[Reply], pictures: list[RgbArray]) -> None:
+def print_errors(bodies: Path, ok: list[dict[str, str]], replies: list[Reply], pictures: list[Image.Image]) -> None:
     """Print the errors, cross-validated and of the running service, beside the naive heuristic and the floor."""
     table = read_bodies(bodies)
     validation = cross_validate(tape_covariance_of(load_body_model()), table)
@@ -75,14 +76,14 @@ def _answered(row: dict[str, str], reply: Reply) -> Answered:
     )
 
 
-def _naive_errors(ok: list[dict[str, str]], pictures: list[RgbArray]) -> dict[str, float]:
+def _naive_errors(ok: list[dict[str, str]], pictures: list[Image.Image]) -> dict[str, float]:
     model = PoseModel()
     errors: dict[str, list[float]] = {name: [] for name in NAIVE_MULTIPLIERS}
     for row, picture in zip(ok, pictures, strict=True):
-        pose = model.find(picture)
-        if pose is not None:
+        found = model.find(picture)
+        if found is not None:
             for name, (joints, factor) in NAIVE_MULTIPLIERS.items():
-                width = _joint_width_cm(pose, joints, float(row["height_cm"]))
+                width = _joint_width_cm(found.pose, joints, float(row["height_cm"]))
                 errors[name].append(abs(factor * width - float(row[TRUTH_COLUMNS[name]])))
     return {name: statistics.fmean(values) for name, values in errors.items()}
 

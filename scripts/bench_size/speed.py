@@ -1,12 +1,13 @@
 """Latency and throughput of the service beside the bare pose model on the same photographs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import numpy as np
 import psutil
@@ -14,19 +15,20 @@ from PIL import Image, ImageOps
 
 from scripts.bench_size.bare_model import BareModel
 from scripts.bench_size.service import Reply
-from size_rec.estimator import GRAPHS, step_back
+from size_rec.estimator import COPIES, step_back
 from size_rec.mediapipe_service import PoseModel
 from size_rec.picture import prepare_picture
 from size_rec.pose import RgbArray
 
 CALLERS = 8
+WARM_UP = 2 * COPIES
 TURN = 102
 """Photographs in one turn of the service before the bare model has its turn; half of the set. At its beginning and end
 fewer callers wait than in between, so short turns would measure that."""
 PASSES = 4
 """Over the set; together eight turns of each, as the machine's own speed changes from one to the next."""
 
-Look = Callable[[RgbArray], object]
+Shown = TypeVar("Shown")
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,12 @@ class Side:
 class Sides:
     """The service; its callers with their photo host (in this process, at the same time, on the same processors: they
     slow the service down by the clock, not by processor time); the bare pose model on the photographs as they come; and
-    the service's own reduced graph alone on the small pictures that the service makes of them."""
+    the service's own pose model alone on the small pictures that the service makes of them."""
 
     service: Side = field(default_factory=Side)
     callers: Side = field(default_factory=Side)
     bare: Side = field(default_factory=Side)
-    own_graph: Side = field(default_factory=Side)
+    own_model: Side = field(default_factory=Side)
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,10 @@ def in_turns(
     """The service at 8 callers and the bare pose model in turns, so that both meet the same load of the machine."""
     sides = Sides()
     replies: list[Reply] = []
-    with ThreadPoolExecutor(CALLERS) as callers, ThreadPoolExecutor(GRAPHS, initializer=step_back) as pool:
-        first = _small(folder, rows[0])
-        bare = list(pool.map(_warmed, [BareModel().look for _ in range(GRAPHS)], [first] * GRAPHS))
-        own = list(pool.map(_warmed, [PoseModel().find for _ in range(GRAPHS)], [first] * GRAPHS))
+    with ThreadPoolExecutor(CALLERS) as callers, ThreadPoolExecutor(COPIES, initializer=step_back) as pool:
+        bare = [BareModel() for _ in range(COPIES)]
+        own = [PoseModel() for _ in range(COPIES)]
+        _model_turn(pool, [model.look for model in bare], [_decoded(folder, row) for row in rows[:WARM_UP]])
         for start in PASSES * list(range(0, len(rows), TURN)):
             turn = rows[start : start + TURN]
             cpu, own_cpu, clock = _cpu_seconds(process), time.process_time(), time.perf_counter()
@@ -113,8 +115,12 @@ def in_turns(
             seconds = time.perf_counter() - clock
             sides.service.turns.append(Turn(len(turn), seconds, _cpu_seconds(process) - cpu))
             sides.callers.turns.append(Turn(len(turn), seconds, time.process_time() - own_cpu))
-            sides.bare.turns.append(_model_turn(pool, bare, [_decoded(folder, row) for row in turn]))
-            sides.own_graph.turns.append(_model_turn(pool, own, [_small(folder, row) for row in turn]))
+            sides.bare.turns.append(
+                _model_turn(pool, [model.look for model in bare], [_decoded(folder, row) for row in turn])
+            )
+            sides.own_model.turns.append(
+                _model_turn(pool, [model.find for model in own], [_small(folder, row) for row in turn])
+            )
     return replies, sides
 
 
@@ -123,22 +129,19 @@ def _decoded(folder: Path, row: dict[str, str]) -> RgbArray:
         return np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
 
 
-def _small(folder: Path, row: dict[str, str]) -> RgbArray:
-    return prepare_picture((folder / row["file"]).read_bytes()).rgb
+def _small(folder: Path, row: dict[str, str]) -> Image.Image:
+    return prepare_picture((folder / row["file"]).read_bytes()).image
 
 
-def _warmed(look: Look, picture: RgbArray) -> Look:
-    look(picture)
-    return look
-
-
-def _model_turn(pool: ThreadPoolExecutor, looks: list[Look], pictures: list[RgbArray]) -> Turn:
+def _model_turn(
+    pool: ThreadPoolExecutor, looks: Sequence[Callable[[Shown], object]], pictures: Sequence[Shown]
+) -> Turn:
     cpu, clock = time.process_time(), time.perf_counter()
-    list(pool.map(_look_at_all, looks, [pictures[number::GRAPHS] for number in range(GRAPHS)]))
+    list(pool.map(_look_at_all, looks, [pictures[number::COPIES] for number in range(COPIES)]))
     return Turn(len(pictures), time.perf_counter() - clock, time.process_time() - cpu)
 
 
-def _look_at_all(look: Look, pictures: list[RgbArray]) -> None:
+def _look_at_all(look: Callable[[Shown], object], pictures: Sequence[Shown]) -> None:
     for picture in pictures:
         look(picture)
 
@@ -162,14 +165,14 @@ def print_speed(run: Run) -> None:
     print(f"{'callers and photo host':58}{'':>26}{sides.callers.cpu_ms:8.1f}")
     for label, side in (
         ("bare model on the same photographs", sides.bare),
-        ("the service's graph alone on its small pictures", sides.own_graph),
+        ("the service's own model on its small pictures", sides.own_model),
     ):
-        print(f"{f'{label}, {GRAPHS} at a time':58}{'':>16}{side.per_second:10.1f}{side.cpu_ms:8.1f}")
+        print(f"{f'{label}, {COPIES} at a time':58}{'':>16}{side.per_second:10.1f}{side.cpu_ms:8.1f}")
     by_clock, by_cpu = sides.service.throughput_over(sides.bare), sides.service.work_over(sides.bare)
     print(
         f"throughput over bare inference: {by_clock:.0%} by the clock, {by_cpu:.0%} by processor time "
-        f"(over the service's graph alone {sides.service.throughput_over(sides.own_graph):.0%} and "
-        f"{sides.service.work_over(sides.own_graph):.0%})"
+        f"(over the service's own model {sides.service.throughput_over(sides.own_model):.0%} and "
+        f"{sides.service.work_over(sides.own_model):.0%})"
     )
     print(f"memory of the service (PSS) {run.memory_mb:.0f} MB; start to ready {run.ready_seconds:.1f} s")
     failed = sum(reply.status != HTTPStatus.OK for reply in run.many_callers)

@@ -22,7 +22,7 @@ from size_rec.calibration.floor import breadth_floor
 from size_rec.calibration.tables import read_ansur, read_ansur_columns, read_bodies
 from size_rec.model_file import MODEL_FILE, model_text
 
-MODEL_DATE = "2026-11-21"
+MODEL_DATE = "2026-11-22"
 """When the data or the method last changed; written into the file instead of the clock's date."""
 
 

@@ -180,7 +180,7 @@ def test_a_model_still_loading_is_503_too() -> None:
 
 
 def test_what_was_fetched_while_the_worker_stopped_is_503() -> None:
-    with loaded_estimator(threads=1, graphs=1) as stopped:
+    with loaded_estimator(threads=1, copies=1) as stopped:
         pass
     with pytest.raises(ModelUnavailable):
         asyncio.run(stopped.measure(b"", height_cm=170, weight_kg=None))
@@ -188,7 +188,7 @@ def test_what_was_fetched_while_the_worker_stopped_is_503() -> None:
 
 def test_beyond_the_bound_callers_are_told_to_come_back(host: str) -> None:
     body = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
-    with loaded_estimator(threads=1, graphs=1, max_measuring=2) as bounded:
+    with loaded_estimator(threads=1, copies=1, max_measuring=2) as bounded:
         app = app_with(bounded, deadline_seconds=PATIENT_SECONDS)
         with bounded.place(), bounded.place():
             refused = ask(app, body)
@@ -235,7 +235,7 @@ def test_a_host_that_does_not_answer_ends_at_the_deadline_and_is_named_as_the_ca
 def test_measuring_that_takes_too_long_ends_at_the_deadline_too(host: str) -> None:
     body = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
     may_go_on = threading.Event()
-    with loaded_estimator(threads=1, graphs=1) as busy:
+    with loaded_estimator(threads=1, copies=1) as busy:
         busy._pool.submit(may_go_on.wait, PATIENT_SECONDS)
         response = ask(app_with(busy, deadline_seconds=1.0), body)
         [given_up] = [each for each in busy._pool._work_queue.get_nowait().args if isinstance(each, list)]

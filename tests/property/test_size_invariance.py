@@ -16,7 +16,7 @@ from size_rec.body_model import ANSWERED, estimate_body
 from size_rec.features import BodyFeatures, measure_features
 from size_rec.model_file import load_body_model
 from size_rec.picture import leans_left, prepare_picture
-from size_rec.pose import Pose, RgbArray
+from size_rec.pose import FloatArray, Pose, RgbArray
 from tests.size_figures import draw_figure, mirrored, padded
 from tests.size_photos import as_bytes, decoded, measure, measures, truth
 
@@ -119,21 +119,33 @@ def test_of_a_picture_and_its_mirror_image_at_most_one_leans_left(pixels: list[i
 def test_a_mirrored_photo_is_the_same_photo(name: str) -> None:
     """Losslessly mirrored, so that nothing but the mirroring differs."""
     picture = decoded(name)
-    plain, flipped = (prepare_picture(as_bytes(image)).rgb for image in (picture, ImageOps.mirror(picture)))
-    assert (plain == flipped).all()
+    plain, flipped = (prepare_picture(as_bytes(image)).image for image in (picture, ImageOps.mirror(picture)))
+    assert plain.tobytes() == flipped.tobytes()
 
 
-@pytest.mark.parametrize("scale", [0.75, 2.0])
-def test_a_photo_at_another_resolution_is_answered_within_a_centimetre(scale: float) -> None:
-    """Nine of ten measures of eight bodies, and the average far below; the rest is the pose model's unrest."""
+def changes_at(scale: float) -> FloatArray:
+    """By how many cm every measure of the eight bodies changes with the resolution."""
     changes = []
     for name in PHOTOS:
         picture, height_cm = decoded(name), float(truth()[name]["height_cm"])
         size = (round(picture.width * scale), round(picture.height * scale))
         resized = picture.resize(size, Image.Resampling.LANCZOS)
         changes.append(measures(as_bytes(resized), height_cm) - measures(as_bytes(picture), height_cm))
-    assert np.mean(np.abs(changes) <= 1.0) >= 0.9
-    assert np.mean(np.abs(changes)) <= 0.4
+    return np.abs(changes)
+
+
+@pytest.mark.parametrize("scale", [0.75, 1.5, 2.0])
+def test_a_photo_at_another_resolution_is_answered_within_a_centimetre(scale: float) -> None:
+    changes = changes_at(scale)
+    assert changes.max() <= 1.0
+    assert changes.mean() <= 0.2
+
+
+def test_a_photo_of_half_the_size_is_answered_within_a_centimetre_but_for_one_measure_in_twenty() -> None:
+    """384 pixels are fewer than are measured otherwise."""
+    changes = changes_at(0.5)
+    assert np.mean(changes <= 1.0) >= 0.95
+    assert changes.mean() <= 0.25
 
 
 def test_a_photo_with_a_border_is_answered_within_the_stated_spread() -> None:
@@ -145,8 +157,8 @@ def test_a_photo_with_a_border_is_answered_within_the_stated_spread() -> None:
         before = measure(as_bytes(picture), height_cm).estimate
         after = measure(as_bytes(bordered), height_cm).estimate
         deviations.append((after.mean_cm - before.mean_cm) / before.spread_cm)
-    assert np.mean(np.abs(deviations)) <= 0.4
-    assert np.mean(np.abs(deviations) <= 1.0) >= 0.9
+    assert np.mean(np.abs(deviations)) <= 0.25
+    assert np.mean(np.abs(deviations) <= 1.0) >= 0.95
 
 
 def test_a_photo_with_a_taller_stated_height_gives_larger_lengths() -> None:

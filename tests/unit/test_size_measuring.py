@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from size_rec.admission import Refusal
 from size_rec.measuring import PictureRefused, clearest_look
-from size_rec.mediapipe_service import PoseModel
+from size_rec.mediapipe_service import Found, PoseModel
 from size_rec.picture import Picture
-from size_rec.pose import Joint, Pose, RgbArray
-from tests.size_figures import draw_figure, mirrored
+from size_rec.pose import Joint, Pose
+from tests.size_figures import draw_figure, mirrored, whole_picture
 
 
 class ScriptedPoseModel(PoseModel):
@@ -19,16 +20,17 @@ class ScriptedPoseModel(PoseModel):
 
     def __init__(self, poses: Sequence[Pose | None]) -> None:
         self._poses = list(poses)
-        self.seen: list[RgbArray] = []
+        self.seen: list[Image.Image] = []
 
-    def find(self, rgb: RgbArray) -> Pose | None:
-        self.seen.append(rgb)
-        return self._poses.pop(0)
+    def find(self, image: Image.Image) -> Found | None:
+        self.seen.append(image)
+        pose = self._poses.pop(0)
+        return None if pose is None else Found(pose, whole_picture(np.asarray(image)))
 
 
 FIGURE, RGB = draw_figure(left_px=180)
 MIRRORED_FIGURE, MIRRORED_RGB = mirrored(FIGURE, RGB)
-PICTURE = Picture(RGB, mirrored=False)
+PICTURE = Picture(Image.fromarray(RGB), mirrored=False)
 
 
 def with_arms_crossed(pose: Pose) -> Pose:
@@ -54,7 +56,7 @@ def test_where_a_part_is_lost_the_mirror_image_is_measured_if_it_shows_the_whole
     assert look.complete
     assert look.picture.mirrored
     assert look.pose is MIRRORED_FIGURE
-    assert (model.seen[1] == MIRRORED_RGB).all()
+    assert (np.asarray(model.seen[1]) == MIRRORED_RGB).all()
 
 
 @pytest.mark.parametrize("second", [with_arms_crossed(MIRRORED_FIGURE), None], ids=["lost as well", "nobody there"])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from size_rec.body_model import BodyEstimate
 from size_rec.features import ARM_LEVELS, LEG_LEVELS, TORSO_LEVELS, measure_features
@@ -12,7 +12,7 @@ from size_rec.measuring import Measured
 from size_rec.overlay import ENLARGED, LINE, draw_overlay
 from size_rec.picture import Picture
 from size_rec.size_calculator import advise
-from tests.size_figures import draw_figure
+from tests.size_figures import draw_figure, whole_picture
 
 HEIGHT_CM = 175.0
 ESTIMATE = BodyEstimate(
@@ -28,7 +28,8 @@ def measured() -> Measured:
     pose, rgb = draw_figure(left_px=180)
     features = measure_features(pose, rgb)
     assert features is not None
-    return Measured(Picture(rgb, mirrored=False), pose, features, ESTIMATE, advise(ESTIMATE, height_cm=HEIGHT_CM))
+    picture, advice = Picture(Image.fromarray(rgb), mirrored=False), advise(ESTIMATE, height_cm=HEIGHT_CM)
+    return Measured(picture, whole_picture(rgb), pose, features, ESTIMATE, advice)
 
 
 def test_every_measured_line_is_on_the_drawing(measured: Measured) -> None:
@@ -53,7 +54,7 @@ def test_a_line_that_is_lost_is_left_out(measured: Measured) -> None:
 def test_what_was_measured_in_a_mirror_is_shown_as_the_photograph_was(measured: Measured) -> None:
     plain = draw_overlay(measured)
     turned = draw_overlay(replace(measured, picture=replace(measured.picture, mirrored=True)))
-    width = ENLARGED * measured.picture.rgb.shape[1]
+    width = ENLARGED * measured.picture.image.width
     box = (0, 0, width, plain.height)
     assert turned.crop(box).tobytes() == ImageOps.mirror(plain.crop(box)).tobytes()
     panel = (width, 0, plain.width, plain.height)

@@ -1,0 +1,122 @@
+"""The networks' raw numbers become people, landmarks and a mask by MediaPipe's arithmetic."""
+
+import numpy as np
+import pytest
+
+from size_rec.detection import ANCHORS, POINTS, noticed_people
+from size_rec.framing import SAMPLES, WHOLE_SAMPLES
+from size_rec.landmarks import LANDMARKS, NUMBERS_EACH, landmarks_of, mask_of, world_landmarks_of
+from size_rec.networks import POSE_LANDMARKS, Network, model_path
+from size_rec.pose import FloatArray
+
+CELLS = 64
+NUMBERS = 39
+BOX_SAMPLES = 60
+
+
+class Detections:
+    """The detector's outputs, empty at first; the people in it are put at anchors."""
+
+    def __init__(self) -> None:
+        self.boxes = np.zeros((len(ANCHORS), 4 + 2 * POINTS), dtype=np.float32)
+        self.logits = np.full((len(ANCHORS), 1), -20.0, dtype=np.float32)
+
+    def notice(self, hips: tuple[float, float], logit: float, *, off: float = 0.0) -> None:
+        """Somebody at the free anchor nearest to ``hips``; all four points lie there, ``off`` to the right."""
+        distances = np.hypot(*(ANCHORS - hips).T) + 10 * (self.logits[:, 0] > -20)
+        anchor = int(distances.argmin())
+        self.logits[anchor] = logit
+        center = (np.array(hips) - ANCHORS[anchor]) * WHOLE_SAMPLES
+        points = np.tile(center + np.array([off, 0]) * WHOLE_SAMPLES, POINTS)
+        self.boxes[anchor] = [*center, BOX_SAMPLES, BOX_SAMPLES, *points]
+
+    def people(self) -> list[FloatArray]:
+        return noticed_people(self.boxes, self.logits)
+
+
+def test_there_are_as_many_anchors_as_the_detector_has_boxes_and_all_lie_in_the_picture() -> None:
+    assert len(ANCHORS) == 2254
+    assert ((ANCHORS > 0) & (ANCHORS < 1)).all()
+
+
+def test_nobody_is_noticed_where_nothing_is_likely() -> None:
+    assert Detections().people() == []
+
+
+def test_people_are_named_by_certainty_and_those_less_than_half_certain_are_not() -> None:
+    seen = Detections()
+    seen.notice((0.2, 0.5), 1.0)
+    seen.notice((0.8, 0.5), 3.0)
+    seen.notice((0.5, 0.1), -0.1)
+    assert [person[0] for person in seen.people()] == [pytest.approx((0.8, 0.5)), pytest.approx((0.2, 0.5))]
+
+
+def test_boxes_of_one_person_are_averaged_by_their_certainty() -> None:
+    seen = Detections()
+    seen.notice((0.5, 0.5), 2.0)
+    seen.notice((0.5, 0.5), 0.5, off=0.1)
+    (person,) = seen.people()
+    certain, less = 1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(-0.5))
+    assert person.shape == (POINTS, 2)
+    assert person[0] == pytest.approx((0.5 + 0.1 * less / (certain + less), 0.5))
+
+
+def raw_landmarks(x: float, y: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """Every landmark at (x, y) samples, visibility logit 2."""
+    numbers = np.zeros((NUMBERS, NUMBERS_EACH), dtype=np.float32)
+    numbers[:, :2], numbers[:, 3] = (x, y), 2.0
+    return numbers.ravel()
+
+
+def cold() -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
+    """Heat maps that are certain of nothing."""
+    return np.full((CELLS, CELLS, NUMBERS), -20.0, dtype=np.float32)
+
+
+def test_a_landmark_without_a_certain_heat_map_stays_where_it_is() -> None:
+    landmarks = landmarks_of(raw_landmarks(100.0, 50.0), cold())
+    assert landmarks.shape == (LANDMARKS, 3)
+    assert landmarks[7] == pytest.approx((100.0, 50.0, 1 / (1 + np.exp(-2.0))))
+
+
+def test_a_landmark_moves_to_the_centre_of_mass_of_the_heat_around_it() -> None:
+    heat = cold()
+    heat[13, 27, 7] = 20.0
+    heat[13, 25, 7] = 20.0
+    heat[40, 60, 7] = 20.0  # too far away to count
+    landmarks = landmarks_of(raw_landmarks(100.0, 50.0), heat)
+    assert landmarks[7, :2] == pytest.approx((26 * SAMPLES / CELLS, 13 * SAMPLES / CELLS), abs=0.01)
+    assert landmarks[8, :2] == pytest.approx((100.0, 50.0))
+
+
+@pytest.mark.parametrize(("x", "y"), [(-3.0, 50.0), (100.0, 256.5), (255.9, 0.1), (-4e3, 9e3)])
+def test_landmarks_at_and_beyond_the_border_are_left_or_stay_near(x: float, y: float) -> None:
+    heat = np.zeros((CELLS, CELLS, NUMBERS), dtype=np.float32)
+    landmarks = landmarks_of(raw_landmarks(x, y), heat)
+    assert landmarks[0, :2] == pytest.approx((x, y), abs=10.0)
+
+
+def test_world_landmarks_are_taken_as_they_are() -> None:
+    raw = np.arange(3 * NUMBERS, dtype=np.float32)
+    assert (world_landmarks_of(raw) == raw.reshape(-1, 3)[:LANDMARKS]).all()
+
+
+def test_the_mask_is_a_probability_however_certain_the_network_is() -> None:
+    raw = np.array([[[-1e4], [0.0], [1e4]]], dtype=np.float32)
+    with np.errstate(over="raise", invalid="raise"):
+        assert mask_of(raw).tolist() == [[0.0, 0.5, 1.0]]
+
+
+def test_a_network_answers_the_same_picture_alike_every_time() -> None:
+    network = Network(POSE_LANDMARKS)
+    pixels = np.random.default_rng(1).random((SAMPLES, SAMPLES, 3), dtype=np.float32)
+    first = network.run(pixels)
+    network.run(np.zeros_like(pixels))
+    assert [output.shape for output in first] == [(195,), (1,), (256, 256, 1), (64, 64, 39), (117,)]
+    assert all((one == other).all() for one, other in zip(first, network.run(pixels), strict=True))
+
+
+def test_without_the_package_the_model_is_missing_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("size_rec.networks.MODEL_PACKAGE", "no_such_package_at_all")
+    with pytest.raises(ModuleNotFoundError, match="no_such_package_at_all is not installed"):
+        model_path(POSE_LANDMARKS)
