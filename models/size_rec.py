@@ -13,11 +13,9 @@ MIN_HEIGHT_CM, MAX_HEIGHT_CM = 100.0, 250.0
 
 MIN_WEIGHT_KG, MAX_WEIGHT_KG = 30.0, 250.0
 
-ACCEPTED_PHOTOS: Final = (
-    "At most 10 MB; JPEG, PNG, GIF or HEIC of up to 64 megapixels, AVIF of up to 48, WebP of up to 32."
-)
-"""The limits of ``services/image_opening.py`` in words. AVIF and WebP cannot be decoded at reduced scale: more pixels
-would take more memory than one photo may."""
+ACCEPTED_PHOTOS: Final = "At most 10 MB; JPEG, PNG, WebP, GIF or HEIC of up to 64 megapixels, AVIF of up to 48."
+"""The limits of ``services/image_opening.py`` in words. AVIF cannot be decoded at reduced scale: more pixels would take
+more memory than one photo may."""
 
 SizeName = Literal["XS", "S", "M", "L", "XL", "XXL"]
 BodyTypeName = Literal["slim", "average", "athletic", "broad"]

@@ -19,7 +19,7 @@ MEASURES: Final = SAMPLES / "measures.json"
 """What is known of the sample people, and how."""
 
 MODEL_LIMIT_SECONDS: Final = 60.0
-"""For the pose model to load; it takes about a second, and longer when the installed files are read for the first time."""
+"""For the pose model to load: about a second, and longer when the installed files are read for the first time."""
 
 LOOK_SECONDS: Final = 0.1
 """Between two looks at /health."""

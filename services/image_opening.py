@@ -11,6 +11,7 @@ from PIL.ImageFile import ImageFile
 from pillow_heif import register_heif_opener
 
 from models.failures import Failure, ImageTooLarge, NotAnImage
+from services.webp import ScaledWebPFile, register_scaled_webp_opener
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF")
 """What phones, browsers and shops produce. MPO (two JPEGs in one file) opens as JPEG; nothing else is even tried:
@@ -22,12 +23,13 @@ MAX_PIXELS = 64_000_000
 MAX_DECODE_BYTES = 512 * 1024 * 1024
 """Half of the container's 1 GiB: the most memory that decoding one picture may need at its peak."""
 
-PEAK_BYTES_PER_PIXEL = {"JPEG": 1, "MPO": 1, "PNG": 4, "GIF": 4, "HEIF": 8, "AVIF": 11, "WEBP": 16.5}
-"""Peak memory of a decoder per pixel, measured with Pillow 13.0 and pillow-heif 1.8 on 12-megapixel pictures.
+PEAK_BYTES_PER_PIXEL = {"JPEG": 1, "MPO": 1, "PNG": 4, "GIF": 4, "HEIF": 8, "AVIF": 11}
+"""Peak memory of a decoder per pixel, measured with Pillow 13.0 and pillow-heif 1.8 on 12-megapixel pictures; of WebP's
+in ``services/webp.py``.
 
-A baseline JPEG is decoded at reduced scale as it streams; the others hold the whole picture, some more than once: WebP
-twice in libwebp's animation decoder, as bytes, and as a picture. So 512 MiB are 48 megapixels of AVIF, 41 of HEIC with
-transparency, 32 of WebP; Pillow decodes none of them at reduced scale. Phones make JPEG, and HEIC without transparency.
+A baseline JPEG is decoded at reduced scale as it streams; the others hold the whole picture, some more than once. So
+512 MiB are 48 megapixels of AVIF, 41 of HEIC with transparency, 32 of animated WebP. Phones make JPEG, and HEIC without
+transparency.
 """
 
 SCANNED_JPEG_BYTES_PER_PIXEL = 7
@@ -75,6 +77,7 @@ _DECODER_ERRORS = (
 # Once, before any thread decodes. Thumbnails stay on: a large enough one is decoded instead of the picture.
 Image.init()
 register_heif_opener(depth_images=False, aux_images=False)
+register_scaled_webp_opener()
 
 
 @contextmanager
@@ -112,6 +115,8 @@ def peak_decode_bytes(picture: ImageFile) -> int:
 
 def _peak_bytes_per_pixel(picture: ImageFile) -> float:
     picture_format = picture.format or ""
+    if isinstance(picture, ScaledWebPFile):
+        return picture.peak_bytes_per_pixel
     if _SEVERAL_SCANS in picture.info:
         return SCANNED_JPEG_BYTES_PER_PIXEL
     alpha = HEIF_ALPHA_BYTES_PER_PIXEL if picture_format == "HEIF" and picture.mode == "RGBA" else 0

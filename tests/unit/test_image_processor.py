@@ -338,7 +338,7 @@ def test_a_format_whose_decoder_needs_more_memory_has_a_lower_limit(monkeypatch:
     monkeypatch.setattr(image_opening, "MAX_DECODE_BYTES", 1_000_000)
     assert prepare_image(plain(400, 400, "PNG")).width == 400
     with pytest.raises(ImageTooLarge) as too_large:
-        prepare_image(plain(400, 400, "WEBP"))
+        prepare_image(plain(400, 400, "AVIF"))
     assert too_large.value.limit < 400 * 400
 
 
@@ -369,6 +369,9 @@ print(peak_bytes() - before)
         ("PNG", "1", {}),
         ("GIF", "P", {}),
         ("WEBP", "RGB", {"method": 0}),
+        ("WEBP", "RGBA", {"method": 0}),
+        ("WEBP", "RGB", {"method": 0, "lossless": True}),
+        ("WEBP", "RGBA", {"method": 0, "lossless": True}),
         ("AVIF", "RGB", {"speed": 10, "subsampling": "4:4:4"}),
         ("HEIF", "RGB", {}),
         ("HEIF", "RGBA", {}),
@@ -470,7 +473,7 @@ def test_as_many_pictures_are_decoded_at_once_as_there_are_slots_and_never_more(
 
 
 def large_webp() -> bytes:
-    data = plain(3_500, 3_000, "WEBP", method=0)
+    data = encoded(Image.new("RGBA", (4_200, 4_100)), "WEBP", lossless=True, method=0)
     with open_picture(data, max_pixels=MAX_PIXELS) as picture:
         assert peak_decode_bytes(picture) > LARGE_DECODE_BYTES
     return data
