@@ -22,16 +22,16 @@ THREADS: Final = 1
 """The pictures keep the processors busy; more threads for one picture only cost coordination."""
 
 
-def model_path(model: str) -> Path:
-    """Where the model file lies.
+def package_folder() -> Path:
+    """Where mediapipe is installed, found without importing it.
 
     Raises:
-        ModuleNotFoundError: mediapipe is not installed.
+        ModuleNotFoundError: it is not installed.
     """
     package = importlib.util.find_spec(MODEL_PACKAGE)
     if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError(f"{MODEL_PACKAGE} is not installed", name=MODEL_PACKAGE)
-    return Path(package.submodule_search_locations[0]) / model
+    return Path(package.submodule_search_locations[0])
 
 
 class Network:
@@ -43,7 +43,7 @@ class Network:
         Raises:
             ModuleNotFoundError, ValueError: the model file is missing or broken.
         """
-        self._interpreter = Interpreter(str(model_path(model)), num_threads=THREADS)
+        self._interpreter = Interpreter(str(package_folder() / model), num_threads=THREADS)
         self._interpreter.allocate_tensors()
         self._input: int = self._interpreter.get_input_details()[0]["index"]
         self._outputs: list[int] = [output["index"] for output in self._interpreter.get_output_details()]

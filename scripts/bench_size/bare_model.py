@@ -1,13 +1,13 @@
 """MediaPipe Pose as its package runs it: the reference for throughput, and for what our own framing must agree with."""
 
-import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from size_rec.networks import MODEL_PACKAGE, model_path
+from size_rec.networks import MODEL_PACKAGE, package_folder
 from size_rec.pose import FloatArray, RgbArray
 
 GRAPH_FILE = "modules/pose_landmark/pose_landmark_cpu.binarypb"
@@ -22,13 +22,12 @@ SMOOTHED = False
 
 def enter_package_past_its_init() -> Path:
     """Make ``mediapipe.*`` importable without running ``mediapipe/__init__.py``, which imports drawing helpers and with
-    them matplotlib, OpenCV and JAX; return the package's parent folder."""
-    spec = importlib.util.find_spec(MODEL_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"{MODEL_PACKAGE} is not installed", name=MODEL_PACKAGE)
-    if MODEL_PACKAGE not in sys.modules:
-        sys.modules[MODEL_PACKAGE] = importlib.util.module_from_spec(spec)
-    return Path(spec.submodule_search_locations[0]).parent
+    them matplotlib, OpenCV and JAX; return the package's folder."""
+    folder = package_folder()
+    package = ModuleType(MODEL_PACKAGE)
+    package.__path__ = [str(folder)]
+    sys.modules.setdefault(MODEL_PACKAGE, package)
+    return folder
 
 
 class BareModel:
@@ -37,16 +36,16 @@ class BareModel:
     """
 
     def __init__(self) -> None:
-        root = enter_package_past_its_init()
+        folder = enter_package_past_its_init()
         from mediapipe.framework.formats import landmark_pb2  # noqa: F401, PLC0415 - after the package is entered
         from mediapipe.python import packet_creator, packet_getter  # noqa: PLC0415
         from mediapipe.python._framework_bindings import calculator_graph, image_frame, resource_util  # noqa: PLC0415
 
-        resource_util.set_resource_dir(str(root))
+        resource_util.set_resource_dir(str(folder.parent))
         self._create, self._get, self._rgb = packet_creator, packet_getter, image_frame.ImageFormat.SRGB
         self._timestamp = 0
         self._seen: dict[str, Any] = {}
-        self._graph = calculator_graph.CalculatorGraph(binary_graph_path=str(model_path(GRAPH_FILE)))
+        self._graph = calculator_graph.CalculatorGraph(binary_graph_path=str(folder / GRAPH_FILE))
         for name in OUTPUTS:
             self._graph.observe_output_stream(name, self._seen.__setitem__)
         self._graph.start_run(

@@ -6,7 +6,7 @@ import pytest
 from size_rec.detection import ANCHORS, POINTS, noticed_people
 from size_rec.framing import SAMPLES, WHOLE_SAMPLES
 from size_rec.landmarks import LANDMARKS, NUMBERS_EACH, landmarks_of, mask_of, world_landmarks_of
-from size_rec.networks import POSE_LANDMARKS, Network, model_path
+from size_rec.networks import POSE_LANDMARKS, Network
 from size_rec.pose import FloatArray
 
 CELLS = 64
@@ -119,4 +119,4 @@ def test_a_network_answers_the_same_picture_alike_every_time() -> None:
 def test_without_the_package_the_model_is_missing_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("size_rec.networks.MODEL_PACKAGE", "no_such_package_at_all")
     with pytest.raises(ModuleNotFoundError, match="no_such_package_at_all is not installed"):
-        model_path(POSE_LANDMARKS)
+        Network(POSE_LANDMARKS)
