@@ -4,7 +4,7 @@ The model files ship inside the mediapipe wheel; nothing is ever downloaded, and
 (ADR 0105).
 """
 
-import importlib.util
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,7 @@ def package_folder() -> Path:
     Raises:
         ModuleNotFoundError: it is not installed.
     """
-    package = importlib.util.find_spec(MODEL_PACKAGE)
+    package = PathFinder.find_spec(MODEL_PACKAGE)
     if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError(f"{MODEL_PACKAGE} is not installed", name=MODEL_PACKAGE)
     return Path(package.submodule_search_locations[0])
