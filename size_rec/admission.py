@@ -10,8 +10,8 @@ import numpy as np
 
 from size_rec.body_model import BodyEstimate
 from size_rec.features import BodyFeatures
-from size_rec.pose import FloatArray, Joint, Pose
-from size_rec.silhouette import INSIDE, LEGS
+from size_rec.pose import INSIDE, FloatArray, Joint, Pose
+from size_rec.silhouette import LEGS
 
 FOREGROUND_SHARE = 0.5
 """Another person counts when at least half as large in the picture as the measured one; passers-by do not."""
@@ -28,8 +28,9 @@ MAX_SURPRISE = 15.0
 6; what is two and a half times as strange as the strangest known figure is not one that was learned from."""
 MAX_GIRTH_SPREAD_CM = 8.0
 """One size: an answer this uncertain says nothing of it. In cross-validation 99 of 100 stay below 6."""
-BORDER_PX = 1.0
-"""A figure that reaches this close to the border goes on beyond it."""
+BORDER_PX = 0.5
+"""A figure that reaches this close to the mask's border goes on beyond it. (A pixel of the mask is about two of the
+picture; half of the people with four pixels of a thousand to spare are taken.)"""
 
 
 UPPER_JOINTS = (Joint.NOSE, Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER)

@@ -4,10 +4,9 @@ The arithmetic is that of MediaPipe's ``pose_detection_cpu.pbtxt`` (anchors, thr
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from size_rec.framing import WHOLE_SAMPLES
-from size_rec.pose import FloatArray
+from size_rec.pose import Float32Array, FloatArray
 
 GRIDS = ((8, 2), (16, 2), (32, 6))
 """(samples between neighbouring anchors, anchors at each place) of the detector's layers."""
@@ -32,7 +31,7 @@ def _anchors() -> FloatArray:
 ANCHORS = _anchors()
 
 
-def noticed_people(boxes: NDArray[np.float32], logits: NDArray[np.float32]) -> list[FloatArray]:
+def noticed_people(boxes: Float32Array, logits: Float32Array) -> list[FloatArray]:
     """Everybody in the picture: four points (x, y) of each, as shares of the input's side.
 
     Args:

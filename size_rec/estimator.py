@@ -70,7 +70,7 @@ class BodyEstimator:
 
         Raises:
             TimeoutError: not within ``timeout_seconds``.
-            ModuleNotFoundError, ValueError: mediapipe or the fitted model is missing or broken.
+            ImportError, ValueError, RuntimeError: LiteRT, a network or the fitted model is missing or broken.
         """
         if self._loading is not None:
             self._loading.result(timeout_seconds)

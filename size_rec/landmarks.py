@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from size_rec.framing import SAMPLES
-from size_rec.pose import FloatArray, MaskArray
+from size_rec.pose import Float32Array, FloatArray, MaskArray
 
-Raw = NDArray[np.float32]
 _Number = TypeVar("_Number", np.float32, np.float64)
 
 LANDMARKS = 33
@@ -26,25 +25,25 @@ MIN_HEAT = 0.5
 """A point whose heat map is nowhere certain stays where it is."""
 
 
-def landmarks_of(raw: Raw, heat_maps: Raw) -> FloatArray:
+def landmarks_of(raw: Float32Array, heat_maps: Float32Array) -> FloatArray:
     """(33, 3): x and y in samples of the square and visibility 0..1, from (195,) and (cells, cells, 39)."""
     numbers = raw.reshape(-1, NUMBERS_EACH)[:LANDMARKS].astype(np.float64)
     shares = _refined(numbers[:, :2] / SAMPLES, heat_maps)
     return np.column_stack([shares * SAMPLES, _logistic(numbers[:, VISIBILITY])])
 
 
-def world_landmarks_of(raw: Raw) -> FloatArray:
+def world_landmarks_of(raw: Float32Array) -> FloatArray:
     """(33, 3) in metres around the middle of the hips, from (117,)."""
     return raw.reshape(-1, 3)[:LANDMARKS].astype(np.float64)
 
 
-def mask_of(raw: Raw) -> MaskArray:
+def mask_of(raw: Float32Array) -> MaskArray:
     """The probability of the person at every sample, from (256, 256, 1)."""
     with np.errstate(over="ignore"):  # exp overflows to infinity, which gives 0 as it should
         return _logistic(raw[..., 0])
 
 
-def _refined(shares: FloatArray, heat_maps: Raw) -> FloatArray:
+def _refined(shares: FloatArray, heat_maps: Float32Array) -> FloatArray:
     cells = len(heat_maps)
     nearest = (shares * cells).astype(int)
     window = np.arange(-HEAT_MAP_REACH, HEAT_MAP_REACH + 1)

@@ -17,6 +17,8 @@ from size_rec.pose import PersonBox, Pose
 
 MIN_PRESENCE = 0.5
 """Below this the landmark network says that nobody is there (MediaPipe's own threshold)."""
+MAX_LOOKS = 3
+"""On squares of growing size; the first is large enough for all but one person in two hundred."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class PoseModel:
     waits for one to be free.
 
     Raises:
-        ModuleNotFoundError, ValueError: a model file is missing or broken.
+        ImportError, ValueError, RuntimeError: as :class:`size_rec.networks.Network`.
     """
 
     def __init__(self, copies: int = 1) -> None:
@@ -60,21 +62,32 @@ class _Networks:
 
     def find(self, image: Image.Image) -> Found | None:
         people = self._people(image)
-        part = cut_out(image, people[0]) if people else None
+        if not people:
+            return None
+        sides = tuple(PersonBox(side=person.side / people[0].side) for person in people)
+        square, found = people[0], None
+        for _ in range(MAX_LOOKS):
+            seen = self._look(image, square, sides)
+            if seen is None:
+                break
+            found, ends_too_early = seen
+            if not ends_too_early:
+                break
+            square = square.enlarged()
+        return found
+
+    def _look(self, image: Image.Image, square: Square, people: tuple[PersonBox, ...]) -> tuple[Found, bool] | None:
+        """What the landmark network sees on a square, and whether the square ends before the person does."""
+        part = cut_out(image, square)
         if part is None:
             return None
         raw_landmarks, presence, raw_mask, heat_maps, raw_world = self._landmarks.run(as_input(part.whole()))
         if presence[0] < MIN_PRESENCE:
             return None
-        landmarks = landmarks_of(raw_landmarks, heat_maps)
+        landmarks, mask = landmarks_of(raw_landmarks, heat_maps), mask_of(raw_mask)
         landmarks[:, :2] -= part.origin
-        pose = Pose(
-            landmarks=landmarks,
-            world=world_landmarks_of(raw_world),
-            mask=part.shown(mask_of(raw_mask)),
-            people=tuple(PersonBox(side=person.side / people[0].side) for person in people),
-        )
-        return Found(pose, part)
+        pose = Pose(landmarks, world_landmarks_of(raw_world), part.shown(mask), people)
+        return Found(pose, part), part.ends_too_early(mask)
 
     def _people(self, image: Image.Image) -> list[Square]:
         """The square around everybody, the most prominent person first."""

@@ -10,7 +10,7 @@ STDERR_FILENO = 2
 
 @contextmanager
 def native_chatter_dropped() -> Iterator[None]:
-    """The library writes notes on its own graph past Python's streams; none is about a photograph."""
+    """The library writes notes on its own start past Python's streams; none is about a photograph."""
     real = os.dup(STDERR_FILENO)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), STDERR_FILENO)

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from size_rec.pose import Float32Array
 
 MODEL_PACKAGE: Final = "mediapipe"
 PERSON_DETECTION: Final = "modules/pose_detection/pose_detection.tflite"
@@ -41,15 +39,18 @@ class Network:
         """Load it and run it once, as the first run takes longer.
 
         Raises:
-            ModuleNotFoundError, ValueError: the model file is missing or broken.
+            ImportError: mediapipe or LiteRT is not installed.
+            ValueError, RuntimeError: the model file is missing or broken.
         """
+        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - the worker starts without it, too
+
         self._interpreter = Interpreter(str(package_folder() / model), num_threads=THREADS)
         self._interpreter.allocate_tensors()
         self._input: int = self._interpreter.get_input_details()[0]["index"]
         self._outputs: list[int] = [output["index"] for output in self._interpreter.get_output_details()]
         self.run(np.zeros(self._interpreter.get_input_details()[0]["shape"][1:], dtype=np.float32))
 
-    def run(self, pixels: Floats) -> list[Floats]:
+    def run(self, pixels: Float32Array) -> list[Float32Array]:
         """The outputs, in the model's order, for ``pixels`` (height, width, 3) in the model's own range."""
         self._interpreter.set_tensor(self._input, pixels[None])
         self._interpreter.invoke()

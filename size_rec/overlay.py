@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from size_rec.measuring import Measured
-from size_rec.pose import BoolArray, FloatArray, Joint, RgbArray
-from size_rec.silhouette import ARMS, INSIDE, LEGS
+from size_rec.pose import INSIDE, BoolArray, FloatArray, Joint, RgbArray
+from size_rec.silhouette import ARMS, LEGS
 
 TINT = (64, 160, 255)
 TINT_SHARE = 0.35
@@ -24,6 +24,8 @@ MIN_PANEL_HEIGHT_PX = 400
 COLUMNS = ((175, "ra"), (190, "la"))
 """Where the panel's second and third column are, in pixels from its left border, and how they are aligned (Pillow's
 anchors: right and left, by the ascender)."""
+MIDDLE_OF_PIXEL = 0.5
+"""Outlines are measured from the middle of the mask's first pixel."""
 CROWN_LINE_SHARE = 0.2
 """Half the length of the lines at crown and soles, as a share of the figure's height."""
 
@@ -90,7 +92,7 @@ def _draw_lines(draw: ImageDraw.ImageDraw, measured: Measured) -> None:
     reach = CROWN_LINE_SHARE * extent.height
     heights = [[(center - reach, row), (center + reach, row)] for row in (extent.crown, extent.soles)]
     lines = np.concatenate([features.torso.ends, features.legs.ends, features.arms.ends.reshape(-1, 2, 2), heights])
-    for ends in drawn_at(measured, lines[np.isfinite(lines).all(axis=(1, 2))]):
+    for ends in drawn_at(measured, lines[np.isfinite(lines).all(axis=(1, 2))] + MIDDLE_OF_PIXEL):
         draw.line([tuple(end) for end in ends], fill=LINE, width=STROKE_PX)
 
 

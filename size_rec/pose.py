@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 FloatArray: TypeAlias = NDArray[np.float64]
+Float32Array: TypeAlias = NDArray[np.float32]
 IndexArray: TypeAlias = NDArray[np.int64]
 MaskArray: TypeAlias = NDArray[np.float32]
 RgbArray: TypeAlias = NDArray[np.uint8]
@@ -41,6 +42,9 @@ class Joint(IntEnum):
     LEFT_FOOT = 31
     RIGHT_FOOT = 32
 
+
+INSIDE = 0.5
+"""The mask value that separates person from background."""
 
 VISIBLE = 0.5
 """MediaPipe's own threshold for a landmark that can be seen; visibility is 0..1."""

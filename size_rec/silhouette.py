@@ -10,10 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from size_rec.pose import BoolArray, FloatArray, IndexArray, Joint, MaskArray, Pose
+from size_rec.pose import INSIDE, BoolArray, FloatArray, IndexArray, Joint, MaskArray, Pose
 
-INSIDE = 0.5
-"""The mask value that separates person from background."""
 SEARCH_SHARE = 0.03
 """How far, as a share of the figure's height, an expected point may lie outside the mask and still be joined to it."""
 HEAD_HALF_WIDTH_SHARE = 0.09

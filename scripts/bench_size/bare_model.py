@@ -11,7 +11,8 @@ from size_rec.networks import MODEL_PACKAGE, package_folder
 from size_rec.pose import FloatArray, RgbArray
 
 GRAPH_FILE = "modules/pose_landmark/pose_landmark_cpu.binarypb"
-LANDMARKS, WORLD_LANDMARKS, MASK = OUTPUTS = ("pose_landmarks", "pose_world_landmarks", "segmentation_mask")
+LANDMARKS = "pose_landmarks"
+OUTPUTS = (LANDMARKS, "pose_world_landmarks", "segmentation_mask")
 FULL_MODEL = 1
 """``pose_landmark_full.tflite``, the largest of the three that is inside the wheel."""
 WITH_MASK = True

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from scripts.bench_size.bare_model import BareModel
 from size_rec.__main__ import EXIT_NOT_SAVED, main
 from size_rec.body_model import ANSWERED
 from size_rec.mediapipe_service import PoseModel
 from size_rec.pose import Joint
-from tests.size_photos import decoded, photo, pose_model, truth
+from tests.size_photos import as_jpeg, decoded, measure, photo, pose_model, truth
 
 SHOULDERS, HIPS = [Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER], [Joint.LEFT_HIP, Joint.RIGHT_HIP]
 HEAVY = (
@@ -29,7 +29,7 @@ import socket, sys
 def refuse(*_, **__):
     raise AssertionError("the network was used")
 socket.socket.connect = socket.getaddrinfo = refuse
-from PIL import Image
+from PIL import Image, ImageOps
 from size_rec.mediapipe_service import PoseModel
 assert PoseModel().find(Image.new("RGB", (64, 64))) is None
 print([name for name in {HEAVY!r} if name in sys.modules])
@@ -60,6 +60,24 @@ def test_a_picture_waits_for_a_free_copy_of_the_model() -> None:
     with ThreadPoolExecutor(5) as threads:
         found = list(threads.map(model.find, [picture] * 10))
     assert len({one.pose.mask.tobytes() for one in found if one is not None}) == 1
+
+
+@pytest.mark.parametrize("name", ["b0001.jpg", "b0058.jpg", "b0075.jpg"])
+def test_a_person_far_off_is_seen_from_crown_to_soles(name: str) -> None:
+    """With 400 pixels of wall all around."""
+    picture = decoded(name)
+    wall = np.asarray(picture)[2, 2]
+    bordered = ImageOps.expand(picture, 400, fill=tuple(int(value) for value in wall))
+    assert measure(as_jpeg(bordered), float(truth()[name]["height_cm"])).features.complete
+
+
+def test_a_head_close_to_the_pictures_border_is_not_cut_off() -> None:
+    """Twelve pixels of 1024."""
+    picture, height_cm = decoded("b0001.jpg"), float(truth()["b0001.jpg"]["height_cm"])
+    measured = measure(as_jpeg(picture), height_cm)
+    crown = measured.cut_out.in_picture(np.array([0.0, measured.features.extent.crown]))[1] / 512 * picture.height
+    close = picture.crop((0, round(crown) - 12, picture.width, picture.height))
+    assert measure(as_jpeg(close), height_cm).features.complete
 
 
 def test_two_people_are_both_noticed() -> None:

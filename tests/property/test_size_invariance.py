@@ -142,7 +142,7 @@ def test_a_photo_at_another_resolution_is_answered_within_a_centimetre(scale: fl
 
 
 def test_a_photo_of_half_the_size_is_answered_within_a_centimetre_but_for_one_measure_in_twenty() -> None:
-    """384 pixels are fewer than are measured otherwise."""
+    """512 pixels without any smoothing of our own."""
     changes = changes_at(0.5)
     assert np.mean(changes <= 1.0) >= 0.95
     assert changes.mean() <= 0.25

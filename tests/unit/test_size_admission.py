@@ -74,8 +74,8 @@ def face_away(landmarks: FloatArray) -> None:
 @pytest.mark.parametrize(
     ("pose", "reason"),
     [
-        pytest.param(with_second_person(0.8), Refusal.SEVERAL_PEOPLE, id="a second person as large"),
-        pytest.param(with_second_person(0.3), None, id="a passer-by in the background"),
+        pytest.param(with_second_person(0.51), Refusal.SEVERAL_PEOPLE, id="a second person half as large"),
+        pytest.param(with_second_person(0.5), None, id="a passer-by in the background"),
         pytest.param(changed(hide(Joint.NOSE)), Refusal.HEAD_CUT_OFF, id="no face"),
         pytest.param(changed(hide(Joint.LEFT_ANKLE)), Refusal.FEET_CUT_OFF, id="a foot hidden"),
         pytest.param(changed(move_below_the_picture), Refusal.FEET_CUT_OFF, id="feet below the picture"),
@@ -96,7 +96,9 @@ def test_the_first_thing_missing_is_named(pose: Pose, reason: Refusal | None) ->
     ("extent", "reason"),
     [
         (Extent(0.5, 400), Refusal.HEAD_CUT_OFF),
+        (Extent(0.6, 400), None),
         (Extent(20, 478.5), Refusal.FEET_CUT_OFF),
+        (Extent(20, 478.4), None),
         (Extent(20, 440), None),
     ],
 )

@@ -16,7 +16,7 @@ from size_rec.framing import (
     letterboxed,
     square_of_points,
 )
-from size_rec.pose import RgbArray
+from size_rec.pose import MaskArray, RgbArray
 
 STANDING = np.array([(200.0, 250.0), (200.0, 50.0), (200.0, 118.0), (200.0, -27.0)])
 """Hips, the circle's edge, shoulders, the trunk's edge: a person of about 400 px."""
@@ -58,9 +58,9 @@ def test_beyond_the_picture_its_border_goes_on() -> None:
     assert (whole[part.rows, : part.columns.start] == part.rgb[:, :1]).all()
 
 
-@pytest.mark.parametrize("side", [0.0, MIN_SIDE_PX - 0.1])
-def test_a_speck_is_not_looked_at(side: float) -> None:
-    assert cut_out(ramp(400, 300), Square(np.array([200.0, 150.0]), side)) is None
+@pytest.mark.parametrize(("side", "seen"), [(0.0, False), (15.9, False), (16.0, True)])
+def test_a_speck_is_not_looked_at(side: float, seen: bool) -> None:
+    assert (cut_out(ramp(400, 300), Square(np.array([200.0, 150.0]), side)) is not None) is seen
 
 
 def test_a_square_beside_the_picture_is_not_looked_at() -> None:
@@ -77,19 +77,37 @@ def test_any_square_is_sampled_within_the_picture(x: float, y: float, side: floa
             found = part.in_picture(np.array(corner, dtype=float))
             assert (found >= -1e-6).all()
             assert (found <= np.array([400, 300]) + 1e-6).all()
+        last = part.in_picture(np.array(part.rgb.shape[1::-1], dtype=float))
+        reach = np.minimum((400, 300), part.square.corner + part.square.side)
+        assert (reach - last < part.square.sample_px + 1e-6).all(), "no more than a sample is lost"
 
 
-def test_where_the_picture_goes_on_beyond_the_square_the_mask_ends() -> None:
-    everything = np.ones((SAMPLES, SAMPLES), dtype=np.float32)
+def mask_with(row: int) -> MaskArray:
+    mask = np.zeros((SAMPLES, SAMPLES), dtype=np.float32)
+    mask[row, 100] = 0.6
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("center_y", "row", "too_early"),
+    [(150.0, 0, True), (150.0, -1, True), (150.0, 1, False), (150.0, -2, False), (30.0, 0, False), (290.0, -1, False)],
+    ids=["above", "below", "just not above", "just not below", "the picture ends above", "the picture ends below"],
+)
+def test_a_square_ends_too_early_where_person_and_picture_go_on(center_y: float, row: int, too_early: bool) -> None:
+    part = cut_out(ramp(400, 300), Square(np.array([200.0, center_y]), 200.0))
+    assert part is not None
+    assert part.ends_too_early(mask_with(row)) is too_early
+    larger = cut_out(ramp(400, 300), part.square.enlarged())
+    assert larger is not None
+    assert larger.square.side == pytest.approx(1.15 * 200)
+
+
+def test_of_a_mask_the_part_in_the_picture_is_shown() -> None:
     part = cut_out(ramp(400, 300), Square(np.array([200.0, 30.0]), 200.0))
     assert part is not None
-    mask = part.shown(everything)
+    mask = part.shown(mask_with(part.rows.start + 3))
     assert mask.shape == part.rgb.shape[:2]
-    assert not mask[:, 0].any()
-    assert not mask[:, -1].any()
-    assert not mask[-1].any()
-    assert mask[0, 1:-1].all(), "the picture itself ends there"
-    assert everything.all(), "the network's own mask is left alone"
+    assert mask[3, 100] > 0.5
 
 
 @pytest.mark.parametrize("size", [(400, 300), (300, 400), (37, 500), (224, 224), (50, 20)])
@@ -123,9 +141,10 @@ def test_the_square_around_a_person_holds_them_and_moves_and_grows_with_them() -
     assert (moved.side, doubled.side) == pytest.approx((square.side, 2 * square.side))
 
 
-def test_the_unsteadiest_point_changes_the_square_by_a_fifth_of_its_own_change() -> None:
+@pytest.mark.parametrize(("edge", "around", "weight"), [(1, 0, 0.2), (3, 2, 0.4)], ids=["the body's", "the trunk's"])
+def test_an_unsteady_edge_changes_the_square_by_a_part_of_its_own_change(edge: int, around: int, weight: float) -> None:
     steady, nudged = square_of_points(STANDING), STANDING.copy()
-    nudged[1, 1] -= 0.05 * 200
+    nudged[edge] += 0.05 * (STANDING[edge] - STANDING[around])
     unsteady = square_of_points(nudged)
-    assert 0.005 < unsteady.side / steady.side - 1 <= 0.01
+    assert unsteady.side / steady.side - 1 == pytest.approx(0.05 * weight, rel=0.1)
     assert unsteady.center == pytest.approx(steady.center, abs=2.5)

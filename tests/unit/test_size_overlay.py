@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from size_rec.body_model import BodyEstimate
 from size_rec.features import ARM_LEVELS, LEG_LEVELS, TORSO_LEVELS, measure_features
+from size_rec.framing import SAMPLES, Square
 from size_rec.measuring import Measured
 from size_rec.overlay import ENLARGED, LINE, draw_overlay
 from size_rec.picture import Picture
@@ -38,15 +39,31 @@ def test_every_measured_line_is_on_the_drawing(measured: Measured) -> None:
     lines = np.concatenate([features.torso.ends, features.legs.ends, features.arms.ends.reshape(-1, 2, 2)])
     assert len(lines) == len(TORSO_LEVELS) + 2 * len(LEG_LEVELS) + 2 * len(ARM_LEVELS)
     for (x0, y0), (x1, y1) in lines:
-        x, y = ENLARGED * (0.75 * x0 + 0.25 * x1), ENLARGED * (0.75 * y0 + 0.25 * y1)
+        x, y = ENLARGED * (0.75 * x0 + 0.25 * x1 + 0.5), ENLARGED * (0.75 * y0 + 0.25 * y1 + 0.5)
         around = drawing[round(y) - 2 : round(y) + 3, round(x) - 2 : round(x) + 3].reshape(-1, 3)
         assert (around == LINE).all(axis=1).any()
+
+
+def test_what_was_measured_on_a_part_of_the_picture_is_drawn_where_that_part_is(measured: Measured) -> None:
+    """The picture shows a second time as much as was measured, to the right and below."""
+    small = measured.picture.image
+    large = Image.new("RGB", (3 * small.width, 3 * small.height), "grey")
+    corner, scale = np.array([40.0, 60.0]), 2.0
+    large.paste(small.resize((2 * small.width, 2 * small.height)), (40, 60))
+    square = Square(corner + scale * SAMPLES / 2, scale * SAMPLES)
+    part = replace(measured, picture=Picture(large, mirrored=False), cut_out=replace(measured.cut_out, square=square))
+    drawing = np.asarray(draw_overlay(part))
+    row, edge = measured.features.torso.rows[6], measured.features.torso.left[6]
+    x, y = (ENLARGED * (corner + scale * (np.array([edge, row]) + 0.5))).round().astype(int)
+    assert tuple(drawing[y, x + 40]) == LINE
+    assert drawing[y + 6, x + 16, 2] > 100, "tinted inside"
+    assert drawing[y + 6, x - 16, 2] < 0.6 * 220 + 1, "dimmed outside"
 
 
 def test_a_line_that_is_lost_is_left_out(measured: Measured) -> None:
     lost = replace(measured.features.torso, left=np.full(len(TORSO_LEVELS), np.nan))
     without = replace(measured, features=replace(measured.features, torso=lost))
-    row, column = round(ENLARGED * measured.features.torso.rows[6]), round(ENLARGED * 180)
+    row, column = round(ENLARGED * (measured.features.torso.rows[6] + 0.5)), round(ENLARGED * 180)
     assert tuple(np.asarray(draw_overlay(measured))[row, column]) == LINE
     assert tuple(np.asarray(draw_overlay(without))[row, column]) != LINE
 
