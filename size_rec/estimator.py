@@ -24,13 +24,11 @@ from size_rec.model_file import load_body_model
 from size_rec.picture import prepare_picture
 from size_rec.problems import ModelUnavailable, Overloaded
 
-THREADS: Final = 3
-"""One more than the container's processors (ADR-2): while one decodes or waits for the interpreter lock, two others keep
-the processors busy."""
+COPIES: Final = 2
+"""Of the pose model: one for each of the container's processors (ADR-2), which a picture keeps busy for 30 ms."""
 
-COPIES: Final = THREADS
-"""Of the pose model. With two, the third thread now and then waits for one beside an idle processor: 2 % of the
-throughput for 35 MB."""
+THREADS: Final = 3
+"""One more than copies: a photograph that takes long to decode keeps none of them waiting."""
 
 MAX_MEASURING: Final = 32
 """Photographs waiting or being measured at a time. 30 waiting ones take less than the 3 s of NFR-1.2; a longer queue

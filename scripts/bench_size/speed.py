@@ -15,15 +15,13 @@ from PIL import Image, ImageOps
 
 from scripts.bench_size.bare_model import BareModel
 from scripts.bench_size.service import Reply
-from size_rec.estimator import step_back
+from size_rec.estimator import COPIES, step_back
 from size_rec.mediapipe_service import PoseModel
 from size_rec.picture import prepare_picture
 from size_rec.pose import RgbArray
 
 CALLERS = 8
-PROCESSORS = 2
-"""Of the container (ADR-2); as many pictures at a time keep the bare model as busy as it can be."""
-WARM_UP = 2 * PROCESSORS
+WARM_UP = 2 * COPIES
 TURN = 102
 """Photographs in one turn of the service before the bare model has its turn; half of the set. At its beginning and end
 fewer callers wait than in between, so short turns would measure that."""
@@ -106,9 +104,9 @@ def in_turns(
     """The service at 8 callers and the bare pose model in turns, so that both meet the same load of the machine."""
     sides = Sides()
     replies: list[Reply] = []
-    with ThreadPoolExecutor(CALLERS) as callers, ThreadPoolExecutor(PROCESSORS, initializer=step_back) as pool:
-        bare = [BareModel() for _ in range(PROCESSORS)]
-        own = [PoseModel() for _ in range(PROCESSORS)]
+    with ThreadPoolExecutor(CALLERS) as callers, ThreadPoolExecutor(COPIES, initializer=step_back) as pool:
+        bare = [BareModel() for _ in range(COPIES)]
+        own = [PoseModel() for _ in range(COPIES)]
         _model_turn(pool, [model.look for model in bare], [_decoded(folder, row) for row in rows[:WARM_UP]])
         for start in PASSES * list(range(0, len(rows), TURN)):
             turn = rows[start : start + TURN]
@@ -139,7 +137,7 @@ def _model_turn(
     pool: ThreadPoolExecutor, looks: Sequence[Callable[[Shown], object]], pictures: Sequence[Shown]
 ) -> Turn:
     cpu, clock = time.process_time(), time.perf_counter()
-    list(pool.map(_look_at_all, looks, [pictures[number::PROCESSORS] for number in range(PROCESSORS)]))
+    list(pool.map(_look_at_all, looks, [pictures[number::COPIES] for number in range(COPIES)]))
     return Turn(len(pictures), time.perf_counter() - clock, time.process_time() - cpu)
 
 
@@ -169,7 +167,7 @@ def print_speed(run: Run) -> None:
         ("bare model on the same photographs", sides.bare),
         ("the service's own model on its small pictures", sides.own_model),
     ):
-        print(f"{f'{label}, {PROCESSORS} at a time':58}{'':>16}{side.per_second:10.1f}{side.cpu_ms:8.1f}")
+        print(f"{f'{label}, {COPIES} at a time':58}{'':>16}{side.per_second:10.1f}{side.cpu_ms:8.1f}")
     by_clock, by_cpu = sides.service.throughput_over(sides.bare), sides.service.work_over(sides.bare)
     print(
         f"throughput over bare inference: {by_clock:.0%} by the clock, {by_cpu:.0%} by processor time "
