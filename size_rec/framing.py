@@ -127,9 +127,7 @@ def letterboxed(image: Image.Image) -> tuple[Float32Array, Letterbox]:
 
 
 def cut_out(image: Image.Image, square: Square) -> CutOut | None:
-    """Sample what ``image`` shows of ``square``, or ``None`` when that is nothing, or the square is a speck."""
-    if square.side < MIN_SIDE_PX:
-        return None
+    """Sample what ``image`` shows of ``square``, which has a side; ``None`` when that is nothing."""
     first = np.ceil(-square.corner / square.sample_px)
     last = np.floor((np.array(image.size) - square.corner) / square.sample_px)
     left, top = np.clip(first, 0, SAMPLES).astype(int).tolist()

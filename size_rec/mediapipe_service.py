@@ -10,7 +10,7 @@ from queue import LifoQueue
 from PIL import Image
 
 from size_rec.detection import noticed_people
-from size_rec.framing import CutOut, Square, as_input, cut_out, letterboxed, square_of_points
+from size_rec.framing import MIN_SIDE_PX, CutOut, Square, as_input, cut_out, letterboxed, square_of_points
 from size_rec.landmarks import landmarks_of, mask_of, world_landmarks_of
 from size_rec.networks import PERSON_DETECTION, POSE_LANDMARKS, Network
 from size_rec.pose import PersonBox, Pose
@@ -62,7 +62,7 @@ class _Networks:
 
     def find(self, image: Image.Image) -> Found | None:
         people = self._people(image)
-        if not people:
+        if not people or people[0].side < MIN_SIDE_PX:
             return None
         sides = tuple(PersonBox(side=person.side / people[0].side) for person in people)
         square, found = people[0], None

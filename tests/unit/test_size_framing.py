@@ -58,11 +58,6 @@ def test_beyond_the_picture_its_border_goes_on() -> None:
     assert (whole[part.rows, : part.columns.start] == part.rgb[:, :1]).all()
 
 
-@pytest.mark.parametrize(("side", "seen"), [(0.0, False), (15.9, False), (16.0, True)])
-def test_a_speck_is_not_looked_at(side: float, seen: bool) -> None:
-    assert (cut_out(ramp(400, 300), Square(np.array([200.0, 150.0]), side)) is not None) is seen
-
-
 def test_a_square_beside_the_picture_is_not_looked_at() -> None:
     assert cut_out(ramp(400, 300), Square(np.array([900.0, 150.0]), 200.0)) is None
 

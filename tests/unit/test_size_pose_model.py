@@ -71,6 +71,13 @@ def test_somebody_is_there_when_the_landmark_network_is_half_certain(
     assert (find() is not None) is somebody
 
 
+@pytest.mark.parametrize(("side_px", "seen"), [(0, False), (32, False), (34, True), (448, True)])
+def test_a_speck_is_not_looked_at(side_px: int, seen: bool) -> None:
+    """The first person's square is just under half as wide as the picture; 16 pixels are looked at."""
+    picture = PICTURE.resize((max(1, side_px), max(1, side_px)))
+    assert (PoseModel().find(picture) is not None) is seen
+
+
 def test_the_most_certain_person_is_framed_and_the_others_are_told_by_their_size_beside_them() -> None:
     found = find()
     assert found is not None
