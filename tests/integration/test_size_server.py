@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import psutil
@@ -92,10 +91,9 @@ def test_health_stays_quick_while_eight_callers_measure(server: str, host: str) 
 
 
 def test_whatever_measures_yields_the_processor_to_the_pipeline(estimator: BodyEstimator) -> None:
-    priority = {int(task.name): os.getpriority(os.PRIO_PROCESS, int(task.name)) for task in own_threads()}
-    stepped_back = {thread for thread, nice in priority.items() if nice == NICENESS}
-    assert {thread.native_id for thread in estimator._pool._threads} <= stepped_back
-    assert priority[threading.main_thread().native_id or 0] < NICENESS
+    measuring = [thread.native_id or 0 for thread in estimator._pool._threads]
+    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in measuring} == {NICENESS}
+    assert os.getpriority(os.PRIO_PROCESS, threading.main_thread().native_id or 0) < NICENESS
 
 
 def test_the_model_computes_in_the_threads_that_stepped_back(estimator: BodyEstimator, server: str, host: str) -> None:
@@ -121,8 +119,3 @@ def test_a_thread_of_lower_priority_keeps_it() -> None:
 def native_seconds() -> dict[int, float]:
     """Processor time of every thread so far."""
     return {thread.id: thread.user_time + thread.system_time for thread in psutil.Process().threads()}
-
-
-def own_threads() -> list[Path]:
-    """Linux: one entry for every thread of this process, those of native libraries included."""
-    return list(Path("/proc/self/task").iterdir())
