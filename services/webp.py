@@ -124,8 +124,8 @@ class ScaledWebPFile(WebPImageFile):
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
         """Decode to ``size`` instead, if that is smaller; as ``PIL.Image.Image.draft``."""
-        smaller = size is not None and size[0] <= self.width and size[1] <= self.height
-        if size is None or not smaller or self._config is None or self.mode != "RGB" or self._file is None:
+        scalable = self._config is not None and self._file is not None and self.mode == "RGB"
+        if size is None or not scalable or size[0] > self.width or size[1] > self.height:
             return None
         self._size = size
         return self.mode, (0, 0, *size)

@@ -83,7 +83,7 @@ class CutOut:
         return mask[self.rows, self.columns]
 
     def ends_too_early(self, mask: MaskArray) -> bool:
-        """Whether the person goes on above or below the square, and the picture as well."""
+        """Whether the person on the shown ``mask`` goes on above or below the square, and the picture as well."""
         above, below = self.rows.start == 0, self.rows.stop == SAMPLES
         return bool((above and mask[0].max() > INSIDE) or (below and mask[-1].max() > INSIDE))
 

@@ -22,6 +22,7 @@ from size_rec.pose import RgbArray
 
 CALLERS = 8
 WARM_UP = 2 * COPIES
+"""Photographs for the bare model before it is timed; the service's own model warms itself."""
 TURN = 102
 """Photographs in one turn of the service before the bare model has its turn; half of the set. At its beginning and end
 fewer callers wait than in between, so short turns would measure that."""

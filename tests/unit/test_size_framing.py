@@ -91,7 +91,7 @@ def mask_with(row: int) -> MaskArray:
 def test_a_square_ends_too_early_where_person_and_picture_go_on(center_y: float, row: int, too_early: bool) -> None:
     part = cut_out(ramp(400, 300), Square(np.array([200.0, center_y]), 200.0))
     assert part is not None
-    assert part.ends_too_early(mask_with(row)) is too_early
+    assert part.ends_too_early(part.shown(mask_with(row))) is too_early
     larger = cut_out(ramp(400, 300), part.square.enlarged())
     assert larger is not None
     assert larger.square.side == pytest.approx(1.15 * 200)
