@@ -129,7 +129,7 @@ def run(settings: Settings, store: SupabaseClient, stop_asked: threading.Event) 
     ]
 
     http.start()
-    estimator.start(on_loaded=lambda: board.model(loaded=True))
+    estimator.start(on_change=lambda loaded: board.model(loaded=loaded))
     for each in rounds:
         each.start()
     log.info("worker_started", port=settings.port, models=settings.openai_image_models)

@@ -5,11 +5,13 @@ Decoding is where hostile bytes meet C libraries, so everything that only looks 
 (``services/image_shrinking.py``), and only a few pictures at a time over the whole process.
 """
 
+import fcntl
 import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
@@ -31,11 +33,11 @@ CONCURRENT_PICTURES = 2
 has two processors, and more would only hold more bitmaps."""
 
 LARGE_DECODE_BYTES = 128 * 1024 * 1024
-"""A picture that takes more than this is decoded with no other large one, so that two 48-megapixel pictures never
-meet in memory. A 12-megapixel photo stays below in JPEG, HEIC and PNG; AVIF always counts as large."""
+"""A picture that takes more than this is decoded with no other large one, in whatever process of this installation, so
+that two 48-megapixel pictures never meet in the container's memory. A 12-megapixel photo stays below in JPEG, HEIC and
+PNG; AVIF always counts as large."""
 
 _decode_slots = threading.BoundedSemaphore(CONCURRENT_PICTURES)
-_large_decode = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +99,17 @@ def _is_large(picture: ImageFile) -> bool:
 @contextmanager
 def _decode_slot(picture: ImageFile) -> Iterator[None]:
     # The large wait for each other outside the slots: they must not keep small ones from the second slot.
-    with _large_decode if _is_large(picture) else nullcontext(), _decode_slots:
+    with _alone_among_processes() if _is_large(picture) else nullcontext(), _decode_slots:
+        yield
+
+
+@contextmanager
+def _alone_among_processes() -> Iterator[None]:
+    """Hold the lock for large pictures; the kernel gives it back when the holder is killed.
+
+    Its name is this file, which every process of the installation has and nobody else locks; nothing is written. Opened
+    anew each time, since flock(2) is between openings: so threads of one process wait for each other as well.
+    """
+    with Path(__file__).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -131,8 +131,8 @@ async def _answer(
     async with photos.photo(asked.image_url, ends_at=ends_at) as photo:
         with estimator.place():
             async with asyncio.timeout_at(ends_at):
-                measured = await estimator.measure(photo, height_cm=asked.height_cm, weight_kg=asked.weight_kg)
-    return response_of(measured.advice)
+                advice = await estimator.measure(photo, height_cm=asked.height_cm, weight_kg=asked.weight_kg)
+    return response_of(advice)
 
 
 def response_of(advice: SizeAdvice) -> EstimateBodyResponse:

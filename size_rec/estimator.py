@@ -1,43 +1,47 @@
-"""Runs the measuring beside the event loop: a few threads that share the pose model, and a bound on the queue.
+"""Runs the measuring beside the event loop: a few processes, a thread that looks after each, and a bound on the queue.
 
-Threads and not processes: LiteRT, Pillow and NumPy release the interpreter lock for nine tenths of the work, and a
-second process would cost 150 MB. The threads run at a lower priority, so that /health and the pipeline in the same
+Processes and not threads: Python's part of a photograph's work would keep the others' waiting, and a fault of a native
+library takes nothing with it (ADR 0106). They run at a lower priority, so that /health and the pipeline in the same
 container get the processor first.
 """
 
 import asyncio
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Final
 
 import structlog
 
-from size_rec.body_model import BodyModel
-from size_rec.measuring import Measured, measure_picture
-from size_rec.mediapipe_service import PoseModel
-from size_rec.model_file import load_body_model
-from size_rec.picture import prepare_picture
+from size_rec.measurer import Measurer, MeasurerGone
+from size_rec.measuring_link import MeasuringFailed, Question
 from size_rec.problems import ModelUnavailable, Overloaded
+from size_rec.size_calculator import SizeAdvice
 
-COPIES: Final = 2
-"""Of the pose model: one for each of the container's processors (ADR-2), which a picture keeps busy for 30 ms."""
-
-THREADS: Final = 3
-"""One more than copies: a photograph that takes long to decode keeps none of them waiting."""
+PROCESSES: Final = 2
+"""One for each of the container's processors (ADR-2). A third one brings nothing and takes 100 MB."""
 
 MAX_MEASURING: Final = 32
 """Photographs waiting or being measured at a time. 30 waiting ones take less than the 3 s of NFR-1.2; a longer queue
 would only produce answers nobody waits for."""
 
-NICENESS: Final = 5
-"""Below the event loop and the pipeline, above idle."""
+FIRST_PAUSE_SECONDS: Final = 1.0
+LONGEST_PAUSE_SECONDS: Final = 60.0
+"""Between two tries to start a process that does not become ready; each pause is twice as long as the one before."""
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Job:
+    """A photograph to be measured; ``question`` is gone when nobody waits for the answer any more."""
+
+    question: Question | None
+    answer: Future[SizeAdvice] = field(default_factory=Future)
 
 
 class BodyEstimator:
@@ -47,39 +51,46 @@ class BodyEstimator:
     called from anywhere.
     """
 
-    def __init__(self, *, threads: int = THREADS, copies: int = COPIES, max_measuring: int = MAX_MEASURING) -> None:
-        self._copies = copies
+    def __init__(self, *, processes: int = PROCESSES, max_measuring: int = MAX_MEASURING) -> None:
         self._max_measuring = max_measuring
         self._measuring = 0
-        self._closed = False
-        self._models: _Models | None = None
-        self._loading: Future[None] | None = None
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="measure", initializer=step_back)
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._closed = threading.Event()
+        self._changed = threading.Condition()
+        self._on_change: Callable[[bool], None] = lambda _: None
+        self._keepers = [_Keeper(self._jobs, self._closed, self._changed_state) for _ in range(processes)]
 
     @property
     def loaded(self) -> bool:
-        """Whether the models are loaded and warm."""
-        return self._models is not None and not self._closed
+        """Whether a process is ready to measure."""
+        return any(keeper.ready for keeper in self._keepers) and not self._closed.is_set()
 
-    def start(self, on_loaded: Callable[[], None] = lambda: None) -> None:
-        """Begin to load the models in the background; ``on_loaded`` is called once, when they are warm."""
-        self._loading = self._pool.submit(self._load, on_loaded)
+    @property
+    def pids(self) -> list[int]:
+        """The processes that are ready."""
+        return [keeper.measurer.pid for keeper in self._keepers if keeper.ready and keeper.measurer]
+
+    def start(self, on_change: Callable[[bool], None] = lambda _: None) -> None:
+        """Begin to start the processes; ``on_change`` is told from now on whether one of them is ready."""
+        self._on_change = on_change
+        for keeper in self._keepers:
+            keeper.start()
 
     def wait_until_loaded(self, timeout_seconds: float) -> None:
-        """Block until the models are loaded; :meth:`start` comes first.
+        """Block until all processes are ready; :meth:`start` comes first.
 
         Raises:
             TimeoutError: not within ``timeout_seconds``.
-            ImportError, ValueError, RuntimeError: LiteRT, a network or the fitted model is missing or broken.
         """
-        if self._loading is not None:
-            self._loading.result(timeout_seconds)
+        with self._changed:
+            if not self._changed.wait_for(lambda: all(keeper.ready for keeper in self._keepers), timeout_seconds):
+                raise TimeoutError("the measuring processes did not become ready")
 
     def refuse_unless_free(self) -> None:
         """Refuse what could not be measured now, before anything is fetched for it.
 
         Raises:
-            ModelUnavailable: the models are not loaded.
+            ModelUnavailable: no process is ready.
             Overloaded: all places are taken.
         """
         if not self.loaded:
@@ -101,57 +112,128 @@ class BodyEstimator:
         finally:
             self._measuring -= 1
 
-    async def measure(self, data: bytes, *, height_cm: float, weight_kg: float | None) -> Measured:
-        """Decode and measure a photograph off the event loop.
+    async def measure(self, photo: bytes, *, height_cm: float, weight_kg: float | None) -> SizeAdvice:
+        """Have a photograph decoded and measured.
 
         A caller that gives up while waiting leaves nothing behind; one that gives up later leaves its photograph until
-        the thread is done with it, so at most one for each thread.
+        the process is done with it, so at most one for each process.
 
         Raises:
-            ModelUnavailable: the models are not loaded, or closed already.
-            NotAnImage, ImageTooLarge: as :func:`size_rec.picture.prepare_picture`.
-            PictureRefused: as :func:`size_rec.measuring.measure_picture`.
+            ModelUnavailable: no process is ready, or it is closed.
+            MeasurerGone: the process ended over this photograph; another one is being started.
+            NotAnImage, ImageTooLarge, PictureRefused, MeasuringFailed: as :meth:`size_rec.measurer.Measurer.measure`.
         """
-        models = self._models
-        if models is None or self._closed:
+        if not self.loaded:
             raise ModelUnavailable
-        waiting = [data]
-        loop = asyncio.get_running_loop()
+        job = _Job(Question(photo, height_cm, weight_kg))
+        self._jobs.put(job)
         try:
-            return await loop.run_in_executor(self._pool, _measure, waiting, models, height_cm, weight_kg)
+            return await asyncio.wrap_future(job.answer)
         finally:
-            waiting.clear()  # the pool keeps what was given up until a thread comes to it
+            job.question = None  # the queue keeps what was given up until a process is free
 
     def close(self) -> None:
         """Stop taking work and let what runs finish."""
-        self._closed = True
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._closed.set()
+        for job in self._waiting_jobs():
+            job.answer.cancel()
+        for _ in self._keepers:
+            self._jobs.put(None)  # whichever of them takes it
+        for keeper in self._keepers:
+            keeper.stop()
 
-    def _load(self, on_loaded: Callable[[], None]) -> None:
+    def _waiting_jobs(self) -> Iterator[_Job]:
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                return
+            if job is not None:
+                yield job
+
+    def _changed_state(self) -> None:
+        with self._changed:
+            self._on_change(self.loaded)
+            self._changed.notify_all()
+
+
+class _Keeper:
+    """Keeps one measuring process running and hands it one job after the other."""
+
+    def __init__(
+        self, jobs: SimpleQueue[_Job | None], closed: threading.Event, changed_state: Callable[[], None]
+    ) -> None:
+        self.measurer: Measurer | None = None
+        self.ready = False
+        self._jobs = jobs
+        self._closed = closed
+        self._changed_state = changed_state
+        self._thread = threading.Thread(target=self._run, name="measure", daemon=True)
+
+    def start(self) -> None:
+        """Start the process, and again whenever it ends."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the process finish what it has begun; what is not ready yet is killed. ``closed`` is set already."""
+        if self.measurer and not self.ready:
+            self.measurer.kill()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        pause_seconds = FIRST_PAUSE_SECONDS
+        while not self._closed.is_set():
+            if measurer := self._started():
+                self._hand_out_jobs(measurer)
+                pause_seconds = FIRST_PAUSE_SECONDS
+            else:
+                self._closed.wait(pause_seconds)
+                pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
+
+    def _started(self) -> Measurer | None:
+        """A process that is ready, or ``None``."""
         started = time.monotonic()
+        self.measurer = measurer = Measurer()
         try:
-            self._models = _Models(PoseModel(self._copies), load_body_model())
-            log.info("size_model_loaded", copies=self._copies, seconds=round(time.monotonic() - started, 2))
-            on_loaded()
-        except Exception:
-            log.exception("size_model_failed")
+            measurer.wait_until_ready()
+        except (MeasurerGone, MeasuringFailed) as failure:
+            measurer.end()
+            if not self._closed.is_set():
+                log.error("size_model_failed", error=str(failure))
+            return None
+        log.info("size_model_loaded", pid=measurer.pid, seconds=round(time.monotonic() - started, 2))
+        self._set_ready(ready=True)
+        return measurer
+
+    def _hand_out_jobs(self, measurer: Measurer) -> None:
+        """Until the process is gone, or there is nothing more to do."""
+        try:
+            while job := self._jobs.get():
+                _run_job(job, measurer)
+        except MeasurerGone as gone:
+            log.error("measuring_process_ended", pid=measurer.pid, reason=str(gone))
+        finally:
+            self._set_ready(ready=False)
+            measurer.end()
+
+    def _set_ready(self, *, ready: bool) -> None:
+        self.ready = ready
+        self._changed_state()
+
+
+def _run_job(job: _Job, measurer: Measurer) -> None:
+    """Answer one job, if somebody still waits.
+
+    Raises:
+        MeasurerGone: the process is of no more use; the job is answered.
+    """
+    question = job.question
+    if question is None or not job.answer.set_running_or_notify_cancel():
+        return
+    try:
+        job.answer.set_result(measurer.measure(question))
+    except Exception as failure:
+        job.answer.set_exception(failure)
+        if isinstance(failure, MeasurerGone):
             raise
-
-
-class _Models(NamedTuple):
-    """What the threads share."""
-
-    pose: PoseModel
-    body: BodyModel
-
-
-def _measure(waiting: list[bytes], models: _Models, height_cm: float, weight_kg: float | None) -> Measured:
-    picture = prepare_picture(waiting.pop())
-    return measure_picture(picture, models.pose, models.body, height_cm=height_cm, weight_kg=weight_kg)
-
-
-def step_back() -> None:
-    """Lower this thread's priority, unless it is lower already; Linux keeps one for each thread (setpriority(2))."""
-    thread = threading.get_native_id()
-    if sys.platform == "linux" and os.getpriority(os.PRIO_PROCESS, thread) < NICENESS:
-        os.setpriority(os.PRIO_PROCESS, thread, NICENESS)

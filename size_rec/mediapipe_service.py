@@ -5,7 +5,6 @@ pose and the mask of the most prominent one (ADR 0105).
 """
 
 from dataclasses import dataclass
-from queue import LifoQueue
 
 from PIL import Image
 
@@ -30,37 +29,18 @@ class Found:
 
 
 class PoseModel:
-    """The pose model, loaded once or several times.
-
-    Thread-safe: as many pictures at a time as ``copies``, each independent of the ones before; who comes beyond that
-    waits for one to be free.
+    """The two networks, for one picture at a time, each independent of the ones before.
 
     Raises:
         ImportError, ValueError, RuntimeError: as :class:`size_rec.networks.Network`.
     """
-
-    def __init__(self, copies: int = 1) -> None:
-        self._free: LifoQueue[_Networks] = LifoQueue()  # the one used last has its memory in the caches
-        for _ in range(copies):
-            self._free.put(_Networks())
-
-    def find(self, image: Image.Image) -> Found | None:
-        """The most prominent person in an RGB picture, or ``None`` if there is nobody."""
-        networks = self._free.get()
-        try:
-            return networks.find(image)
-        finally:
-            self._free.put(networks)
-
-
-class _Networks:
-    """The two networks, for one picture at a time."""
 
     def __init__(self) -> None:
         self._detection = Network(PERSON_DETECTION)
         self._landmarks = Network(POSE_LANDMARKS)
 
     def find(self, image: Image.Image) -> Found | None:
+        """The most prominent person in an RGB picture, or ``None`` if there is nobody."""
         people = self._people(image)
         if not people or people[0].side < MIN_SIDE_PX:
             return None

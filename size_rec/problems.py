@@ -9,6 +9,7 @@ from http import HTTPStatus
 from models.failures import ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
 from services.image_opening import MAX_PIXELS
 from size_rec.admission import Refusal
+from size_rec.measurer import MeasurerGone
 from size_rec.measuring import PictureRefused
 
 MEGAPIXEL = 1_000_000
@@ -34,7 +35,7 @@ class PhotoTooSlow(Exception):
 
 
 class ModelUnavailable(Exception):
-    """The pose model is not loaded (yet)."""
+    """No measuring process is ready (yet)."""
 
 
 OVERLOADED = ProblemKind(
@@ -45,7 +46,7 @@ OVERLOADED = ProblemKind(
 MODEL_UNAVAILABLE = ProblemKind(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "model_unavailable",
-    "Size recommendation is not available yet. Please try again soon.",
+    "Size recommendation is not available right now. Please try again in a moment.",
 )
 PHOTO_TOO_SLOW = ProblemKind(
     HTTPStatus.GATEWAY_TIMEOUT,
@@ -99,6 +100,7 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     **IMAGE_PROBLEMS,
     Overloaded: OVERLOADED,
     ModelUnavailable: MODEL_UNAVAILABLE,
+    MeasurerGone: MODEL_UNAVAILABLE,
     PhotoTooSlow: PHOTO_TOO_SLOW,
     TimeoutError: DEADLINE,
 }
@@ -148,4 +150,6 @@ def reason_of(error: Exception) -> dict[str, object]:
             return {"reason": error.reason}
         case ImageTooLarge():
             return {"reason": f"more than {error.limit} {error.unit}"}
+        case MeasurerGone():
+            return {"reason": f"the measuring process is gone: {error}"}
     return {}

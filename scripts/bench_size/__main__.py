@@ -13,8 +13,7 @@ import csv
 import json
 from pathlib import Path
 
-import psutil
-
+from scripts.bench.process_tree import pss_bytes
 from scripts.bench_size.quality import print_errors, print_refusals
 from scripts.bench_size.service import Caller, Reply, photo_host, serve, service
 from scripts.bench_size.speed import Run, in_turns, print_speed
@@ -45,8 +44,8 @@ def main() -> int:
         ask(ok[0])
         replies = [ask(row) for row in ok]
         refused = [ask(row) for row in refuse]
-        many, sides = in_turns(ask, ok, asked.bodies / "images", psutil.Process(process.pid))
-        memory_mb = psutil.Process(process.pid).memory_full_info().pss / 1e6
+        many, sides = in_turns(ask, ok, asked.bodies / "images", process.pid)
+        memory_mb = pss_bytes(process.pid) / 1e6
     with native_chatter_dropped():
         print_errors(asked.bodies, ok, replies, pictures)
     print_refusals(ok, replies, refuse, refused)

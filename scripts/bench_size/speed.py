@@ -1,5 +1,7 @@
 """Latency and throughput of the service beside the bare pose model on the same photographs."""
 
+import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,18 +12,19 @@ from statistics import median
 from typing import TypeVar
 
 import numpy as np
-import psutil
 from PIL import Image, ImageOps
 
+from scripts.bench.process_tree import cpu_seconds
 from scripts.bench_size.bare_model import BareModel
 from scripts.bench_size.service import Reply
-from size_rec.estimator import COPIES, step_back
+from size_rec.estimator import PROCESSES
+from size_rec.measuring_process import NICENESS
 from size_rec.mediapipe_service import PoseModel
 from size_rec.picture import prepare_picture
 from size_rec.pose import RgbArray
 
 CALLERS = 8
-WARM_UP = 2 * COPIES
+WARM_UP = 2 * PROCESSES
 """Photographs for the bare model before it is timed; the service's own model warms itself."""
 TURN = 102
 """Photographs in one turn of the service before the bare model has its turn; half of the set. At its beginning and end
@@ -100,21 +103,21 @@ class Run:
 
 
 def in_turns(
-    ask: Callable[[dict[str, str]], Reply], rows: list[dict[str, str]], folder: Path, process: psutil.Process
+    ask: Callable[[dict[str, str]], Reply], rows: list[dict[str, str]], folder: Path, service_pid: int
 ) -> tuple[list[Reply], Sides]:
     """The service at 8 callers and the bare pose model in turns, so that both meet the same load of the machine."""
     sides = Sides()
     replies: list[Reply] = []
-    with ThreadPoolExecutor(CALLERS) as callers, ThreadPoolExecutor(COPIES, initializer=step_back) as pool:
-        bare = [BareModel() for _ in range(COPIES)]
-        own = [PoseModel() for _ in range(COPIES)]
+    with ThreadPoolExecutor(CALLERS) as callers, ThreadPoolExecutor(PROCESSES, initializer=_step_back) as pool:
+        bare = [BareModel() for _ in range(PROCESSES)]
+        own = [PoseModel() for _ in range(PROCESSES)]
         _model_turn(pool, [model.look for model in bare], [_decoded(folder, row) for row in rows[:WARM_UP]])
         for start in PASSES * list(range(0, len(rows), TURN)):
             turn = rows[start : start + TURN]
-            cpu, own_cpu, clock = _cpu_seconds(process), time.process_time(), time.perf_counter()
+            cpu, own_cpu, clock = cpu_seconds(service_pid), time.process_time(), time.perf_counter()
             replies += callers.map(ask, turn)
             seconds = time.perf_counter() - clock
-            sides.service.turns.append(Turn(len(turn), seconds, _cpu_seconds(process) - cpu))
+            sides.service.turns.append(Turn(len(turn), seconds, cpu_seconds(service_pid) - cpu))
             sides.callers.turns.append(Turn(len(turn), seconds, time.process_time() - own_cpu))
             sides.bare.turns.append(
                 _model_turn(pool, [model.look for model in bare], [_decoded(folder, row) for row in turn])
@@ -138,7 +141,7 @@ def _model_turn(
     pool: ThreadPoolExecutor, looks: Sequence[Callable[[Shown], object]], pictures: Sequence[Shown]
 ) -> Turn:
     cpu, clock = time.process_time(), time.perf_counter()
-    list(pool.map(_look_at_all, looks, [pictures[number::COPIES] for number in range(COPIES)]))
+    list(pool.map(_look_at_all, looks, [pictures[number::PROCESSES] for number in range(PROCESSES)]))
     return Turn(len(pictures), time.perf_counter() - clock, time.process_time() - cpu)
 
 
@@ -147,9 +150,9 @@ def _look_at_all(look: Callable[[Shown], object], pictures: Sequence[Shown]) -> 
         look(picture)
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def _step_back() -> None:
+    """The service measures at a lower priority; Linux keeps one for each thread."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def print_speed(run: Run) -> None:
@@ -168,7 +171,7 @@ def print_speed(run: Run) -> None:
         ("bare model on the same photographs", sides.bare),
         ("the service's own model on its small pictures", sides.own_model),
     ):
-        print(f"{f'{label}, {COPIES} at a time':58}{'':>16}{side.per_second:10.1f}{side.cpu_ms:8.1f}")
+        print(f"{f'{label}, {PROCESSES} at a time':58}{'':>16}{side.per_second:10.1f}{side.cpu_ms:8.1f}")
     by_clock, by_cpu = sides.service.throughput_over(sides.bare), sides.service.work_over(sides.bare)
     print(
         f"throughput over bare inference: {by_clock:.0%} by the clock, {by_cpu:.0%} by processor time "

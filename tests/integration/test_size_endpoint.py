@@ -2,11 +2,11 @@
 
 import asyncio
 import io
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import httpx
+import psutil
 import pytest
 from fastapi import FastAPI
 from PIL import Image
@@ -184,7 +184,7 @@ def test_a_model_still_loading_is_503_too() -> None:
 
 
 def test_what_was_fetched_while_the_worker_stopped_is_503() -> None:
-    with loaded_estimator(threads=1, copies=1) as stopped:
+    with loaded_estimator(processes=1) as stopped:
         pass
     with pytest.raises(ModelUnavailable):
         asyncio.run(stopped.measure(b"", height_cm=170, weight_kg=None))
@@ -192,7 +192,7 @@ def test_what_was_fetched_while_the_worker_stopped_is_503() -> None:
 
 def test_beyond_the_bound_callers_are_told_to_come_back(host: str) -> None:
     body = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
-    with loaded_estimator(threads=1, copies=1, max_measuring=2) as bounded:
+    with loaded_estimator(processes=1, max_measuring=2) as bounded:
         app = app_with(bounded, deadline_seconds=PATIENT_SECONDS)
         with bounded.place(), bounded.place():
             refused = ask(app, body)
@@ -238,14 +238,16 @@ def test_a_host_that_does_not_answer_ends_at_the_deadline_and_is_named_as_the_ca
 
 def test_measuring_that_takes_too_long_ends_at_the_deadline_too(host: str) -> None:
     body = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
-    may_go_on = threading.Event()
-    with loaded_estimator(threads=1, copies=1) as busy:
-        busy._pool.submit(may_go_on.wait, PATIENT_SECONDS)
-        response = ask(app_with(busy, deadline_seconds=1.0), body)
-        [given_up] = [each for each in busy._pool._work_queue.get_nowait().args if isinstance(each, list)]
-        may_go_on.set()
-    assert (response.status_code, response.json()["code"]) == (504, "deadline_exceeded")
-    assert given_up == [], "the photo is gone though its turn has not come"
+    with loaded_estimator(processes=1) as busy:
+        process = psutil.Process(busy.pids[0])
+        process.suspend()
+        responses = [ask(app_with(busy, deadline_seconds=1.0), body) for _ in range(2)]
+        given_up = busy._jobs.get_nowait()
+        process.resume()
+    for response in responses:
+        assert (response.status_code, response.json()["code"]) == (504, "deadline_exceeded")
+    assert given_up is not None
+    assert given_up.question is None, "the photo is gone though its turn has not come"
 
 
 @asynccontextmanager

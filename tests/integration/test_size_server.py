@@ -1,8 +1,6 @@
 """Size recommendation on the worker's real server: /health and the rest of the process go first."""
 
-import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from size_rec.estimator import NICENESS, THREADS, BodyEstimator, step_back
+from size_rec.estimator import BodyEstimator
 from tests.size_photos import photo_host
 from tests.size_service import PATIENT_SECONDS, app_with
 from worker.http_server import HttpServer
@@ -58,12 +56,12 @@ def measure_again_and_again(server: str, host: str) -> set[int]:
         return {caller.post("/estimate-body", json=asked).status_code for _ in range(ROUNDS)}
 
 
-def test_health_is_answered_while_every_measuring_thread_is_busy_and_callers_wait(
+def test_health_is_answered_while_every_measuring_process_is_busy_and_callers_wait(
     estimator: BodyEstimator, server: str, host: str
 ) -> None:
-    may_go_on = threading.Event()
-    for _ in range(THREADS):
-        estimator._pool.submit(may_go_on.wait, PATIENT_SECONDS)
+    processes = [psutil.Process(pid) for pid in estimator.pids]
+    for process in processes:
+        process.suspend()
     with ThreadPoolExecutor(CALLERS) as callers, client(server) as monitor:
         waiting = [callers.submit(measure_again_and_again, server, host) for _ in range(CALLERS)]
         try:
@@ -72,7 +70,8 @@ def test_health_is_answered_while_every_measuring_thread_is_busy_and_callers_wai
             assert monitor.get("/health").json()["status"] == "ok"
             assert not any(each.done() for each in waiting)
         finally:
-            may_go_on.set()
+            for process in processes:
+                process.resume()
         assert [each.result() for each in waiting] == [{200}] * CALLERS
 
 
@@ -88,34 +87,3 @@ def test_health_stays_quick_while_eight_callers_measure(server: str, host: str) 
             seconds.append(time.perf_counter() - started)
         assert [each.result() for each in measuring] == [{200}] * CALLERS
     assert sorted(seconds)[len(seconds) // 2] < HEALTH_LIMIT_SECONDS
-
-
-def test_whatever_measures_yields_the_processor_to_the_pipeline(estimator: BodyEstimator) -> None:
-    measuring = [thread.native_id or 0 for thread in estimator._pool._threads]
-    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in measuring} == {NICENESS}
-    assert os.getpriority(os.PRIO_PROCESS, threading.main_thread().native_id or 0) < NICENESS
-
-
-def test_the_model_computes_in_the_threads_that_stepped_back(estimator: BodyEstimator, server: str, host: str) -> None:
-    before = native_seconds()
-    assert measure_again_and_again(server, host) == {200}
-    spent = {thread: seconds - before.get(thread, 0.0) for thread, seconds in native_seconds().items()}
-    measuring = {thread.native_id for thread in estimator._pool._threads}
-    assert sum(spent[thread] for thread in measuring if thread) > sum(spent.values()) / 2
-
-
-def test_a_thread_of_lower_priority_keeps_it() -> None:
-    with ThreadPoolExecutor(1) as pool:
-
-        def step_back_twice() -> int:
-            thread = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, thread, NICENESS + 5)
-            step_back()
-            return os.getpriority(os.PRIO_PROCESS, thread)
-
-        assert pool.submit(step_back_twice).result() == NICENESS + 5
-
-
-def native_seconds() -> dict[int, float]:
-    """Processor time of every thread so far."""
-    return {thread.id: thread.user_time + thread.system_time for thread in psutil.Process().threads()}

@@ -1,7 +1,5 @@
 """From the networks' answers to the person who is measured, with networks that say what they are told to."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -16,7 +14,6 @@ from size_rec.networks import PERSON_DETECTION
 from size_rec.pose import Float32Array
 
 PICTURE: Final = Image.new("RGB", (448, 448), "grey")
-SECONDS: Final = 10.0
 
 
 class ScriptedNetwork:
@@ -103,17 +100,3 @@ def test_a_person_who_fills_the_square_is_looked_at_on_larger_ones_as_long_as_th
     assert last is not None
     assert last.cut_out.square.side == pytest.approx(1.15**2 * first.cut_out.square.side)
     assert [person.side for person in last.pose.people] == pytest.approx([1.0, 0.5])
-
-
-def test_as_many_pictures_are_looked_at_at_once_as_there_are_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    both = threading.Barrier(2)
-    run = ScriptedNetwork.run
-
-    def run_together(self: ScriptedNetwork, pixels: Float32Array) -> list[Float32Array]:
-        both.wait(SECONDS)
-        return run(self, pixels)
-
-    monkeypatch.setattr(ScriptedNetwork, "run", run_together)
-    model = PoseModel(copies=2)
-    with ThreadPoolExecutor(2) as threads:
-        assert None not in list(threads.map(model.find, [PICTURE] * 2))

@@ -1,0 +1,240 @@
+"""The processes that measure: whatever becomes of one of them, the next photograph is answered."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+import structlog
+from PIL import Image
+
+from services import image_processor
+from size_rec import measurer as measurer_module
+from size_rec.estimator import PROCESSES, BodyEstimator
+from size_rec.measurer import Measurer, MeasurerGone
+from size_rec.measuring_link import MeasuringFailed, Question
+from size_rec.measuring_process import NICENESS
+from size_rec.size_calculator import SizeAdvice
+from tests.size_photos import as_bytes, photo, photo_host
+from tests.size_service import LOAD_TIMEOUT_SECONDS, PATIENT_SECONDS, app_with, ask, loaded_estimator
+from tests.support.worker import wait_until
+
+STANDING = Question(photo("b0001.jpg"), 176.2, None)
+HUGE_LOSSLESS_PX = (7_000, 5_000)
+"""More than LARGE_DECODE_BYTES when decoded; in one colour, so that the file is small."""
+
+ENDS_WITHOUT_CLOSING = """
+import os, sys
+from size_rec.measurer import Measurer
+measurer = Measurer()
+measurer.wait_until_ready()
+print(measurer.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture
+def measurer() -> Iterator[Measurer]:
+    started = Measurer()
+    try:
+        started.wait_until_ready()
+        yield started
+    finally:
+        started.kill()
+        started.end()
+
+
+def measure(estimator: BodyEstimator) -> SizeAdvice:
+    return asyncio.run(estimator.measure(STANDING.photo, height_cm=STANDING.height_cm, weight_kg=STANDING.weight_kg))
+
+
+def huge_picture() -> bytes:
+    return as_bytes(Image.new("L", HUGE_LOSSLESS_PX, 128))
+
+
+def test_all_processes_measure_at_a_lower_priority_than_the_pipeline(estimator: BodyEstimator) -> None:
+    assert len(set(estimator.pids)) == PROCESSES
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in estimator.pids} == {min(ours + NICENESS, 19)}
+
+
+def test_every_process_gives_the_same_answer(estimator: BodyEstimator) -> None:
+    with ThreadPoolExecutor(4) as callers:
+        answers = {str(answer) for answer in callers.map(lambda _: measure(estimator), range(12))}
+    assert len(answers) == 1
+
+
+def test_a_photo_whose_process_is_killed_is_503_and_the_next_is_answered() -> None:
+    with (
+        photo_host({}) as host,
+        structlog.testing.capture_logs() as lines,
+        loaded_estimator(processes=1) as alone,
+    ):
+        app = app_with(alone, deadline_seconds=PATIENT_SECONDS)
+        asked = {"image_url": f"{host}/b0001.jpg", "height_cm": 176.2}
+        [first] = alone.pids
+        os.kill(first, signal.SIGKILL)
+        killed = ask(app, asked)
+        alone.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
+        answered = ask(app, asked)
+        assert alone.pids != [first]
+    assert (killed.status_code, killed.json()["code"]) == (503, "model_unavailable")
+    assert killed.headers["retry-after"]
+    assert answered.status_code == 200
+    told = {line["event"]: line for line in lines}
+    assert told["measuring_process_ended"]["reason"] == "exit code -9"
+    assert "exit code -9" in told["size_estimate_refused"]["reason"]
+
+
+def test_health_follows_the_processes() -> None:
+    changes: list[bool] = []
+    estimator = BodyEstimator(processes=1)
+    estimator.start(on_change=changes.append)
+    try:
+        estimator.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
+        os.kill(estimator.pids[0], signal.SIGKILL)
+        with pytest.raises(MeasurerGone):
+            measure(estimator)
+        estimator.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
+    finally:
+        estimator.close()
+    assert changes == [True, False, True, False]
+
+
+def test_one_process_less_leaves_the_other_to_answer(estimator: BodyEstimator) -> None:
+    stopped, _ = estimator.pids
+    psutil.Process(stopped).suspend()
+    try:
+        with ThreadPoolExecutor(4) as callers:
+            answers = [callers.submit(measure, estimator) for _ in range(4)]
+            wait_until(lambda: sum(answer.done() for answer in answers) == 3, "three of four are answered")
+            assert estimator.loaded
+            psutil.Process(stopped).resume()
+            assert len({str(answer.result(PATIENT_SECONDS)) for answer in answers}) == 1
+    finally:
+        psutil.Process(stopped).resume()
+
+
+def test_a_process_that_hangs_is_killed(measurer: Measurer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measurer_module, "STUCK_SECONDS", 0.2)
+    psutil.Process(measurer.pid).suspend()
+    with pytest.raises(MeasurerGone, match="hangs"):
+        measurer.measure(STANDING)
+    assert not psutil.pid_exists(measurer.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_does_not_end_what_the_main_process_waits_for(
+    measurer: Measurer, number: signal.Signals
+) -> None:
+    os.kill(measurer.pid, number)
+    assert isinstance(measurer.measure(STANDING), SizeAdvice)
+
+
+def test_a_process_ends_by_itself_when_its_main_process_is_killed() -> None:
+    run = subprocess.run([sys.executable, "-c", ENDS_WITHOUT_CLOSING], capture_output=True, text=True, check=False)
+    assert run.returncode == -signal.SIGKILL
+    orphan = int(run.stdout)
+    try:
+        psutil.Process(orphan).wait(PATIENT_SECONDS)
+    except psutil.NoSuchProcess:
+        return
+
+
+def test_closing_lets_a_process_finish_what_it_has_begun_and_drops_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    with loaded_estimator(processes=1) as closing:
+        asked, measuring = threading.Event(), closing._keepers[0].measurer
+        assert measuring is not None
+        ask_measurer = measuring.measure
+
+        def tell_and_measure(question: Question) -> SizeAdvice:
+            asked.set()
+            return ask_measurer(question)
+
+        monkeypatch.setattr(measuring, "measure", tell_and_measure)
+        with ThreadPoolExecutor(2) as callers:
+            psutil.Process(measuring.pid).suspend()
+            begun = callers.submit(measure, closing)
+            assert asked.wait(PATIENT_SECONDS)
+            waiting = callers.submit(measure, closing)
+            wait_until(lambda: not closing._jobs.empty(), "the second one waits")
+            closer = threading.Thread(target=closing.close)
+            closer.start()
+            with pytest.raises(asyncio.CancelledError):
+                waiting.result(PATIENT_SECONDS)
+            psutil.Process(measuring.pid).resume()
+            assert isinstance(begun.result(PATIENT_SECONDS), SizeAdvice)
+            closer.join()
+    assert not psutil.pid_exists(measuring.pid)
+
+
+def test_closing_does_not_wait_for_a_process_that_is_still_loading() -> None:
+    estimator = BodyEstimator()
+    estimator.start()
+    estimator.close()
+    assert not estimator.loaded
+    assert estimator.pids == []
+
+
+def test_a_model_that_cannot_be_loaded_is_said_with_its_cause_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ready = threading.Event()
+    broken = tmp_path / "sitecustomize.py"
+    broken.write_text("import sys; sys.modules['ai_edge_litert.interpreter'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    estimator = BodyEstimator(processes=1)
+    with structlog.testing.capture_logs() as lines:
+        estimator.start(on_change=lambda loaded: ready.set() if loaded else None)
+        try:
+            wait_until(lambda: any(line["event"] == "size_model_failed" for line in lines), "it failed")
+            assert not ready.is_set()
+            broken.write_text("")
+            assert ready.wait(LOAD_TIMEOUT_SECONDS)
+        finally:
+            estimator.close()
+    failure = next(line["error"] for line in lines if line["event"] == "size_model_failed")
+    assert "ai_edge_litert" in failure
+
+
+def test_a_fault_of_ours_is_told_with_its_traceback_and_the_process_goes_on(measurer: Measurer) -> None:
+    with pytest.raises(MeasuringFailed, match=r"(?s)Traceback.*TypeError"):
+        measurer.measure(Question(STANDING.photo, None, None))  # type: ignore[arg-type]
+    assert isinstance(measurer.measure(STANDING), SizeAdvice)
+
+
+def test_huge_pictures_are_decoded_by_one_process_at_a_time(measurer: Measurer) -> None:
+    """This process holds the lock, as it does while it decodes one itself."""
+    with ThreadPoolExecutor(1) as caller:
+        with image_processor._alone_among_processes():
+            waiting = caller.submit(measurer.measure, Question(huge_picture(), 176.2, None))
+            wait_until(lambda: waits_for_a_lock(measurer.pid), "it waits for the lock")
+            assert not waiting.done()
+        assert waiting.exception(PATIENT_SECONDS) is not None, "nobody is on it"
+
+
+def test_a_process_killed_while_it_decodes_a_huge_picture_leaves_the_lock_to_the_next(measurer: Measurer) -> None:
+    with ThreadPoolExecutor(1) as caller:
+        with image_processor._alone_among_processes():
+            waiting = caller.submit(measurer.measure, Question(huge_picture(), 176.2, None))
+            wait_until(lambda: waits_for_a_lock(measurer.pid), "it waits for the lock")
+        measurer.kill()
+        waiting.exception(PATIENT_SECONDS)
+    with image_processor._alone_among_processes():
+        pass
+
+
+def waits_for_a_lock(pid: int) -> bool:
+    """Whether the kernel lists the process among those that wait ("->") for a lock of the image processor's file."""
+    inode = str(Path(image_processor.__file__).stat().st_ino)
+    return any(
+        "->" in line and f" {pid} " in line and f":{inode} " in line
+        for line in Path("/proc/locks").read_text().splitlines()
+    )
