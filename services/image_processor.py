@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from services.image_opening import FORMATS_OF_UNSURE_SIZE, MAX_PIXELS, open_picture, peak_decode_bytes
-from services.image_shrinking import FOR_MEASURING, shrunken_rgb
+from services.image_shrinking import FOR_MEASURING, ContentBox, shrunken_rgb
 
 MAX_SIDE_PX = 1024
 """FR-1.4: what the provider is sent."""
@@ -65,13 +65,16 @@ def prepare_image(data: bytes, max_side_px: int = MAX_SIDE_PX, *, max_pixels: in
         return PreparedImage(_encoded_jpeg(rgb), rgb.width, rgb.height)
 
 
-def load_rgb(data: bytes, max_side_px: int, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode any accepted picture to an upright RGB image of at most ``max_side_px``, for size recommendation.
+def load_rgb(
+    data: bytes, max_side_px: int, *, content_box: ContentBox | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Decode any accepted picture to an upright RGB image of at most ``max_side_px``, for size recommendation; with a
+    ``content_box``, only what is in it.
 
     Limits and errors are those of ``prepare_image``.
     """
     with open_picture(data, max_pixels=max_pixels) as picture, _decode_slot(picture):
-        return shrunken_rgb(picture, max_side_px, FOR_MEASURING)
+        return shrunken_rgb(picture, max_side_px, FOR_MEASURING, content_box)
 
 
 def read_dimensions(jpeg: bytes) -> tuple[int, int]:

@@ -4,6 +4,7 @@ The order saves the work: reduce the scale while decoding, then resample, and on
 """
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
@@ -11,6 +12,12 @@ from PIL import Image, ImageCms
 from PIL.ExifTags import Base as ExifTag
 from PIL.Image import Resampling, Transpose
 from PIL.ImageFile import ImageFile
+
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom in pixels."""
+
+ContentBox = Callable[[Image.Image], tuple[int, int, int, int]]
+"""Finds what is to be kept of a decoded picture: grey, RGB or CMYK, as stored, that is not yet upright."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +65,15 @@ _PROFILE_SPACES = {"RGB": "RGB ", "CMYK": "CMYK", "L": "GRAY"}
 """Mode → the colour space its ICC profile must be for (ICC.1:2022 table 19)."""
 
 
-def shrunken_rgb(picture: ImageFile, max_side_px: int, shrinking: Shrinking = FOR_THE_EYE) -> Image.Image:
+def shrunken_rgb(
+    picture: ImageFile,
+    max_side_px: int,
+    shrinking: Shrinking = FOR_THE_EYE,
+    content_box: ContentBox | None = None,
+) -> Image.Image:
     """Decode ``picture`` to upright sRGB with at most ``max_side_px`` on its longer side; never enlarged.
+
+    With a ``content_box`` only what is in it is kept.
 
     ``picture`` must be fresh: opened and not yet decoded. It is closed, so that its bitmap is freed early, or returned.
     Raises what the decoder raises.
@@ -67,7 +81,7 @@ def shrunken_rgb(picture: ImageFile, max_side_px: int, shrinking: Shrinking = FO
     target = _target_size(picture.size, max_side_px)
     enough = ceil(target[0] * shrinking.oversampling), ceil(target[1] * shrinking.oversampling)
     reduced = picture.draft(None, enough)
-    box = None if reduced is None else reduced[1]
+    box: Box | None = None if reduced is None else reduced[1]
     picture.load()
     profile, orientation = picture.info.get("icc_profile"), _orientation(picture)
 
@@ -76,6 +90,11 @@ def shrunken_rgb(picture: ImageFile, max_side_px: int, shrinking: Shrinking = FO
         factor = int(max(picture.size) / max(target) / shrinking.oversampling)
         small, box = _rgb_in_bands(picture, max(1, factor)), None
         picture.close()
+    content = None if content_box is None else content_box(small)
+    if content is not None and content != (0, 0, *small.size):
+        target = _target_size((content[2] - content[0], content[3] - content[1]), max_side_px)
+        small, box = _reduced(small, content, target, shrinking.oversampling)
+        picture.close()
     whole = box is None or box == (0, 0, *small.size)
     if small.size != target or not whole:
         small = small.resize(target, shrinking.resampling, box=box, reducing_gap=shrinking.oversampling)
@@ -83,6 +102,15 @@ def shrunken_rgb(picture: ImageFile, max_side_px: int, shrinking: Shrinking = FO
     upright = _in_srgb(small, profile)
     turn = _TURN_UPRIGHT.get(orientation)
     return upright if turn is None else upright.transpose(turn)
+
+
+def _reduced(
+    image: Image.Image, content: tuple[int, int, int, int], target: tuple[int, int], oversampling: float
+) -> tuple[Image.Image, Box]:
+    """The content alone, cheaply reduced, and the box it fills. (Resampling with a box looks beyond its border.)"""
+    width, height = content[2] - content[0], content[3] - content[1]
+    factors = max(1, int(width / target[0] / oversampling)), max(1, int(height / target[1] / oversampling))
+    return image.reduce(factors, content), (0, 0, width / factors[0], height / factors[1])
 
 
 def _target_size(size: tuple[int, int], max_side_px: int) -> tuple[int, int]:

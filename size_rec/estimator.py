@@ -194,11 +194,12 @@ class _Keeper:
     def _started(self) -> Measurer | None:
         """A process that is ready, or ``None``."""
         started = time.monotonic()
-        self.measurer = measurer = Measurer()
         try:
+            self.measurer = measurer = Measurer()
             measurer.wait_until_ready()
-        except (MeasurerGone, MeasuringFailed) as failure:
-            measurer.end()
+        except (OSError, MeasurerGone, MeasuringFailed) as failure:
+            if self.measurer:
+                self.measurer.end()
             if not self._closed.is_set():
                 log.error("size_model_failed", error=str(failure))
             return None

@@ -41,8 +41,14 @@ class Measurer:
     """One measuring process. For one thread at a time, but for :meth:`kill`."""
 
     def __init__(self) -> None:
-        """Start it; it loads the models meanwhile (:meth:`wait_until_ready`)."""
+        """Start it; it loads the models meanwhile (:meth:`wait_until_ready`).
+
+        Raises:
+            OSError: the system starts no process.
+        """
         ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", STUCK_SECONDS, 0))
+        self._link = Connection(ours.detach())
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "size_rec.measuring_process", str(theirs.fileno())],
@@ -51,8 +57,6 @@ class Measurer:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", STUCK_SECONDS, 0))
-        self._link = Connection(ours.detach())
 
     @property
     def pid(self) -> int:
@@ -114,6 +118,9 @@ class Measurer:
             if self._link.poll(timeout_seconds):
                 return receive_reply(self._link)
         except (EOFError, OSError):
+            raise MeasurerGone(self.end()) from None
+        except (ValueError, TypeError):  # nonsense: nobody knows what it would say next
+            self.kill()
             raise MeasurerGone(self.end()) from None
         self.kill()
         self.end()

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from services.image_processor import load_rgb
+from size_rec.bars import content_box
 from size_rec.pose import RgbArray
 
 MEASURED_SIDE_PX = 512
@@ -14,6 +15,8 @@ input has 256 samples over the figure and a quarter more, so a larger picture sh
 
 GREEN = 1
 """The channel nearest to brightness."""
+BLURRED_ROWS, BLURRED_COLUMNS, STEP_PX = 4, 8, 4
+"""What a step of brightness is between: means over so many pixels, so far apart."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,12 @@ class Picture:
 
 
 def prepare_picture(data: bytes) -> Picture:
-    """Decode, shrink and turn to the canonical side.
+    """Decode, leave bars away, shrink and turn to the canonical side.
 
     Raises:
         NotAnImage, ImageTooLarge: as ``services.image_processor.load_rgb``.
     """
-    picture = Picture(load_rgb(data, MEASURED_SIDE_PX), mirrored=False)
+    picture = Picture(load_rgb(data, MEASURED_SIDE_PX, content_box=content_box), mirrored=False)
     return picture.mirror_image() if leans_left(np.asarray(picture.image)) else picture
 
 
@@ -42,8 +45,13 @@ def leans_left(rgb: RgbArray) -> bool:
     """One of a picture and its mirror image leans left, the other does not (unless they are equal).
 
     The pose model sees a picture and its mirror image a little differently; measuring always the same one of the two
-    makes the answer the same. The sign of the summed cubed steps of brightness along some rows changes with mirroring
-    and depends neither on where in the picture the figure stands nor on an even border around it.
+    makes the answer the same. The sign of the summed cubed steps of brightness changes with mirroring and does not
+    depend on where in the picture the figure stands. The steps are between blurred places: of photographs sampled
+    otherwise, one in a hundred changes its side; with steps from pixel to pixel one in ten did.
     """
-    steps = np.diff(rgb[::4, :, GREEN].astype(np.int32), axis=1)
-    return bool((steps * steps * steps).sum(dtype=np.int64) < 0)
+    height, width = rgb.shape[0] // BLURRED_ROWS, rgb.shape[1]
+    rows = rgb[: height * BLURRED_ROWS, :, GREEN].reshape(height, BLURRED_ROWS, width).sum(axis=1, dtype=np.int32)
+    sums = np.cumsum(np.pad(rows, ((0, 0), (1, 0))), axis=1, dtype=np.int32)
+    blurred = sums[:, BLURRED_COLUMNS:] - sums[:, :-BLURRED_COLUMNS]
+    steps = (blurred[:, STEP_PX:] - blurred[:, :-STEP_PX]).astype(np.int64)
+    return bool((steps * steps * steps).sum() < 0)

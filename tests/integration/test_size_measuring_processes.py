@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import psutil
@@ -128,6 +129,30 @@ def test_a_process_that_hangs_is_killed(measurer: Measurer, monkeypatch: pytest.
     with pytest.raises(MeasurerGone, match="hangs"):
         measurer.measure(STANDING)
     assert not psutil.pid_exists(measurer.pid)
+
+
+def test_a_process_that_talks_nonsense_is_killed(measurer: Measurer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nonsense(_: Connection) -> None:
+        raise ValueError("unknown reply")
+
+    monkeypatch.setattr(measurer_module, "receive_reply", nonsense)
+    with pytest.raises(MeasurerGone):
+        measurer.measure(STANDING)
+    assert not psutil.pid_exists(measurer.pid)
+
+
+def test_a_system_that_starts_no_process_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = threading.Event()
+    estimator = BodyEstimator(processes=1)
+    with structlog.testing.capture_logs() as lines, monkeypatch.context() as without_python:
+        without_python.setattr(sys, "executable", "/nowhere/python")
+        estimator.start(on_change=lambda loaded: ready.set() if loaded else None)
+        wait_until(lambda: lines, "it failed")
+        without_python.undo()
+        assert ready.wait(LOAD_TIMEOUT_SECONDS)
+        estimator.close()
+    assert lines[0]["event"] == "size_model_failed"
+    assert "No such file" in lines[0]["error"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
