@@ -9,7 +9,7 @@ import fcntl
 import io
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,8 +29,8 @@ JPEG_SUBSAMPLING = "4:4:4"
 """Full colour resolution: fine coloured patterns of clothes survive, for 2 ms more and a third more bytes."""
 
 CONCURRENT_PICTURES = 2
-"""Pictures being decoded or encoded at a time, over all threads: Pillow releases the interpreter lock, the container
-has two processors, and more would only hold more bitmaps."""
+"""Pictures being decoded or encoded at a time in a process: Pillow releases the interpreter lock, the container has two
+processors, and more would only hold more bitmaps."""
 
 LARGE_DECODE_BYTES = 128 * 1024 * 1024
 """A picture that takes more than this is decoded with no other large one, in whatever process of this installation, so
@@ -38,6 +38,7 @@ that two 48-megapixel pictures never meet in the container's memory. A 12-megapi
 PNG; AVIF always counts as large."""
 
 _decode_slots = threading.BoundedSemaphore(CONCURRENT_PICTURES)
+_large_decode = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,10 @@ def _alone_among_processes() -> Iterator[None]:
     """Hold the lock for large pictures; the kernel gives it back when the holder is killed.
 
     Its name is this file, which every process of the installation has and nobody else locks; nothing is written. Opened
-    anew each time, since flock(2) is between openings: so threads of one process wait for each other as well.
+    anew each time, since flock(2) is between openings. Where the system refuses that, the guard is each process's own:
+    no reason to refuse a picture.
     """
-    with Path(__file__).open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with _large_decode, ExitStack() as lock:
+        with suppress(OSError):
+            fcntl.flock(lock.enter_context(Path(__file__).open("rb")), fcntl.LOCK_EX)
         yield

@@ -1,13 +1,14 @@
-"""Bars of one colour around a photograph - letterboxing, screenshots, frames - told from what it shows. Pure.
+"""Bars of one colour around a photograph - letterboxing, frames - told from what it shows. Pure.
 
 Left in place they would change how the person is framed, and hide that a photograph ends at the ankles: the soles would
 be taken for where the bar begins.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from size_rec.pose import FloatArray
+Levels = NDArray[np.int16]
 
 Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels."""
@@ -28,18 +29,27 @@ LENGTH_SHARE = 0.5
 photograph's longer side are found first; then the others end along the whole of theirs."""
 BEGUN_SHARE = 0.5
 """Of the places that have something further in, so many have it where the photograph begins; before is JPEG's noise."""
+RINGING = 0.35
+"""Of the step from bar to photograph: the noise that JPEG puts beside it is less."""
+MAX_STRANGE_SHARE = 0.02
+"""Of these places, so many may show more than noise before the line: else it is shoes before the edge of a floor."""
 LONGEST_BAR_SHARE = 0.75
 """Of what is left of the picture. A photograph in portrait on a screen in landscape has less than 0.4 on each side."""
 
 SAMPLES = 64
 """Pixels of a line that are looked at."""
+MAX_SIDE_PX = 10_000
+"""Longer pictures are left whole: no camera makes them, and looking for bars would take more than decoding."""
+MAX_ROUNDS = 4
+"""Bars within bars: a letterboxed film on a screen within a frame has three."""
 
 
 def content_box(image: Image.Image) -> Box:
     """The part of a grey or colour picture that is within its bars; all of it when there are none."""
     box: Box = (0, 0, *image.size)
-    while (within := _without_outermost(image, box)) != box:
-        box = within
+    if max(image.size) <= MAX_SIDE_PX:
+        for _ in range(MAX_ROUNDS):
+            box = _without_outermost(image, box)
     return box
 
 
@@ -55,7 +65,7 @@ def _without_outermost(image: Image.Image, box: Box) -> Box:
 def _bar_px(image: Image.Image, box: Box, side: int) -> int:
     """How thick the bar at a side of the box is; 0 for none."""
     outermost = _lines_inwards(image, box, side, 1)
-    colour = np.median(outermost[0], axis=0)
+    colour = np.median(outermost[0], axis=0).astype(np.int16)
     if _levels_apart(outermost, colour).max() > EVEN_LEVELS:
         return 0
     across = box[2] - box[0] if side in (LEFT, RIGHT) else box[3] - box[1]
@@ -67,15 +77,20 @@ def _bar_px(image: Image.Image, box: Box, side: int) -> int:
     if begun_places <= max(STRAIGHT_SHARE * places, LENGTH_SHARE * SAMPLES):
         return 0
     begun = np.count_nonzero(first_lines, axis=1) > BEGUN_SHARE * places
-    return seam + int(begun.argmax()) if begun.any() else 0
+    if not begun.any():
+        return 0
+    edge = seam + int(begun.argmax())
+    noise = max(CONTENT_LEVELS, RINGING * float(np.median(apart[edge][content[edge]])))
+    strange = np.count_nonzero((apart[seam:edge] > noise).any(axis=0))
+    return edge if strange <= MAX_STRANGE_SHARE * places else 0
 
 
-def _levels_apart(lines: FloatArray, colour: FloatArray) -> FloatArray:
-    apart: FloatArray = np.abs(lines - colour).max(axis=2)
+def _levels_apart(lines: Levels, colour: Levels) -> Levels:
+    apart: Levels = np.abs(lines - colour).max(axis=2)
     return apart
 
 
-def _lines_inwards(image: Image.Image, box: Box, side: int, count: int) -> FloatArray:
+def _lines_inwards(image: Image.Image, box: Box, side: int, count: int) -> Levels:
     """(lines, samples, channels): the ``count`` lines along a side, the outermost first."""
     left, top, right, bottom = box
     part = {
@@ -86,6 +101,6 @@ def _lines_inwards(image: Image.Image, box: Box, side: int, count: int) -> Float
     }[side]
     rows = side in (TOP, BOTTOM)
     sampled = image.resize((SAMPLES, count) if rows else (count, SAMPLES), Image.Resampling.NEAREST, box=part)
-    pixels = np.atleast_3d(np.asarray(sampled, dtype=np.float64))
+    pixels = np.atleast_3d(np.asarray(sampled, dtype=np.int16))
     lines = pixels if rows else pixels.swapaxes(0, 1)
     return lines[::-1] if side in (RIGHT, BOTTOM) else lines

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 from size_rec.measurer import Measurer, MeasurerGone
-from size_rec.measuring_link import MeasuringFailed, Question
+from size_rec.measuring_link import Question
 from size_rec.problems import ModelUnavailable, Overloaded
 from size_rec.size_calculator import SizeAdvice
 
@@ -32,6 +32,9 @@ would only produce answers nobody waits for."""
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 60.0
 """Between two tries to start a process that does not become ready; each pause is twice as long as the one before."""
+
+LOOK_SECONDS: Final = 0.5
+"""How often an idle process is looked at: whether it is still there, and whether it is to be closed."""
 
 log = structlog.get_logger()
 
@@ -54,7 +57,7 @@ class BodyEstimator:
     def __init__(self, *, processes: int = PROCESSES, max_measuring: int = MAX_MEASURING) -> None:
         self._max_measuring = max_measuring
         self._measuring = 0
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._closed = threading.Event()
         self._changed = threading.Condition()
         self._on_change: Callable[[bool], None] = lambda _: None
@@ -127,29 +130,30 @@ class BodyEstimator:
             raise ModelUnavailable
         job = _Job(Question(photo, height_cm, weight_kg))
         self._jobs.put(job)
+        if self._closed.is_set():
+            self._turn_away_waiting_jobs()
         try:
             return await asyncio.wrap_future(job.answer)
         finally:
-            job.question = None  # the queue keeps what was given up until a process is free
+            # The queue keeps what was given up until a process is free, and a failure keeps this frame.
+            job.question = None
+            del photo, job
 
     def close(self) -> None:
         """Stop taking work and let what runs finish."""
         self._closed.set()
-        for job in self._waiting_jobs():
-            job.answer.cancel()
-        for _ in self._keepers:
-            self._jobs.put(None)  # whichever of them takes it
+        self._turn_away_waiting_jobs()
         for keeper in self._keepers:
             keeper.stop()
+        for keeper in self._keepers:
+            keeper.join()
 
-    def _waiting_jobs(self) -> Iterator[_Job]:
-        while True:
-            try:
-                job = self._jobs.get_nowait()
-            except Empty:
-                return
-            if job is not None:
-                yield job
+    def _turn_away_waiting_jobs(self) -> None:
+        with suppress(Empty):
+            while True:
+                answer = self._jobs.get_nowait().answer
+                if answer.set_running_or_notify_cancel():
+                    answer.set_exception(ModelUnavailable())
 
     def _changed_state(self) -> None:
         with self._changed:
@@ -160,11 +164,10 @@ class BodyEstimator:
 class _Keeper:
     """Keeps one measuring process running and hands it one job after the other."""
 
-    def __init__(
-        self, jobs: SimpleQueue[_Job | None], closed: threading.Event, changed_state: Callable[[], None]
-    ) -> None:
+    def __init__(self, jobs: SimpleQueue[_Job], closed: threading.Event, changed_state: Callable[[], None]) -> None:
         self.measurer: Measurer | None = None
         self.ready = False
+        self.at_work = False
         self._jobs = jobs
         self._closed = closed
         self._changed_state = changed_state
@@ -178,6 +181,9 @@ class _Keeper:
         """Let the process finish what it has begun; what is not ready yet is killed. ``closed`` is set already."""
         if self.measurer and not self.ready:
             self.measurer.kill()
+
+    def join(self) -> None:
+        """Block until the process is gone; :meth:`stop` comes first."""
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -196,12 +202,15 @@ class _Keeper:
         started = time.monotonic()
         try:
             self.measurer = measurer = Measurer()
+            if self._closed.is_set():
+                measurer.kill()
             measurer.wait_until_ready()
-        except (OSError, MeasurerGone, MeasuringFailed) as failure:
+        except Exception as failure:  # whatever it is: this thread has to try again
             if self.measurer:
+                self.measurer.kill()
                 self.measurer.end()
             if not self._closed.is_set():
-                log.error("size_model_failed", error=str(failure))
+                log.error("size_model_failed", error=str(failure) or repr(failure))
             return None
         log.info("size_model_loaded", pid=measurer.pid, seconds=round(time.monotonic() - started, 2))
         self._set_ready(ready=True)
@@ -210,31 +219,45 @@ class _Keeper:
     def _hand_out_jobs(self, measurer: Measurer) -> None:
         """Until the process is gone, or there is nothing more to do."""
         try:
-            while job := self._jobs.get():
-                _run_job(job, measurer)
+            while not self._closed.is_set() and not measurer.has_ended:
+                with suppress(Empty):
+                    self._run_job(self._jobs.get(timeout=LOOK_SECONDS), measurer)
         except MeasurerGone as gone:
             log.error("measuring_process_ended", pid=measurer.pid, reason=str(gone))
+        else:
+            if not self._closed.is_set():
+                log.error("measuring_process_ended", pid=measurer.pid, reason=f"exit code {measurer.end()}")
         finally:
             self._set_ready(ready=False)
             measurer.end()
 
-    def _set_ready(self, *, ready: bool) -> None:
-        self.ready = ready
-        self._changed_state()
+    def _run_job(self, job: _Job, measurer: Measurer) -> None:
+        """Answer a job, if somebody still waits.
 
-
-def _run_job(job: _Job, measurer: Measurer) -> None:
-    """Answer one job, if somebody still waits.
-
-    Raises:
-        MeasurerGone: the process is of no more use; the job is answered.
-    """
-    question = job.question
-    if question is None or not job.answer.set_running_or_notify_cancel():
-        return
-    try:
-        job.answer.set_result(measurer.measure(question))
-    except Exception as failure:
-        job.answer.set_exception(failure)
-        if isinstance(failure, MeasurerGone):
+        Raises:
+            MeasurerGone: the process is of no more use. The job is answered, or back in the queue when the process was
+                gone before.
+        """
+        if measurer.has_ended:
+            self._jobs.put(job)
+            raise MeasurerGone(measurer.end())
+        question = job.question
+        if question is None or not job.answer.set_running_or_notify_cancel():
+            return
+        self.at_work = True
+        try:
+            job.answer.set_result(measurer.measure(question))
+        except MeasurerGone as gone:
+            self._set_ready(ready=False)  # before the caller learns of it and comes back
+            job.answer.set_exception(MeasurerGone(gone.exit_code))
             raise
+        except Exception as failure:
+            # Without its traceback, whose frames would keep the photograph.
+            job.answer.set_exception(failure.with_traceback(None))
+        finally:
+            self.at_work = False
+
+    def _set_ready(self, *, ready: bool) -> None:
+        if self.ready != ready:
+            self.ready = ready
+            self._changed_state()

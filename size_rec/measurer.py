@@ -5,6 +5,7 @@ import socket
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
@@ -23,10 +24,13 @@ STUCK_SECONDS: Final = 30
 EXIT_SECONDS: Final = 10.0
 """A process whose link is closed ends after the photograph in its hands, a killed one at once."""
 
-MALLOC: Final = {"MALLOC_TRIM_THRESHOLD_": str(64 * 2**20), "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20)}
-"""glibc gives blocks above 128 KiB back to the kernel at once, and every photograph needs the same ones again: keeping
-them saves 4 % of the processor time for 2 MB. What a huge photograph takes is above the second threshold and goes back.
-"""
+INHERITED: Final = ("PATH", "LANG", "LC_", "LD_", "PYTHON", "OPENBLAS_", "TZ")
+"""Beginnings of the environment's names that a measuring process gets: it has no use for the worker's keys."""
+
+MALLOC: Final = {"MALLOC_TRIM_THRESHOLD_": str(64 * 2**20), "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20)}
+"""glibc gives the end of the heap back to the kernel whenever it is over 128 KiB, and every photograph needs it again:
+keeping it saves 4 % of the processor time for 2 MB. The blocks of a huge photograph are above the second threshold, so
+they are given back."""
 
 
 class MeasurerGone(Exception):
@@ -47,16 +51,23 @@ class Measurer:
             OSError: the system starts no process.
         """
         ours, theirs = socket.socketpair()
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", STUCK_SECONDS, 0))
+        for way in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):  # half a message is a hang as well
+            ours.setsockopt(socket.SOL_SOCKET, way, struct.pack("ll", STUCK_SECONDS, 0))
         self._link = Connection(ours.detach())
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "size_rec.measuring_process", str(theirs.fileno())],
                 cwd=PROJECT_ROOT,
-                env=os.environ | MALLOC,
+                env={name: value for name, value in os.environ.items() if name.startswith(INHERITED)} | MALLOC,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C in a terminal is the main process's to handle
             )
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone, which nobody asked it to be."""
+        return self._process.poll() is not None
 
     @property
     def pid(self) -> int:
@@ -110,16 +121,17 @@ class Measurer:
             return self._process.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
+        with suppress(subprocess.TimeoutExpired):  # the kernel is stuck; waiting longer helps nobody
             self._process.wait(EXIT_SECONDS)
-            return None
+        return None
 
     def _next_reply(self, timeout_seconds: float) -> Reply:
         try:
             if self._link.poll(timeout_seconds):
                 return receive_reply(self._link)
-        except (EOFError, OSError):
+        except EOFError:
             raise MeasurerGone(self.end()) from None
-        except (ValueError, TypeError):  # nonsense: nobody knows what it would say next
+        except Exception:  # half a reply, or nonsense: nobody knows what it would say next
             self.kill()
             raise MeasurerGone(self.end()) from None
         self.kill()

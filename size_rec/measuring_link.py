@@ -7,7 +7,7 @@ ever more than data.
 import json
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Final
 
 from models.failures import ImageTooLarge, NotAnImage
 from size_rec.admission import Refusal
@@ -42,6 +42,10 @@ Reply = Ready | SizeAdvice | PictureRefused | NotAnImage | ImageTooLarge | Measu
 """Everything a measuring process says: first that it is ready or failed, then one reply to every question."""
 
 
+MAX_REPLY_BYTES: Final = 1024 * 1024
+"""A traceback is the longest that is ever said."""
+
+
 def send_question(connection: Connection, question: Question) -> None:
     """Raises ``OSError`` when nobody is there any more."""
     numbers = {"height_cm": question.height_cm, "weight_kg": question.weight_kg}
@@ -61,8 +65,8 @@ def send_reply(connection: Connection, reply: Reply) -> None:
 
 
 def receive_reply(connection: Connection) -> Reply:
-    """Raises ``EOFError`` or ``OSError`` when the measuring process is gone, ``ValueError`` when it talks nonsense."""
-    kind, content = json.loads(connection.recv_bytes())
+    """Raises ``EOFError`` or ``OSError`` when the measuring process is gone, anything when it talks nonsense."""
+    kind, content = json.loads(connection.recv_bytes(MAX_REPLY_BYTES))
     return _decoded(kind, content)
 
 

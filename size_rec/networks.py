@@ -33,7 +33,7 @@ def package_folder() -> Path:
 
 
 class Network:
-    """A loaded network with one picture as its input. For one thread at a time; it lets others run meanwhile."""
+    """A loaded network with one picture as its input. For one thread at a time."""
 
     def __init__(self, model: str) -> None:
         """Load it and run it once, as the first run takes longer.

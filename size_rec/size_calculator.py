@@ -11,7 +11,7 @@ from size_rec.size_chart import DEFAULT_CHART, SizeChart
 
 RANGE_PROBABILITY = 0.8
 """The range of sizes is the narrowest that holds the true one this often by the predicted spread. Ranges are whole
-sizes, so they hold more than asked for: 94 % in cross-validation (docs/size-recommendation.md)."""
+sizes, so they hold more than asked for: 95 % in cross-validation (docs/size-recommendation.md)."""
 
 HALF_SIZE_CM = 4.0
 """Sizes are 8 cm of chest apart; an error of half of it moves a person from the middle of a size to its edge."""

@@ -87,7 +87,7 @@ def measure(stage: Stage, extent: Extent, say: Say) -> Section:
         f"{extent.tasks} tasks offered evenly at {extent.per_minute:.0f}/min for {extent.minutes:g} min, both channels "
         f"in turn, provider latency {extent.latency_seconds} s, two photographs of ordinary size each "
         f"({described(photographs)}). Latency is `completed_at` - `created_at` in the database; its reference is what "
-        "the provider's simulator itself took. Memory is the PSS of the main and the Celery process, every 0.5 s. "
+        "the provider's simulator itself took. Memory is the PSS of all the worker's processes, every 0.5 s. "
         "/health is asked every 100 ms from a process of its own; its reference is a bare FastAPI application that "
         "answers a constant, asked by the same client in the same moments.",
         (*figures, *_health_figures("idle", idle.looks), *_health_figures("under load", observed.looks)),

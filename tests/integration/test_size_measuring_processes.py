@@ -1,6 +1,7 @@
 """The processes that measure: whatever becomes of one of them, the next photograph is answered."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,12 +18,15 @@ import pytest
 import structlog
 from PIL import Image
 
+from models.failures import NotAnImage
 from services import image_processor
+from size_rec import estimator as estimator_module
 from size_rec import measurer as measurer_module
 from size_rec.estimator import PROCESSES, BodyEstimator
 from size_rec.measurer import Measurer, MeasurerGone
 from size_rec.measuring_link import MeasuringFailed, Question
 from size_rec.measuring_process import NICENESS
+from size_rec.problems import ModelUnavailable
 from size_rec.size_calculator import SizeAdvice
 from tests.size_photos import as_bytes, photo, photo_host
 from tests.size_service import LOAD_TIMEOUT_SECONDS, PATIENT_SECONDS, app_with, ask, loaded_estimator
@@ -77,12 +82,16 @@ def test_a_photo_whose_process_is_killed_is_503_and_the_next_is_answered() -> No
         photo_host({}) as host,
         structlog.testing.capture_logs() as lines,
         loaded_estimator(processes=1) as alone,
+        ThreadPoolExecutor(1) as caller,
     ):
         app = app_with(alone, deadline_seconds=PATIENT_SECONDS)
         asked = {"image_url": f"{host}/b0001.jpg", "height_cm": 176.2}
         [first] = alone.pids
+        psutil.Process(first).suspend()
+        measuring = caller.submit(ask, app, asked)
+        wait_until(lambda: alone._keepers[0].at_work, "the photo is in its hands")
         os.kill(first, signal.SIGKILL)
-        killed = ask(app, asked)
+        killed = measuring.result(PATIENT_SECONDS)
         alone.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
         answered = ask(app, asked)
         assert alone.pids != [first]
@@ -94,19 +103,72 @@ def test_a_photo_whose_process_is_killed_is_503_and_the_next_is_answered() -> No
     assert "exit code -9" in told["size_estimate_refused"]["reason"]
 
 
-def test_health_follows_the_processes() -> None:
+def test_health_follows_a_process_that_dies_while_it_has_nothing_to_do() -> None:
     changes: list[bool] = []
     estimator = BodyEstimator(processes=1)
     estimator.start(on_change=changes.append)
     try:
         estimator.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
         os.kill(estimator.pids[0], signal.SIGKILL)
-        with pytest.raises(MeasurerGone):
-            measure(estimator)
-        estimator.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
+        wait_until(lambda: len(changes) == 3, "gone, and ready again")
+        assert isinstance(measure(estimator), SizeAdvice)
     finally:
         estimator.close()
     assert changes == [True, False, True, False]
+
+
+def test_a_photo_that_came_when_its_process_was_dead_already_is_answered_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(estimator_module, "LOOK_SECONDS", PATIENT_SECONDS)  # nobody looks meanwhile
+    with loaded_estimator(processes=1) as alone:
+        [first] = alone.pids
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: psutil.Process(first).status() == psutil.STATUS_ZOMBIE, "it is dead")
+        assert isinstance(measure(alone), SizeAdvice)
+        assert alone.pids != [first]
+        monkeypatch.undo()
+
+
+def test_a_photo_that_was_refused_is_gone_from_memory() -> None:
+    refused = bytes(bytearray(b"no picture" * 100_000))
+    with loaded_estimator(processes=1) as alone:
+        gc.collect()
+        gc.disable()
+        try:
+            before = sys.getrefcount(refused)
+            with suppress(NotAnImage):
+                asyncio.run(alone.measure(refused, height_cm=170, weight_kg=None))
+            assert sys.getrefcount(refused) == before
+        finally:
+            gc.enable()
+
+
+def test_the_workers_keys_are_not_given_to_what_decodes_strangers_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
+    measurer = Measurer()
+    environment = psutil.Process(measurer.pid).environ()
+    measurer.kill()
+    measurer.end()
+    assert "OPENAI_API_KEY" not in environment
+    assert environment["PATH"] == os.environ["PATH"]
+    assert environment.keys() >= measurer_module.MALLOC.keys()
+
+
+def test_a_process_that_stops_in_the_middle_of_a_reply_is_killed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    falls_silent = tmp_path / "python"
+    falls_silent.write_text(
+        f"#!{sys.executable}\nimport os, sys, time\nos.write(int(sys.argv[3]), bytes(2))\ntime.sleep(600)\n"
+    )
+    falls_silent.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(falls_silent))
+    monkeypatch.setattr(measurer_module, "STUCK_SECONDS", 1)
+    silent = Measurer()
+    with pytest.raises(MeasurerGone):
+        silent.wait_until_ready()
+    assert not psutil.pid_exists(silent.pid)
 
 
 def test_one_process_less_leaves_the_other_to_answer(estimator: BodyEstimator) -> None:
@@ -192,7 +254,7 @@ def test_closing_lets_a_process_finish_what_it_has_begun_and_drops_what_waits(mo
             wait_until(lambda: not closing._jobs.empty(), "the second one waits")
             closer = threading.Thread(target=closing.close)
             closer.start()
-            with pytest.raises(asyncio.CancelledError):
+            with pytest.raises(ModelUnavailable):
                 waiting.result(PATIENT_SECONDS)
             psutil.Process(measuring.pid).resume()
             assert isinstance(begun.result(PATIENT_SECONDS), SizeAdvice)
@@ -200,12 +262,18 @@ def test_closing_lets_a_process_finish_what_it_has_begun_and_drops_what_waits(mo
     assert not psutil.pid_exists(measuring.pid)
 
 
-def test_closing_does_not_wait_for_a_process_that_is_still_loading() -> None:
+def test_closing_does_not_wait_for_a_process_that_is_still_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These would take an hour, and closing as long."""
+    monkeypatch.setattr(measurer_module, "READY_SECONDS", 3600)
     estimator = BodyEstimator()
     estimator.start()
+    wait_until(lambda: all(keeper.measurer for keeper in estimator._keepers), "both load")
+    loading = [keeper.measurer.pid for keeper in estimator._keepers if keeper.measurer]
+    for pid in loading:
+        psutil.Process(pid).suspend()
     estimator.close()
     assert not estimator.loaded
-    assert estimator.pids == []
+    assert not any(psutil.pid_exists(pid) for pid in loading)
 
 
 def test_a_model_that_cannot_be_loaded_is_said_with_its_cause_and_tried_again(

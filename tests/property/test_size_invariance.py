@@ -123,6 +123,13 @@ def tiles(brightness: IndexArray) -> RgbArray:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
+def test_a_photo_on_a_larger_wall_leans_to_the_same_side() -> None:
+    """Of these 23, three do not when brightness is compared from pixel to pixel."""
+    for name in [name for name, row in truth().items() if row["kind"] == "normal"][::9]:
+        before, after = (prepare_picture(as_bytes(image)) for image in (decoded(name), moved(decoded(name))))
+        assert before.mirrored == after.mirrored, name
+
+
 @pytest.mark.parametrize("scale", [0.6, 0.75, 1.3])
 def test_a_photo_leans_to_the_same_side_at_every_resolution(scale: float) -> None:
     for name in PHOTOS:

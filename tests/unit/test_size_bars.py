@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from services.image_processor import load_rgb
 from size_rec.admission import Refusal
-from size_rec.bars import SEAM_PX, content_box
+from size_rec.bars import MAX_ROUNDS, SEAM_PX, content_box
 from size_rec.measuring import PictureRefused
 from size_rec.picture import MEASURED_SIDE_PX, prepare_picture
 from tests.size_photos import as_bytes, as_jpeg, decoded, measure, truth
@@ -60,6 +60,42 @@ def test_a_photo_that_fills_the_picture_is_left_whole() -> None:
 def test_a_picture_of_one_colour_is_left_whole(size: tuple[int, int]) -> None:
     plain = Image.new("RGB", size, BLUE)
     assert content_box(plain) == whole(plain)
+
+
+@pytest.mark.parametrize("above_soles_px", [2, 5, 10])
+def test_shoes_before_the_edge_of_an_even_floor_stay(above_soles_px: int) -> None:
+    picture = Image.new("RGB", (300, 400), (250, 250, 250))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 360 - above_soles_px, 299, 399), fill=(215, 212, 208))
+    for shoe in (130, 160):
+        draw.rectangle((shoe, 300, shoe + 15, 360), fill=BLUE)
+    assert content_box(picture) == whole(picture)
+
+
+def test_a_wall_that_shades_off_is_no_bar() -> None:
+    rows = np.arange(200) // 40 * 3
+    shaded = np.concatenate([np.full((60, 90, 3), 180), np.repeat(180 - rows[:, None, None], 90, axis=1) + np.zeros(3)])
+    uneven = np.concatenate([shaded[:, :, :] + np.arange(90)[None, :, None] % 7, np.asarray(speckled())])
+    picture = Image.fromarray(uneven.astype(np.uint8))
+    assert content_box(picture) == whole(picture)
+
+
+def test_a_dark_photo_is_told_from_black_bars() -> None:
+    night = speckled().point([12 + value // 12 for value in range(256)] * 3)
+    assert content_box(ImageOps.expand(night, (0, 50), fill=BLACK)) == (0, 50, 90, 170)
+
+
+@pytest.mark.parametrize("size", [(16, 100_000), (100_000, 16)])
+def test_what_no_camera_makes_is_not_searched(size: tuple[int, int]) -> None:
+    endless = ImageOps.expand(Image.new("L", size, 255), 3, fill=0)
+    assert content_box(endless) == whole(endless)
+
+
+def test_frames_within_frames_are_followed_for_a_few_rounds_only() -> None:
+    nested = speckled()
+    for number in range(40):
+        nested = ImageOps.expand(nested, 1, fill=(WHITE, BLACK)[number % 2])
+    assert content_box(nested) == (MAX_ROUNDS, MAX_ROUNDS, nested.width - MAX_ROUNDS, nested.height - MAX_ROUNDS)
 
 
 def test_two_halves_leave_one() -> None:
