@@ -49,7 +49,10 @@ def content_box(image: Image.Image) -> Box:
     box: Box = (0, 0, *image.size)
     if max(image.size) <= MAX_SIDE_PX:
         for _ in range(MAX_ROUNDS):
-            box = _without_outermost(image, box)
+            within = _without_outermost(image, box)
+            if within == box:
+                break
+            box = within
     return box
 
 
