@@ -147,9 +147,12 @@ def test_a_photo_that_was_refused_is_gone_from_memory() -> None:
 def test_the_workers_keys_are_not_given_to_what_decodes_strangers_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
     measurer = Measurer()
-    environment = psutil.Process(measurer.pid).environ()
-    measurer.kill()
-    measurer.end()
+    try:
+        measurer.wait_until_ready()
+        environment = psutil.Process(measurer.pid).environ()
+    finally:
+        measurer.kill()
+        measurer.end()
     assert "OPENAI_API_KEY" not in environment
     assert environment["PATH"] == os.environ["PATH"]
     assert environment.keys() >= measurer_module.MALLOC.keys()
