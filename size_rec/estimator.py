@@ -167,7 +167,6 @@ class _Keeper:
     def __init__(self, jobs: SimpleQueue[_Job], closed: threading.Event, changed_state: Callable[[], None]) -> None:
         self.measurer: Measurer | None = None
         self.ready = False
-        self.at_work = False
         self._jobs = jobs
         self._closed = closed
         self._changed_state = changed_state
@@ -244,7 +243,6 @@ class _Keeper:
         question = job.question
         if question is None or not job.answer.set_running_or_notify_cancel():
             return
-        self.at_work = True
         try:
             job.answer.set_result(measurer.measure(question))
         except MeasurerGone as gone:
@@ -254,8 +252,6 @@ class _Keeper:
         except Exception as failure:
             # Without its traceback, whose frames would keep the photograph.
             job.answer.set_exception(failure.with_traceback(None))
-        finally:
-            self.at_work = False
 
     def _set_ready(self, *, ready: bool) -> None:
         if self.ready != ready:

@@ -34,7 +34,8 @@ EXIT_SOFTWARE: Final = 70
 
 def main(file_descriptor: int) -> int:
     """Load the models, then measure until the other end of the link is closed, however that came about."""
-    # Told to stop by the link alone: a signal to the whole group would otherwise end what the main process waits for.
+    # Told to stop by the link alone: a stop that signals every process of a service would otherwise end what the main
+    # process waits for.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     os.nice(NICENESS)

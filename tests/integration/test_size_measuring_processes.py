@@ -61,6 +61,20 @@ def measure(estimator: BodyEstimator) -> SizeAdvice:
     return asyncio.run(estimator.measure(STANDING.photo, height_cm=STANDING.height_cm, weight_kg=STANDING.weight_kg))
 
 
+def told_when_asked(estimator: BodyEstimator, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set as soon as the only process has a photo in its hands."""
+    asked, measurer = threading.Event(), estimator._keepers[0].measurer
+    assert measurer is not None
+    ask_measurer = measurer.measure
+
+    def tell_and_measure(question: Question) -> SizeAdvice:
+        asked.set()
+        return ask_measurer(question)
+
+    monkeypatch.setattr(measurer, "measure", tell_and_measure)
+    return asked
+
+
 def huge_picture() -> bytes:
     return as_bytes(Image.new("L", HUGE_LOSSLESS_PX, 128))
 
@@ -77,7 +91,7 @@ def test_every_process_gives_the_same_answer(estimator: BodyEstimator) -> None:
     assert len(answers) == 1
 
 
-def test_a_photo_whose_process_is_killed_is_503_and_the_next_is_answered() -> None:
+def test_a_photo_whose_process_is_killed_is_503_and_the_next_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         photo_host({}) as host,
         structlog.testing.capture_logs() as lines,
@@ -88,8 +102,9 @@ def test_a_photo_whose_process_is_killed_is_503_and_the_next_is_answered() -> No
         asked = {"image_url": f"{host}/b0001.jpg", "height_cm": 176.2}
         [first] = alone.pids
         psutil.Process(first).suspend()
+        in_hand = told_when_asked(alone, monkeypatch)
         measuring = caller.submit(ask, app, asked)
-        wait_until(lambda: alone._keepers[0].at_work, "the photo is in its hands")
+        assert in_hand.wait(PATIENT_SECONDS)
         os.kill(first, signal.SIGKILL)
         killed = measuring.result(PATIENT_SECONDS)
         alone.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
@@ -240,17 +255,10 @@ def test_a_process_ends_by_itself_when_its_main_process_is_killed() -> None:
 
 def test_closing_lets_a_process_finish_what_it_has_begun_and_drops_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     with loaded_estimator(processes=1) as closing:
-        asked, measuring = threading.Event(), closing._keepers[0].measurer
-        assert measuring is not None
-        ask_measurer = measuring.measure
-
-        def tell_and_measure(question: Question) -> SizeAdvice:
-            asked.set()
-            return ask_measurer(question)
-
-        monkeypatch.setattr(measuring, "measure", tell_and_measure)
+        [measuring] = closing.pids
+        asked = told_when_asked(closing, monkeypatch)
         with ThreadPoolExecutor(2) as callers:
-            psutil.Process(measuring.pid).suspend()
+            psutil.Process(measuring).suspend()
             begun = callers.submit(measure, closing)
             assert asked.wait(PATIENT_SECONDS)
             waiting = callers.submit(measure, closing)
@@ -259,10 +267,10 @@ def test_closing_lets_a_process_finish_what_it_has_begun_and_drops_what_waits(mo
             closer.start()
             with pytest.raises(ModelUnavailable):
                 waiting.result(PATIENT_SECONDS)
-            psutil.Process(measuring.pid).resume()
+            psutil.Process(measuring).resume()
             assert isinstance(begun.result(PATIENT_SECONDS), SizeAdvice)
             closer.join()
-    assert not psutil.pid_exists(measuring.pid)
+    assert not psutil.pid_exists(measuring)
 
 
 def test_closing_does_not_wait_for_a_process_that_is_still_loading(monkeypatch: pytest.MonkeyPatch) -> None:
