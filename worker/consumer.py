@@ -12,22 +12,21 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-import kombu.exceptions
 import redis
 import structlog
-from celery import Celery
 
 from models.failures import BadTask, PlatformFailure
 from models.health import Component
 from services.bounded_replies import ReplyTooLarge
+from services.redis_refusals import words_of
 from services.task_queue import LongElement, TaskQueue
-from worker.celery_app import TASK_NAME
 from worker.dead_letters import DeadLetter
 from worker.dispatcher import Dispatch, Dispatcher
 from worker.health import HealthBoard
 from worker.intake import Accepted, Rejected, read_element, read_ends
 from worker.measurements import LetterBuried, Measure
 from worker.policy import Fail, message_for
+from worker.publishing import BrokerAway, Publisher
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
 
@@ -44,10 +43,6 @@ RECONCILE_ROUNDS: Final = 15
 After every error, every returned run and every element too long to be read the look comes at once."""
 
 
-class BrokerAway(Exception):
-    """Celery's broker did not take a dispatch; the platform's queue is another matter (ADR 0011)."""
-
-
 class Consumer:
     """The loop of one executor. ``run`` is its thread; ``round`` is one turn of it, which tests call."""
 
@@ -56,7 +51,7 @@ class Consumer:
         *,
         executor: UUID,
         queue: TaskQueue,
-        celery: Celery,
+        publisher: Publisher,
         dispatcher: Dispatcher,
         settlement: Settlement,
         measure: Measure,
@@ -64,7 +59,7 @@ class Consumer:
     ) -> None:
         self._executor = executor
         self._queue = queue
-        self._celery = celery
+        self._publisher = publisher
         self._dispatcher = dispatcher
         self._settlement = settlement
         self._measure = measure
@@ -85,8 +80,11 @@ class Consumer:
                     break
                 self._rounds_until_reconcile = 0
                 part = Component.BROKER if isinstance(error, BrokerAway) else Component.REDIS
-                self._board.part(part, up=False, reason=str(error) or type(error).__name__)
-                log.warning("consumer_error", reason=type(error).__name__, retry_in=ERROR_BACKOFF_SECONDS)
+                cause = words_of(error) if isinstance(error, redis.RedisError) else str(error)
+                self._board.part(part, up=False, reason=cause)
+                log.warning(
+                    "consumer_error", reason=type(error).__name__, cause=cause, retry_in=ERROR_BACKOFF_SECONDS
+                )
                 self._stopping.wait(ERROR_BACKOFF_SECONDS)
             except Exception:
                 # Closing the connection under a pop that blocks raises whatever redis-py was doing just then.
@@ -119,7 +117,11 @@ class Consumer:
             if not self._stopping.is_set():
                 self._reconcile()
             return
-        self._board.part(Component.REDIS, up=True)
+        except redis.ConnectionError:
+            if not self._dispatcher.has_returned():
+                raise
+            return  # the pop was interrupted for it; a task it may have moved is found with it
+        self._board.part(Component.REDIS, up=True)  # this was a write; reads are answered by a replica too
         if element is None:
             self._rounds_until_reconcile -= 1
         elif not self._stopping.is_set():
@@ -128,7 +130,6 @@ class Consumer:
     def _reconcile(self) -> None:
         too_long: list[LongElement] = []
         missed = self._dispatcher.not_dispatched(self._short_in_flight(too_long))
-        self._board.part(Component.REDIS, up=True)
         # These first: they do not need the broker, which may be what is away.
         for long_element in too_long:
             self._set_aside(long_element)
@@ -165,12 +166,7 @@ class Consumer:
 
     def _publish(self, dispatch: Dispatch) -> None:
         # The id stays the same when it is not certain that the broker got it; Celery drops the second.
-        try:
-            self._celery.send_task(
-                TASK_NAME, args=[dispatch.element.decode()], task_id=dispatch.dispatch_id, retry=False
-            )
-        except (redis.RedisError, kombu.exceptions.OperationalError, OSError) as error:
-            raise BrokerAway(type(error).__name__) from error
+        self._publisher.publish(dispatch.dispatch_id, dispatch.element)
         self._board.part(Component.BROKER, up=True)
         self._dispatcher.published(dispatch)
 

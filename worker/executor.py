@@ -21,7 +21,7 @@ import structlog
 
 from config.settings import Settings
 from models.failures import PlatformFailure
-from services.redis_client import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect
+from services.redis_client import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect, prove_writable
 from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from worker.celery_app import broker_keys, create_celery_app
@@ -42,6 +42,7 @@ from worker.link import (
 )
 from worker.measurements import TasksRecovered
 from worker.metrics import Metrics
+from worker.publishing import Publisher
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
 
@@ -54,7 +55,7 @@ READY_SECONDS: Final = 60.0
 
 HANG_SECONDS: Final = 30.0
 """A task that Celery was given starts within milliseconds. When one waits this long beside a free thread, and the
-broker answered throughout, Celery is alive but consumes nothing (celery #8030, #9054, #10205)."""
+broker took writes throughout, Celery is alive but consumes nothing (celery #8030, #9054, #10205)."""
 
 MALLOC_ARENAS: Final = "2"
 """glibc keeps up to 8 heaps per core for many threads and returns little of them; two save some 100 MB at 150 tasks."""
@@ -110,18 +111,20 @@ class Executor:
         self._metrics = metrics
         self._hang_seconds = hang_seconds
         self._idle_exit_seconds = idle_exit_seconds
-        self._queue = TaskQueue(connect(settings.redis_url))
+        self._queue_connection = connect(settings.redis_url)
+        self._queue = TaskQueue(self._queue_connection)
         self._blocking_connection = connect(
             settings.redis_url,
             timeout_seconds=BLOCKING_SOCKET_TIMEOUT_SECONDS,
             reply_limit_bytes=TRANSFER_LIMITS.whole_bytes,
         )
         self._broker = connect(settings.celery_broker_url)
+        self._publisher = Publisher(create_celery_app(settings, self.executor_id))
         self._dispatcher = Dispatcher(useful_concurrency(settings))
         self._consumer = Consumer(
             executor=self.executor_id,
             queue=TaskQueue(self._blocking_connection),
-            celery=create_celery_app(settings, self.executor_id),
+            publisher=self._publisher,
             dispatcher=self._dispatcher,
             settlement=Settlement(store, metrics.measure),
             measure=metrics.measure,
@@ -191,10 +194,11 @@ class Executor:
         if self._child is None or self._child.poll() is not None:
             return ExecutorState.CHILD_DIED
         if not self._ready.is_set():
-            late = time.monotonic() - self._started_at > READY_SECONDS and self._broker_answers()
+            late = time.monotonic() - self._started_at > READY_SECONDS and self._broker_serves()
             return ExecutorState.NEVER_READY if late else ExecutorState.STARTING
         if not self._consumer_thread.is_alive():
             return ExecutorState.CONSUMER_DIED
+        self._wake_consumer()
         return ExecutorState.HUNG if self._hangs() else ExecutorState.RUNNING
 
     def running(self) -> int:
@@ -255,10 +259,15 @@ class Executor:
                 forget(self._queue, self._broker, self.executor_id)
         except (PlatformFailure, redis.RedisError) as error:
             # Its lease runs out, and whichever worker lives then does the same.
-            log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__)
+            log.warning(
+                "executor_left_to_recovery", executor=self.name, reason=type(error).__name__, cause=str(error)
+            )
         else:
             self._metrics.measure(TasksRecovered("handed_back", handed_back))
             log.info("executor_ended", executor=self.name, handed_back=handed_back)
+        self._publisher.close()
+        for client in (self._queue_connection, self._blocking_connection, self._broker):
+            client.close()
 
     def _receive(self, event: Event) -> None:
         match event:
@@ -270,27 +279,36 @@ class Executor:
                 self._declared_dead.set()
             case PartSeen(component, up, reason):
                 self._board.part(component, up=up, reason=reason)
-            case RunStarted() | RunFinished() | RunPostponed() | RunReturned():
+            case RunReturned():
+                self._dispatcher.receive(event)
+                self._wake_consumer()
+            case RunStarted() | RunFinished() | RunPostponed():
                 self._dispatcher.receive(event)
             case _:
                 self._metrics.measure(event)
+
+    def _wake_consumer(self) -> None:
+        """Have a returned run looked at now. Once may be too early, just before the pop; so it is said again."""
+        if self._dispatcher.has_returned():
+            self._blocking_connection.connection_pool.interrupt()
 
     def _hangs(self) -> bool:
         if self._dispatcher.overdue_seconds() < self._hang_seconds:
             self._broker_answers_since = None
             return False
-        if not self._broker_answers():
+        if not self._broker_serves():
             self._broker_answers_since = None
             return False
         if self._broker_answers_since is None:
             self._broker_answers_since = time.monotonic()
         return time.monotonic() - self._broker_answers_since >= self._hang_seconds
 
-    def _broker_answers(self) -> bool:
+    def _broker_serves(self) -> bool:
         try:
-            return bool(self._broker.ping())
+            prove_writable(self._broker)
         except redis.RedisError:
             return False
+        return True
 
     @staticmethod
     def _log_stderr(child: "subprocess.Popen[bytes]") -> None:
