@@ -97,6 +97,13 @@ class TaskQueue:
         element: bytes | None = self._redis.blmove(QUEUE_KEY, in_flight_key(executor), timeout_seconds, "RIGHT", "LEFT")
         return element
 
+    def interrupt(self) -> None:
+        """End a ``take`` that blocks in another thread; it raises ``redis.ConnectionError`` there.
+
+        An element that it moves in this instant is in flight, and nobody was told.
+        """
+        self._redis.connection_pool.interrupt()
+
     def backlog(self) -> int:
         """How many tasks wait, told by a server that takes writes: a replica or a full one raises. One command."""
         return int(self._backlog([QUEUE_KEY, HEALTH_KEY], [HEALTH_KEY_MILLISECONDS]))

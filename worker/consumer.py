@@ -65,6 +65,7 @@ class Consumer:
         self._measure = measure
         self._board = board
         self._stopping = threading.Event()
+        self._popping = False
         self._unpublished: list[Dispatch] = []
         self._rounds_until_reconcile = 0
         # Settling bad elements waits for the database; taking good ones must not wait with it.
@@ -79,12 +80,12 @@ class Consumer:
                 if self._stopping.is_set():
                     break
                 self._rounds_until_reconcile = 0
+                if isinstance(error, redis.ConnectionError) and self._dispatcher.has_returned():
+                    continue  # interrupted for it; a task that the pop may have moved is found with it
                 part = Component.BROKER if isinstance(error, BrokerAway) else Component.REDIS
                 cause = words_of(error) if isinstance(error, redis.RedisError) else str(error)
                 self._board.part(part, up=False, reason=cause)
-                log.warning(
-                    "consumer_error", reason=type(error).__name__, cause=cause, retry_in=ERROR_BACKOFF_SECONDS
-                )
+                log.warning("consumer_error", reason=type(error).__name__, cause=cause, retry_in=ERROR_BACKOFF_SECONDS)
                 self._stopping.wait(ERROR_BACKOFF_SECONDS)
             except Exception:
                 # Closing the connection under a pop that blocks raises whatever redis-py was doing just then.
@@ -95,6 +96,14 @@ class Consumer:
     def stop(self) -> None:
         """Take no more tasks. The caller also closes the connection, which ends a pop that blocks."""
         self._stopping.set()
+
+    def wake(self) -> None:
+        """Have a returned run looked at now instead of when the pop ends; for other threads.
+
+        Once may be too early, just before the pop begins, so it is to be said again and again.
+        """
+        if self._popping and self._dispatcher.has_returned():
+            self._queue.interrupt()
 
     def close(self) -> None:
         """After the loop has ended. Bad elements not settled by then have lost their task, so recovery settles them."""
@@ -110,22 +119,25 @@ class Consumer:
         if not self._dispatcher.wait_for_room(ROOM_CHECK_SECONDS) or self._stopping.is_set():
             return
         try:
-            element = self._queue.take(self._executor)
+            element = self._pop()
         except ReplyTooLarge as refused:
             log.warning("element_not_read", size_bytes=refused.size_bytes, limit_bytes=refused.limit_bytes)
             self._rounds_until_reconcile = 0
             if not self._stopping.is_set():
                 self._reconcile()
             return
-        except redis.ConnectionError:
-            if not self._dispatcher.has_returned():
-                raise
-            return  # the pop was interrupted for it; a task it may have moved is found with it
         self._board.part(Component.REDIS, up=True)  # this was a write; reads are answered by a replica too
         if element is None:
             self._rounds_until_reconcile -= 1
         elif not self._stopping.is_set():
             self._handle(element)
+
+    def _pop(self) -> bytes | None:
+        self._popping = True
+        try:
+            return self._queue.take(self._executor)
+        finally:
+            self._popping = False
 
     def _reconcile(self) -> None:
         too_long: list[LongElement] = []

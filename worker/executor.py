@@ -198,7 +198,7 @@ class Executor:
             return ExecutorState.NEVER_READY if late else ExecutorState.STARTING
         if not self._consumer_thread.is_alive():
             return ExecutorState.CONSUMER_DIED
-        self._wake_consumer()
+        self._consumer.wake()
         return ExecutorState.HUNG if self._hangs() else ExecutorState.RUNNING
 
     def running(self) -> int:
@@ -259,9 +259,7 @@ class Executor:
                 forget(self._queue, self._broker, self.executor_id)
         except (PlatformFailure, redis.RedisError) as error:
             # Its lease runs out, and whichever worker lives then does the same.
-            log.warning(
-                "executor_left_to_recovery", executor=self.name, reason=type(error).__name__, cause=str(error)
-            )
+            log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__, cause=str(error))
         else:
             self._metrics.measure(TasksRecovered("handed_back", handed_back))
             log.info("executor_ended", executor=self.name, handed_back=handed_back)
@@ -281,16 +279,11 @@ class Executor:
                 self._board.part(component, up=up, reason=reason)
             case RunReturned():
                 self._dispatcher.receive(event)
-                self._wake_consumer()
+                self._consumer.wake()
             case RunStarted() | RunFinished() | RunPostponed():
                 self._dispatcher.receive(event)
             case _:
                 self._metrics.measure(event)
-
-    def _wake_consumer(self) -> None:
-        """Have a returned run looked at now. Once may be too early, just before the pop; so it is said again."""
-        if self._dispatcher.has_returned():
-            self._blocking_connection.connection_pool.interrupt()
 
     def _hangs(self) -> bool:
         if self._dispatcher.overdue_seconds() < self._hang_seconds:

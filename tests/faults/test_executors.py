@@ -1,17 +1,20 @@
-"""What an executor leaves behind when it is over: nothing, neither in Redis nor in this process."""
+"""Executors with a real Celery process: what they do with a run that is given back, what they leave in the end."""
 
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from kombu import pools
 from prometheus_client import CollectorRegistry
 
 from config.settings import Settings
 from models.generation import SessionStatus
+from services.redis_client import BLOCKING_POP_SECONDS
 from services.supabase_client import SupabaseClient
 from tests.support.worker import QUICK_SETTINGS, Stage, wait_until
 from worker.executor import Executor, ExecutorState
 from worker.health import HealthBoard
+from worker.link import RunReturned
 from worker.metrics import Metrics
 
 pytest_plugins = ["tests.support.worker_fixtures"]
@@ -60,3 +63,22 @@ def test_executors_that_came_and_went_leave_no_connection_no_key_and_no_pool(
     keys: list[bytes] = stage.redis.keys("*")  # type: ignore[assignment]
     left = [key for key in keys if not key.startswith(b"wearon:provider:")]
     assert left in ([], [b"wearon:health"])
+
+
+def test_a_run_that_celery_gives_back_is_dispatched_again_at_once_though_the_queue_is_idle(
+    stage: Stage, settings: Settings, store: SupabaseClient
+) -> None:
+    executor = Executor(settings, store, HealthBoard(), Metrics(CollectorRegistry()), leases=store)
+    executor.start()
+    try:
+        wait_until(lambda: executor.state() is ExecutorState.RUNNING, "Celery is ready")
+        session = stage.submit("[[sim:latency=3]] given back while it runs")
+        stage.wait_for_status("processing", session)
+        [dispatch] = executor._dispatcher._dispatches.values()
+        with structlog.testing.capture_logs() as lines:
+            executor._receive(RunReturned(dispatch.dispatch_id))
+            wait_until(lambda: executor.state() and lines, "it is dispatched again", BLOCKING_POP_SECONDS / 4)
+        assert (lines[0]["event"], lines[0]["again"]) == ("task_taken", True)
+        stage.wait_for(session)
+    finally:
+        executor.end()
