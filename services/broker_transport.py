@@ -11,6 +11,8 @@ import kombu
 import redis
 from celery.app.amqp import AMQP
 from kombu.transport import redis as kombu_redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from services.redis_client import prove_writable
 from services.redis_refusals import PrimaryOnly, PrimaryPool, ServerRefuses, code_of, words_of
@@ -32,6 +34,10 @@ RECONNECT_LONGEST_SECONDS: Final = 5.0
 
 
 class _CelerysConnection(PrimaryOnly):
+    # Not once more: of a retry inside a transaction redis-py makes a WatchError, at which kombu's begins anew at once,
+    # for as long as the server refuses. Celery itself tries again.
+    retry_policy = Retry(NoBackoff(), 0, ())
+
     def read_response(self, *args: Any, **options: Any) -> Any:
         try:
             return super().read_response(*args, **options)
@@ -89,6 +95,10 @@ class _PromptConnection(kombu.Connection):  # type: ignore[misc] # kombu has no 
             "interval_max": RECONNECT_LONGEST_SECONDS,
         }
         return super().ensure_connection(*args, **{**intervals, **options})
+
+    def as_uri(self, *args: Any, **options: Any) -> str:
+        """For the log, where the name of a class has no place."""
+        return f"{'rediss' if self.ssl else 'redis'}://{super().as_uri(*args, **options).partition('://')[2]}"
 
 
 class Amqp(AMQP):  # type: ignore[misc] # Celery has no types

@@ -8,7 +8,7 @@ closes the connection: the next one is made by name, and the name leads to whoev
 import re
 import socket
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import redis
 from redis.backoff import NoBackoff
@@ -81,17 +81,20 @@ def words_of(error: redis.RedisError) -> str:
 class PrimaryOnly(AbstractConnection):
     """A connection that closes itself when the server at its other end is not the primary.
 
-    To be mixed into a connection class of redis-py. The command is sent once more, over a new connection: it was not
-    carried out, so not even a BLMOVE takes a second task.
+    To be mixed into a connection class of redis-py.
     """
+
+    retry_policy: ClassVar[Retry] = Retry(NoBackoff(), 1, (NotThePrimary,))
+    """The command is sent once more, over a new connection: it was not carried out, so not even a BLMOVE takes a second
+    task."""
 
     refused = False
     """Somebody has to close the other connections to the same server too (``PrimaryPool``)."""
 
     # kombu looks for the argument by its name.
     def __init__(self, *, health_check_interval: int = 0, **options: Any) -> None:
-        retry = Retry(NoBackoff(), 1, (NotThePrimary,))
-        super().__init__(**{**options, "health_check_interval": health_check_interval, "retry": retry})
+        ours = {"health_check_interval": health_check_interval, "retry": self.retry_policy}
+        super().__init__(**{**options, **ours})
 
     def read_response(self, *args: Any, **options: Any) -> Any:
         """The answer to a command.

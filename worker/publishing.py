@@ -5,6 +5,7 @@ from celery import Celery
 from kombu import pools
 from kombu.exceptions import OperationalError
 
+from services.redis_refusals import NotThePrimary
 from worker.celery_app import TASK_NAME
 
 
@@ -25,9 +26,17 @@ class Publisher:
             BrokerAway: it is not certain that the broker has it; the message says what the broker answered.
         """
         try:
-            self._celery.send_task(TASK_NAME, args=[element.decode()], task_id=dispatch_id, retry=False)
+            try:
+                self._send(dispatch_id, element)
+            except OperationalError as error:
+                if not isinstance(error.__cause__, NotThePrimary):
+                    raise
+                self._send(dispatch_id, element)  # over a new connection, perhaps to the new primary
         except (redis.RedisError, OperationalError, OSError) as error:
             raise BrokerAway(str(error) or type(error).__name__) from error
+
+    def _send(self, dispatch_id: str, element: bytes) -> None:
+        self._celery.send_task(TASK_NAME, args=[element.decode()], task_id=dispatch_id, retry=False)
 
     def close(self) -> None:
         """Close the connections. kombu keeps a pool for each executor, for as long as the process lives."""

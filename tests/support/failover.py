@@ -6,7 +6,8 @@ go. Those that exist stay where they are, with a server that lives on read-only.
 
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -90,6 +91,12 @@ class FailingOverRedis:
         self._name.__exit__()
         for server in self._servers:
             server.stop()
+
+    @contextmanager
+    def look(self) -> Iterator[redis.Redis]:
+        """A client of the primary itself, past the name."""
+        with redis.Redis.from_url(self.primary.url) as client:
+            yield client
 
     def replicate(self) -> None:
         """Make the other a replica that has everything the primary has."""
