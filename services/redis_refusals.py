@@ -45,6 +45,9 @@ _CODE_OF_TYPE: Final[dict[type[redis.RedisError], str]] = {
 """redis-py makes a type of these codes and takes the code out of the text."""
 
 _FIRST_WORD: Final = re.compile(r"[A-Z]{3,}(?= )")
+_REPEATED_ARGUMENTS: Final = re.compile(r",? ?with args beginning with: .*$", re.DOTALL)
+"""A server that does not know a command repeats what stood behind it; behind AUTH stands the password."""
+
 _IN_A_SCRIPT: Final = re.compile(r"^Error running script .*?: -([A-Z]+) (.*)$", re.DOTALL)
 """Redis 6.2 wraps what a command in a script answered; Redis 7 does not."""
 
@@ -64,13 +67,14 @@ def code_of(error: redis.RedisError) -> str:
     text = str(error)
     if in_a_script := _IN_A_SCRIPT.match(text):
         return in_a_script[1]
-    first = _FIRST_WORD.match(text) if isinstance(error, redis.ResponseError) else None
+    answered = isinstance(error, redis.ResponseError | NotThePrimary | ServerRefuses)
+    first = _FIRST_WORD.match(text) if answered else None
     return first[0] if first else ""
 
 
 def words_of(error: redis.RedisError) -> str:
-    """What a server said, with its code, in one line; an error of our own side in its own words."""
-    text = str(error)
+    """What a server said, with its code, in one line and without secrets; an error of our own side in its own words."""
+    text = _REPEATED_ARGUMENTS.sub("", str(error))
     if in_a_script := _IN_A_SCRIPT.match(text):
         text = in_a_script[2]
     code = code_of(error)
