@@ -126,7 +126,8 @@ def _nearest(inside: BoolArray, columns: FloatArray) -> tuple[IndexArray, FloatA
 def _first(marked: BoolArray, *, otherwise: int) -> IndexArray:
     """The column of the first marked pixel of every row. One byte a pixel is searched, which is what makes it fast."""
     columns = marked.argmax(axis=1)
-    return np.where(marked[np.arange(len(marked)), columns], columns, otherwise)
+    first: IndexArray = np.where(marked[np.arange(len(marked)), columns], columns, otherwise)
+    return first
 
 
 def _last(marked: BoolArray, *, otherwise: int) -> IndexArray:

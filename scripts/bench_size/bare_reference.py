@@ -46,7 +46,7 @@ def bare_reference(threads: int, niceness: int) -> Iterator[BareReference | None
     if not REFERENCE_PYTHON.exists():
         yield None
         return
-    command = [REFERENCE_PYTHON, "-m", "scripts.bench_size.bare_process", str(threads), str(niceness)]
+    command = [str(REFERENCE_PYTHON), "-m", "scripts.bench_size.bare_process", str(threads), str(niceness)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield BareReference(process)

@@ -77,7 +77,7 @@ class TestRedis:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
     ) -> None:
         monkeypatch.setenv(SERVER_VARIABLE, str(tmp_path / named))
-        with pytest.raises(StartupFailed, match="WEARON_REDIS_SERVER is .*, which is no program"):
+        with pytest.raises(StartupFailed, match=r"WEARON_REDIS_SERVER is .*, which is no program"):
             LocalRedis(tmp_path).start()
 
     def test_a_server_that_cannot_start_says_why(self, tmp_path: Path, redis_server: LocalRedis) -> None:

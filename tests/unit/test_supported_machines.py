@@ -79,8 +79,9 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         wheel.writestr("narrow-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: narrow\nVersion: 1.0\n")
         wheel.writestr("narrow-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: cp312-cp312-manylinux_2_28_x86_64\n")
         wheel.writestr("narrow-1.0.dist-info/RECORD", "")
-    for name, value in {"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(folder), "UV_NO_CONFIG": "1"}.items():
-        monkeypatch.setenv(name, value)
+    configuration = tmp_path / "uv.toml"
+    configuration.write_text(f'no-index = true\nfind-links = ["{folder}"]\n')
+    monkeypatch.setenv("UV_CONFIG_FILE", str(configuration))
     path = tmp_path / "lock.txt"
     path.write_text("narrow==1.0\n")
     return path
