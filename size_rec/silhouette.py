@@ -133,7 +133,8 @@ def _first(marked: BoolArray, *, otherwise: int) -> IndexArray:
 def _last(marked: BoolArray, *, otherwise: int) -> IndexArray:
     """The column of the last marked pixel of every row."""
     width = marked.shape[1]
-    return width - 1 - _first(marked[:, ::-1], otherwise=width - 1 - otherwise)
+    last: IndexArray = width - 1 - _first(marked[:, ::-1], otherwise=width - 1 - otherwise)
+    return last
 
 
 def _rows(mask: MaskArray, rows: FloatArray) -> MaskArray:

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -118,6 +120,21 @@ def test_what_is_there_is_not_fetched_again() -> None:
     """As ``make install`` and the image's build call it, without any index."""
     run = subprocess.run([sys.executable, "-m", "size_rec.fetch_networks"], capture_output=True, text=True, check=True)
     assert run.stdout + run.stderr == ""
+
+
+def test_the_images_build_has_all_that_fetching_needs(tmp_path: Path) -> None:
+    """What its first stage copies, and no package."""
+    stage = Path("Dockerfile").read_text().split("\nFROM ")[1]
+    for line in re.findall(r"^COPY (.*)$", stage, re.MULTILINE):
+        *sources, target = line.split()
+        (tmp_path / target).mkdir(exist_ok=True)
+        for source in sources:
+            shutil.copy(source, tmp_path / target)
+    code = (
+        "import sys, size_rec.fetch_networks as f; print(f.REQUIREMENTS.exists(), 'site-packages' in str(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True", "False"]
 
 
 def test_one_wheel_is_pinned_by_its_hash() -> None:
