@@ -26,7 +26,7 @@ from worker.celery_app import create_celery_app
 from worker.consumer import Consumer
 from worker.dispatcher import Dispatcher
 from worker.health import HealthBoard
-from worker.link import Measured
+from worker.measurements import LetterBuried, Measurement
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.reaper import Reaper
 from worker.settlement import Settlement
@@ -85,7 +85,7 @@ class Taker:
     def __init__(self, settings: Settings, store: SupabaseClient, queue: TaskQueue) -> None:
         self.executor = uuid4()
         self.dispatcher = Dispatcher(capacity=8)
-        self.measured: list[Measured] = []
+        self.measured: list[Measurement] = []
         self.consumer = Consumer(
             executor=self.executor,
             queue=queue,
@@ -189,7 +189,7 @@ def test_it_is_set_aside_in_the_round_that_took_it_and_its_session_refunded(
     assert stage.in_flight(taker.executor) == []
     wait_for_refund(stage, submitted.session)
     assert stage.refund(submitted.session)["reason"] == "bad_task:too_large"
-    assert Measured("dead_letter", labels={"reason": "too_large"}) in taker.measured
+    assert LetterBuried("too_large") in taker.measured
 
 
 def test_the_task_behind_it_is_taken_next(stage: Stage, taker: Taker) -> None:
