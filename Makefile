@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed
 REFERENCE_PYTHON ?= $(PYTHON)
 REFERENCE        := .venv-reference
 REFERENCE_STAMP  := $(REFERENCE)/.installed
-# A Redis 7, to run the tests on instead of Valkey: "apt-get install redis-server" has one on Debian and Ubuntu.
+# A Redis 7, to run the tests on instead of Valkey: the package redis-server of Debian 12 and Ubuntu 24.04 is one.
 REDIS7           ?= /usr/bin/redis-server
 REDIS_TESTS      := tests/faults tests/integration/test_chaos_elements.py tests/integration/test_chaos_fronts.py tests/integration/test_dead_letters.py \
 	tests/integration/test_long_elements.py tests/integration/test_missed_copies.py tests/integration/test_provider_breaker.py \
@@ -57,7 +57,7 @@ test: $(STAMP) ## Run every test on real embedded parts (a few minutes)
 	@$(RUN) -m pytest
 
 test-redis7: $(STAMP) ## Run what depends on Redis on a Redis 7: make test-redis7 REDIS7=/path/to/redis-server
-	@test -x "$(REDIS7)" || { echo "$(REDIS7) is not there. On Debian and Ubuntu: apt-get install redis-server; or say REDIS7=/path/to/redis-server"; exit 2; }
+	@test -x "$(REDIS7)" || { echo "$(REDIS7) is not there. On Debian 12 and Ubuntu 24.04: apt-get install redis-server; or say REDIS7=/path/to/redis-server"; exit 2; }
 	@WEARON_REDIS_SERVER="$(REDIS7)" $(RUN) -m pytest $(REDIS_TESTS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import rules, shellcheck
