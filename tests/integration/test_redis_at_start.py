@@ -1,30 +1,21 @@
 """The check at start-up against real servers that are not as the worker needs them (with TLS: test_tls_redis.py)."""
 
-import os
+import socketserver
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 
 from sandbox.processes import LOOPBACK, free_port
 from sandbox.redis_local import LocalRedis
 from tests.support.failover import FailingOverRedis, command
-from tests.support.worker import wait_until
 from worker.startup import StartupAway, StartupError, check_redis
 
 PASSWORD = "the-password"
 
 LAST_CLUSTER_PORT = 55_535
 """A cluster takes the port that is 10,000 higher too."""
-
-LOADING = (
-    True,
-    'is reading its data ("LOADING Redis is loading the dataset in memory"). It serves when it is done.',
-)
-KEYS, KEY_BYTES = 1_500, 10_000
-LOAD_DELAY_MICROSECONDS = 2_000
-"""For each key. While Redis reads, it answers after every 2 MiB."""
 
 
 @pytest.fixture
@@ -68,16 +59,47 @@ def test_a_full_one_may_pass(server: LocalRedis) -> None:
     assert message.startswith('is full and takes no writes ("OOM command not allowed')
 
 
-def test_one_that_reads_its_data_may_pass(tmp_path: Path) -> None:
-    slow = SlowlyLoadingRedis(tmp_path / "slow", append_fsync="no")
-    with slow, redis.Redis.from_url(slow.url) as client:
-        for number in range(KEYS):
-            client.set(f"key {number}", os.urandom(KEY_BYTES))
-        client.save()
-        slow.kill()
-        slow._child = slow._launch()
-        # Until it listens, it does not answer.
-        wait_until(lambda: what_is_told(slow.url) == LOADING, "it says that it reads its data")
+@pytest.mark.parametrize(
+    ("answer", "may_pass", "finding"),
+    [
+        ("LOADING Redis is loading the dataset in memory", True, "is reading its data"),
+        ("ERR max requests limit exceeded. Limit: 500000, Usage: 500001.", False, "has used up its requests"),
+        ("MASTERDOWN Link with MASTER is down", True, "is a replica without its primary"),
+    ],
+)
+def test_one_that_answers_every_command_with_the_same_refusal_is_quoted(
+    answer: str, may_pass: bool, finding: str
+) -> None:
+    with AlwaysTheSame(answer) as server:
+        away, message = what_is_told(f"redis://{LOOPBACK}:{server.server_address[1]}/0")
+    assert away is may_pass
+    assert message.startswith(f'{finding} ("{answer.removeprefix("ERR ")}")')
+
+
+class AlwaysTheSame(socketserver.ThreadingTCPServer):
+    """Answers every command with one error."""
+
+    daemon_threads = True
+
+    class Handler(socketserver.StreamRequestHandler):
+        """Reads commands as RESP2 writes them."""
+
+        def handle(self) -> None:
+            server = self.server
+            assert isinstance(server, AlwaysTheSame)
+            while head := self.rfile.readline():
+                for _ in range(int(head[1:])):
+                    self.rfile.read(int(self.rfile.readline()[1:]) + len("\r\n"))
+                self.wfile.write(f"-{server.answer}\r\n".encode())
+
+    def __init__(self, answer: str) -> None:
+        super().__init__((LOOPBACK, 0), self.Handler)
+        self.answer = answer
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
 
 
 def test_one_that_throws_tasks_away_when_it_is_full_is_refused_and_told_the_setting(server: LocalRedis) -> None:
@@ -122,15 +144,4 @@ class ClusterRedis(LocalRedis):
     def _write_configuration(self) -> Path:
         configuration = super()._write_configuration()
         configuration.write_text(configuration.read_text() + "cluster-enabled yes\n")
-        return configuration
-
-
-class SlowlyLoadingRedis(LocalRedis):
-    """Takes some seconds to read its data."""
-
-    def _write_configuration(self) -> Path:
-        configuration = super()._write_configuration()
-        # Of an append-only file it would read all before it answers anybody.
-        text = configuration.read_text().replace("appendonly yes", "appendonly no")
-        configuration.write_text(text + f"key-load-delay {LOAD_DELAY_MICROSECONDS}\n")
         return configuration
