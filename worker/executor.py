@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
@@ -28,6 +27,7 @@ from worker.celery_app import broker_keys, create_celery_app
 from worker.celery_process import EXECUTOR_VARIABLE, LINK_VARIABLE
 from worker.consumer import Consumer
 from worker.dispatcher import Dispatcher
+from worker.executor_state import ExecutorState
 from worker.health import HealthBoard
 from worker.link import (
     DeclaredDead,
@@ -35,12 +35,13 @@ from worker.link import (
     ExecutorReady,
     ParentEnd,
     PartSeen,
+    RunBroke,
     RunFinished,
     RunPostponed,
     RunReturned,
     RunStarted,
 )
-from worker.measurements import TasksRecovered
+from worker.measurements import ErrorUnforeseen, TasksRecovered
 from worker.metrics import Metrics
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
@@ -67,17 +68,8 @@ IDLE_EXIT_SECONDS: Final = 15.0
 
 EXIT_POLL_SECONDS: Final = 0.1
 
-
-class ExecutorState(Enum):
-    """How an executor is doing."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    CHILD_DIED = "child_died"
-    NEVER_READY = "never_ready"
-    CONSUMER_DIED = "consumer_died"
-    HUNG = "hung"
-    DECLARED_DEAD = "declared_dead"
+EXIT_NOTICE_SECONDS: Final = 1.0
+"""Between the end of a child's output and the moment the system calls it gone: milliseconds, more on a busy machine."""
 
 
 class Executor:
@@ -130,6 +122,7 @@ class Executor:
         self._consumer_thread = threading.Thread(target=self._consumer.run, name="consumer", daemon=True)
         self._child: subprocess.Popen[bytes] | None = None
         self._link: ParentEnd | None = None
+        self._readers: dict[ExecutorState, threading.Thread] = {}
         self._ready = threading.Event()
         self._declared_dead = threading.Event()
         self._started_at = time.monotonic()
@@ -168,8 +161,16 @@ class Executor:
                 start_new_session=True,  # Ctrl-C in a terminal is for the main process, which then stops the child
             )
         self._link = ParentEnd(here)
-        threading.Thread(target=self._link.listen, args=(self._receive,), name="link", daemon=True).start()
-        threading.Thread(target=self._log_stderr, args=(self._child,), name="celery-stderr", daemon=True).start()
+        self._readers = {
+            ExecutorState.LINK_DIED: threading.Thread(
+                target=self._link.listen, args=(self._receive, self._count_dropped), name="link", daemon=True
+            ),
+            ExecutorState.STDERR_UNREAD: threading.Thread(
+                target=log_stderr, args=(self._child,), name="celery-stderr", daemon=True
+            ),
+        }
+        for reader in self._readers.values():
+            reader.start()
         log.info("executor_started", executor=self.name, pid=self._child.pid)
 
     def renew_lease(self) -> None:
@@ -190,6 +191,9 @@ class Executor:
             return ExecutorState.DECLARED_DEAD
         if self._child is None or self._child.poll() is not None:
             return ExecutorState.CHILD_DIED
+        if (unread := self._unread()) is not None:
+            # A child that is ending closes its side a moment before it is gone.
+            return ExecutorState.CHILD_DIED if exits_within(self._child, EXIT_NOTICE_SECONDS) else unread
         if not self._ready.is_set():
             late = time.monotonic() - self._started_at > READY_SECONDS and self._broker_answers()
             return ExecutorState.NEVER_READY if late else ExecutorState.STARTING
@@ -227,7 +231,7 @@ class Executor:
         last_seen_busy_at = time.monotonic()
         while child.poll() is None:
             now = time.monotonic()
-            if self.running():
+            if self.running() or self._unread() is not None:  # without its reports, nobody knows that it is idle
                 last_seen_busy_at = now
             if now > latest_end():
                 log.warning("grace_period_over", executor=self.name, running=self.running())
@@ -264,16 +268,23 @@ class Executor:
         match event:
             case ExecutorReady():
                 log.info("executor_ready", executor=self.name, seconds=round(time.monotonic() - self._started_at, 1))
-                self._ready.set()
                 self._consumer_thread.start()
+                self._ready.set()
             case DeclaredDead():
                 self._declared_dead.set()
             case PartSeen(component, up, reason):
                 self._board.part(component, up=up, reason=reason)
-            case RunStarted() | RunFinished() | RunPostponed() | RunReturned():
+            case RunStarted() | RunFinished() | RunPostponed() | RunReturned() | RunBroke():
                 self._dispatcher.receive(event)
             case _:
                 self._metrics.measure(event)
+
+    def _count_dropped(self) -> None:
+        self._metrics.measure(ErrorUnforeseen("link"))
+
+    def _unread(self) -> ExecutorState | None:
+        """What is not read of the child any more, if anything."""
+        return next((state for state, reader in self._readers.items() if not reader.is_alive()), None)
 
     def _hangs(self) -> bool:
         if self._dispatcher.overdue_seconds() < self._hang_seconds:
@@ -292,14 +303,23 @@ class Executor:
         except redis.RedisError:
             return False
 
-    @staticmethod
-    def _log_stderr(child: "subprocess.Popen[bytes]") -> None:
-        """What Celery or a dying interpreter prints becomes a JSON line like everything else."""
-        if child.stderr is None:
-            return
-        for line in child.stderr:
-            if text := line.decode(errors="replace").strip():
-                log.warning("celery_stderr", text=text)
+
+def log_stderr(child: "subprocess.Popen[bytes]") -> None:
+    """What Celery or a dying interpreter prints becomes a JSON line like everything else."""
+    if child.stderr is None:
+        return
+    for line in child.stderr:
+        if text := line.decode(errors="replace").strip():
+            log.warning("celery_stderr", text=text)
+
+
+def exits_within(child: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    """Whether the child is gone, or is so within this time."""
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def useful_concurrency(settings: Settings) -> int:

@@ -68,6 +68,13 @@ class TasksRecovered:
     count: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorUnforeseen:
+    """An error that nobody foresaw was survived; the log has its traceback."""
+
+    where: Literal["run", "link", "bad_elements"]
+
+
 Measurement = (
     GenerationEnded
     | GenerationTimed
@@ -77,6 +84,7 @@ Measurement = (
     | TurnTaken
     | LetterBuried
     | TasksRecovered
+    | ErrorUnforeseen
 )
 
 Measure = Callable[[Measurement], None]

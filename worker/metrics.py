@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from models.health import Component, HealthReport
 from worker.measurements import (
     ChargeUndone,
+    ErrorUnforeseen,
     GenerationEnded,
     GenerationTimed,
     LetterBuried,
@@ -61,6 +62,9 @@ class Metrics:
         self.executor_restarts = Counter(
             "wearon_executor_restarts", "Celery processes replaced.", ["reason"], registry=registry
         )
+        self.unforeseen = Counter(
+            "wearon_unforeseen_errors", "Faults of ours that were survived.", ["where"], registry=registry
+        )
         self.running = Gauge("wearon_tasks_in_flight", "Tasks taken and not finished.", registry=registry)
         self.backlog = Gauge("wearon_backlog", "Tasks waiting in the platform's queue.", registry=registry)
         self.component_up = Gauge("wearon_component_up", "1 when the part works.", ["component"], registry=registry)
@@ -98,6 +102,8 @@ class Metrics:
                 self.dead_letters.labels(reason).inc()
             case TasksRecovered(action, count):
                 self.recovered.labels(action).inc(count)
+            case ErrorUnforeseen(where):
+                self.unforeseen.labels(where).inc()
             case _:
                 assert_never(measured)
 

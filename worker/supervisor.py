@@ -17,7 +17,8 @@ import structlog
 
 from models.failures import PlatformFailure
 from models.health import Component
-from worker.executor import Executor, ExecutorState
+from worker.executor import Executor
+from worker.executor_state import STATES_TO_DRAIN, STATES_TO_REPLACE, ExecutorState
 from worker.health import HealthBoard
 from worker.metrics import Metrics
 
@@ -38,11 +39,6 @@ EXIT_PART_DIED: Final = 1
 
 HEARTBEAT: Final = "heartbeat"
 """The part without which a lease runs out."""
-
-STATES_TO_DRAIN: Final = frozenset({ExecutorState.HUNG, ExecutorState.CONSUMER_DIED})
-"""What runs in the Celery child is well; it may end before the executor is replaced."""
-
-STATES_TO_REPLACE: Final = frozenset(ExecutorState) - {ExecutorState.STARTING, ExecutorState.RUNNING}
 
 
 class Part(Protocol):

@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 from models.failures import PlatformUnavailable
 from models.health import Component
 from worker import supervisor as supervisor_module
-from worker.executor import Executor, ExecutorState
+from worker.executor import Executor
+from worker.executor_state import STATES_TO_DRAIN, STATES_TO_REPLACE, ExecutorState
 from worker.health import HealthBoard
 from worker.metrics import Metrics
 from worker.supervisor import (
@@ -21,8 +22,6 @@ from worker.supervisor import (
     EXIT_STOPPED,
     HEARTBEAT,
     MAX_RESTARTS,
-    STATES_TO_DRAIN,
-    STATES_TO_REPLACE,
     Supervisor,
 )
 
@@ -156,7 +155,7 @@ def test_an_executor_that_fails_is_ended_and_replaced_by_a_new_one(state: Execut
     assert history.restarts(state) == 1
 
 
-@pytest.mark.parametrize("state", [ExecutorState.HUNG, ExecutorState.CONSUMER_DIED])
+@pytest.mark.parametrize("state", STATES_TO_DRAIN)
 def test_what_runs_in_a_child_that_is_well_may_finish_first(state: ExecutorState) -> None:
     history = History([state], [RUNNING])
     assert history.play() == EXIT_STOPPED
@@ -238,6 +237,8 @@ def test_a_bug_in_starting_is_not_waited_out() -> None:
         (ExecutorState.RUNNING, True, True),
         (ExecutorState.HUNG, True, False),
         (ExecutorState.CONSUMER_DIED, False, True),
+        (ExecutorState.LINK_DIED, False, False),
+        (ExecutorState.STDERR_UNREAD, False, False),
         (ExecutorState.CHILD_DIED, False, False),
         (ExecutorState.NEVER_READY, False, False),
         (ExecutorState.DECLARED_DEAD, False, False),
