@@ -77,7 +77,7 @@ def main() -> int:
 def run(settings: Settings, store: SupabaseClient, stop_asked: threading.Event) -> int:
     """Put the parts together and look after them until ``stop_asked``."""
     registry = CollectorRegistry()
-    metrics = Metrics(registry)
+    metrics = Metrics(registry, [model.name for model in settings.image_models])
     board = HealthBoard()
     metrics.show_parts(board.report)
     queue = TaskQueue(connect(settings.redis_url))

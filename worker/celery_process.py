@@ -28,7 +28,7 @@ from services.task_queue import TaskQueue
 from services.url_guard import TrustedHosts
 from worker.celery_app import create_celery_app, leave_logging_alone
 from worker.link import ChildEnd, DeclaredDead, ExecutorReady
-from worker.measurements import ModelRetired, ProviderAsked
+from worker.measurements import ModelRetired, ProviderAsked, TurnTaken
 from worker.pipeline import Pipeline
 from worker.settlement import Settlement
 from worker.task_run import TaskRunner
@@ -121,6 +121,7 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
                 cancelled=shutting_down.is_set,
                 on_attempt=lambda model, _status, code: link.send(ProviderAsked(model, code)),
                 on_model_gone=lambda model: link.send(ModelRetired(model)),
+                on_turn=lambda waited_seconds: link.send(TurnTaken(waited_seconds)),
             ),
             shutting_down.is_set,
         ),

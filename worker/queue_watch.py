@@ -41,6 +41,7 @@ class QueueWatch:
             backlog = self._queue.length()
         except redis.RedisError as error:
             self._tell_of_redis(up=False, reason=str(error))
+            self._metrics.backlog.forget()
             raise
         self._tell_of_redis(up=True)
         self._metrics.backlog.set(backlog)

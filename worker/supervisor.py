@@ -73,10 +73,15 @@ class Supervisor:
         self._stopping = stop_asked
         self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS + 1)
         self._executor = make_executor()
+        metrics.show_tasks(self.tasks_in_flight)
 
     def executor_id(self) -> UUID:
         """The executor of this moment."""
         return self._executor.executor_id
+
+    def tasks_in_flight(self) -> int:
+        """How many tasks the executor of this moment has taken and not finished."""
+        return self._executor.in_flight()
 
     def renew_lease(self) -> None:
         """One heartbeat; a round of its own thread.
@@ -151,4 +156,3 @@ class Supervisor:
         celery_alive = running or state is ExecutorState.CONSUMER_DIED
         self._board.part(Component.CONSUMER, up=consumer_alive, reason=state.value)
         self._board.part(Component.CELERY, up=celery_alive, reason=state.value)
-        self._metrics.running.set(self._executor.in_flight())
