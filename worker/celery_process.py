@@ -1,6 +1,7 @@
 """The Celery process: started by the main process for one executor, and ends with it.
 
-``python -m worker.celery_process`` is not for people: it needs the link that ``worker/executor.py`` gives it.
+``python -m worker.celery_process`` is not for people: it needs the link that ``worker/executor.py`` gives it, and the
+settings on standard input.
 """
 
 import os
@@ -17,7 +18,7 @@ from celery import signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from config.logging_config import configure_logging
-from config.settings import Settings, load_settings
+from config.settings import Settings, unpack
 from services.openai_client import OpenAIImageClient
 from services.provider_breaker import ProviderBreaker
 from services.provider_turn import TurnGate
@@ -46,7 +47,7 @@ log = structlog.get_logger()
 
 def main() -> int:
     """Run Celery for one executor until told to stop (SIGTERM) or the main process is gone."""
-    settings = load_settings()
+    settings = unpack(sys.stdin.buffer.read())
     executor = UUID(os.environ[EXECUTOR_VARIABLE])
     link = ChildEnd(int(os.environ[LINK_VARIABLE]))
     link.die_with_parent()

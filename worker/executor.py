@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 import redis
 import structlog
 
-from config.settings import Settings
+from config.settings import Settings, pack
 from models.failures import PlatformFailure
 from services.redis_client import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect
 from services.supabase_client import SupabaseClient
@@ -76,7 +76,7 @@ class Executor:
     """A Celery child and its consumer, under one id for their whole life.
 
     Args:
-        settings: of the worker; the child reads the same from the environment.
+        settings: of the worker; the child is handed the same.
         store: where bad elements are settled.
         leases: the same with a short time limit, for what keeps the executor alive.
         board: told of every contact with Redis.
@@ -149,17 +149,17 @@ class Executor:
                 [sys.executable, "-m", "worker.celery_process"],
                 env={
                     **os.environ,
-                    # The working directory decides which .env is read, not where the code is.
                     "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
                     "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", MALLOC_ARENAS),
                     EXECUTOR_VARIABLE: self.name,
                     LINK_VARIABLE: str(there.fileno()),
                 },
                 pass_fds=(there.fileno(),),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C in a terminal is for the main process, which then stops the child
             )
+        hand_over(self._child, self._settings)
         self._link = ParentEnd(here)
         self._readers = {
             ExecutorState.LINK_DIED: threading.Thread(
@@ -302,6 +302,17 @@ class Executor:
             return bool(self._broker.ping())
         except redis.RedisError:
             return False
+
+
+def hand_over(child: "subprocess.Popen[bytes]", settings: Settings) -> None:
+    """Give the child our settings; read anew, a ``.env`` edited meanwhile would put the two into different worlds."""
+    if child.stdin is None:
+        return
+    try:
+        with child.stdin as stdin:
+            stdin.write(pack(settings))
+    except OSError as error:
+        log.warning("settings_not_handed_over", reason=type(error).__name__)  # the child is gone, as state() tells
 
 
 def log_stderr(child: "subprocess.Popen[bytes]") -> None:
