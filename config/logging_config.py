@@ -206,18 +206,23 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
     threading.excepthook = _log_end_of_thread
 
 
-def log_standard_error() -> None:
+def log_standard_error() -> threading.Thread:
     """From now on, what is written to standard error past all logging becomes a log line too.
 
     Native libraries write there without asking (LiteRT's start-up notices). A crash of the interpreter itself still
     goes to the real standard error.
+
+    Returns:
+        The thread that reads it. If it ever ends, whoever writes there waits for ever once the pipe is full.
     """
     real = os.dup(sys.stderr.fileno())
     faulthandler.enable(file=real)
     reading, writing = os.pipe()
     os.dup2(writing, sys.stderr.fileno())
     os.close(writing)
-    threading.Thread(target=_log_lines, args=(reading,), name="stderr", daemon=True).start()
+    reader = threading.Thread(target=_log_lines, args=(reading,), name="stderr", daemon=True)
+    reader.start()
+    return reader
 
 
 def _log_lines(file_descriptor: int) -> None:

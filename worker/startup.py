@@ -5,7 +5,7 @@ from typing import Any
 import redis
 
 from config.settings import Settings
-from models.failures import PlatformFailure
+from models.failures import PlatformFailure, PlatformUnavailable
 from services.redis_client import connect
 from services.supabase_client import CREDENTIALS_REFUSED_CODES, SCHEMA_VERSION, SupabaseClient
 from services.url_guard import TrustedHosts
@@ -13,6 +13,10 @@ from services.url_guard import TrustedHosts
 
 class StartupError(Exception):
     """The worker cannot start; the message is for the operator."""
+
+
+class StartupAway(StartupError):
+    """What is needed does not answer yet; it may pass by itself."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -31,7 +35,8 @@ def check_redis(name: str, url: str) -> None:
     """Check that a Redis answers and is new enough.
 
     Raises:
-        StartupError: it does not, or is not.
+        StartupAway: it does not answer.
+        StartupError: it refuses us, or is too old.
     """
     where = url.rpartition("@")[2].partition("?")[0].removeprefix("redis://").removeprefix("rediss://")
     try:
@@ -40,7 +45,8 @@ def check_redis(name: str, url: str) -> None:
     except redis.AuthenticationError:
         raise StartupError(f"{name}: Redis at {where} refuses the password. Check {name} in .env.") from None
     except redis.RedisError as error:
-        raise StartupError(
+        passes = isinstance(error, redis.ConnectionError | redis.TimeoutError)
+        raise (StartupAway if passes else StartupError)(
             f"{name}: Redis at {where} does not answer ({type(error).__name__}). Start it, or check {name} in .env."
         ) from None
     if tuple(int(part) for part in version.split(".")[:2]) < (6, 2):
@@ -51,7 +57,8 @@ def check_database(store: SupabaseClient) -> None:
     """Check that Supabase answers, takes the key and has the worker's migration.
 
     Raises:
-        StartupError: it does not, or has not.
+        StartupAway: it does not answer.
+        StartupError: it refuses the key, or has not the migration.
     """
     try:
         version = store.schema_version()
@@ -60,7 +67,7 @@ def check_database(store: SupabaseClient) -> None:
             raise StartupError(
                 "SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key. It must be the service role key of the project."
             ) from None
-        raise StartupError(
+        raise (StartupAway if isinstance(error, PlatformUnavailable) else StartupError)(
             f"SUPABASE_URL: Supabase does not answer ({error.reason}). Check SUPABASE_URL in .env."
         ) from None
     if version is None or version < SCHEMA_VERSION:

@@ -263,6 +263,66 @@ def test_while_stopping_it_is_shown_as_draining_and_not_as_broken() -> None:
     assert (report.draining, report.status) == (True, "ok")
 
 
+def test_a_dead_part_shows_while_what_runs_may_end_and_a_stop_then_counts_as_draining() -> None:
+    history = History([RUNNING] * 10)
+    for component in Component:
+        history.board.part(component, up=True)
+    seen: list[tuple[object, bool, str]] = []
+
+    def stop(latest_end: Callable[[], float]) -> None:
+        for _ in range(2):
+            latest_end()
+            report = history.board.report()
+            seen.append((report.degraded, report.draining, report.status))
+            history.stop_asked.set()
+
+    history.executors[0].stop = stop  # type: ignore[method-assign]  # the signal comes while it drains
+    assert history.play(ScriptedPart(dies_at_look=3)) == EXIT_PART_DIED
+    assert seen == [((Component.CONSUMER,), False, "degraded"), ((), True, "ok")]
+
+
+def test_an_executor_that_is_drained_to_be_replaced_is_shown_as_broken() -> None:
+    history = History([RUNNING, ExecutorState.HUNG], [RUNNING])
+    for component in Component:
+        history.board.part(component, up=True)
+    seen: list[object] = []
+    history.executors[0].stop = lambda _: seen.append(history.board.report().degraded)  # type: ignore[method-assign]
+    history.play()
+    assert seen == [(Component.CELERY,)]
+
+
+def test_the_worker_is_starting_until_its_first_executor_runs() -> None:
+    history = History([ExecutorState.STARTING, RUNNING])
+    history.board.starting(value=True)
+    history.supervisor._publish(ExecutorState.STARTING)
+    before = history.board.report().starting
+    history.supervisor._publish(RUNNING)
+    history.supervisor._publish(ExecutorState.CHILD_DIED)
+    assert (before, history.board.report().starting) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "component"),
+    [
+        (redis.ConnectionError("away"), Component.REDIS),
+        (PlatformUnavailable("heartbeat", "HTTP 503"), Component.DATABASE),
+    ],
+)
+def test_what_keeps_an_executor_from_starting_is_shown_until_it_started(error: Exception, component: Component) -> None:
+    history = History([RUNNING], start_errors=[error])
+    start, seen = history.executors[0].start, []
+
+    def watched_start() -> None:
+        seen.append(history.board.report().parts[component])
+        start()
+
+    for each in (Component.REDIS, Component.DATABASE):
+        history.board.part(each, up=True)
+    history.executors[0].start = watched_start  # type: ignore[method-assign]
+    history.play()
+    assert [*seen, history.board.report().parts[component]] == [True, False, True]
+
+
 def test_a_heartbeat_is_for_the_executor_of_the_moment() -> None:
     history = History([ExecutorState.CHILD_DIED], [RUNNING])
     history.play()
