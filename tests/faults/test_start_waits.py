@@ -58,7 +58,8 @@ def test_it_waits_names_what_is_missing_and_works_once_that_is_there(stage: Stag
     assert MISSING[away] <= set(line["missing"])
     assert any(words.startswith(WORDS[away]) and "does not answer" in words for words in line["words"])
 
-    health = wait_until(lambda: answered(worker), "the port is open although the worker is not ready")
+    wait_until(lambda: answered(worker), "the port is open although the worker is not ready")
+    health = worker.health()
     assert (health["status"], health["starting"], health["draining"]) == ("degraded", True, False)
     assert MISSING[away] <= set(health["degraded"])
     assert worker.metric("wearon_starting") == 1
