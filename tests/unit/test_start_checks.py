@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import cast
 
 import pytest
@@ -9,9 +10,10 @@ from structlog.testing import capture_logs
 
 from models.failures import PlatformRefused, PlatformUnavailable
 from models.health import Component
-from services import redis_client
+from services.redis_client import connect
 from services.supabase_client import SCHEMA_VERSION, SupabaseClient
 from tests.support.clock import SteppedClock
+from worker import startup
 from worker.health import HealthBoard
 from worker.opening import OPEN_WHEN_AWAY_SECONDS, Opening
 from worker.start_checks import LINE_SECONDS, PATIENCE_SECONDS, RETRY_SECONDS, Check, StartChecks
@@ -138,8 +140,7 @@ def nobody() -> Iterator[int]:
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A port where somebody listens and never answers."""
-    monkeypatch.setattr(redis_client, "COMMAND_TIMEOUT_SECONDS", 0.2)
-    monkeypatch.setitem(redis_client.connect.__kwdefaults__, "timeout_seconds", 0.2)
+    monkeypatch.setattr(startup, "connect", partial(connect, timeout_seconds=0.2))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()

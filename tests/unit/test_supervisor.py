@@ -286,7 +286,11 @@ def test_an_executor_that_is_drained_to_be_replaced_is_shown_as_broken() -> None
     for component in Component:
         history.board.part(component, up=True)
     seen: list[object] = []
-    history.executors[0].stop = lambda _: seen.append(history.board.report().degraded)  # type: ignore[method-assign]
+
+    def stop(latest_end: Callable[[], float]) -> None:
+        seen.append(history.board.report().degraded)
+
+    history.executors[0].stop = stop  # type: ignore[method-assign]  # what is seen while it drains
     history.play()
     assert seen == [(Component.CELERY,)]
 
