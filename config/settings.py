@@ -1,14 +1,15 @@
 """Settings: read once from the environment, checked completely, then frozen.
 
-Nothing here is built at import. ``load_settings()`` is called by the composition roots (``main.py``, the Celery
-process, the command line) and its result is handed down by argument.
+Nothing here is built at import. ``load_settings()`` is called by the composition root (``main.py``) and its result is
+handed down by argument; the Celery process gets it from the main process (docs/adr/0024).
 """
 
+import json
 from collections.abc import Collection
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.image_models import ImageModelProfile, parse_models
@@ -112,9 +113,19 @@ class Settings(BaseSettings):
             object.__setattr__(self, "celery_broker_url", self.redis_url)
         return self
 
+    @field_validator("openai_image_models")
+    @classmethod
+    def _models_are_known(cls, text: str) -> str:
+        parse_models(text)
+        return text
+
     @model_validator(mode="after")
-    def _models_are_known(self) -> Self:
-        parse_models(self.openai_image_models)
+    def _a_stop_covers_a_task(self) -> Self:
+        if self.shutdown_grace_seconds < self.task_limit_seconds:
+            raise ValueError(
+                f"SHUTDOWN_GRACE_SECONDS: {self.shutdown_grace_seconds:g} is less than TASK_LIMIT_SECONDS "
+                f"({self.task_limit_seconds:g}): every stop would cut off tasks that are still within their time"
+            )
         return self
 
     @property
@@ -145,7 +156,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         lines = [
-            f"  {_environment_name(fault['loc'])}: {_explain(fault['type'], fault['msg'])}" for fault in error.errors()
+            f"  {_environment_name(fault['loc'])}{_explain(fault['type'], fault['msg'])}" for fault in error.errors()
         ]
         raise SettingsError(
             "The settings are not usable:\n"
@@ -154,8 +165,23 @@ def load_settings() -> Settings:
         ) from None
 
 
+def pack(settings: Settings) -> bytes:
+    """Every value, secrets included, for a child process that is to live with exactly these (:func:`unpack`)."""
+    values = settings.model_dump(mode="json")
+    for name in values:
+        if isinstance(value := getattr(settings, name), SecretStr):
+            values[name] = value.get_secret_value()
+    return json.dumps(values).encode()
+
+
+def unpack(packed: bytes) -> Settings:
+    """The settings that were packed, whatever the environment and ``.env`` say by now."""
+    return Settings(_env_file=None, **json.loads(packed))
+
+
 def _environment_name(location: tuple[int | str, ...]) -> str:
-    return str(location[0]).upper() if location else "OPENAI_IMAGE_MODELS"
+    """The setting's name before its fault; a fault of several settings together names them itself."""
+    return f"{str(location[0]).upper()}: " if location else ""
 
 
 def _explain(fault_type: str, message: str) -> str:

@@ -233,3 +233,9 @@ class UnexpectedFailure(Failure):
     """Something we did not foresee: a bug."""
 
     kind = "unexpected"
+
+
+def kinds_below(root: type[Failure]) -> tuple[str, ...]:
+    """Every kind of this tree under ``root``, in order: a closed set, for whoever counts by kind."""
+    found = {kind for below in root.__subclasses__() for kind in (below.kind, *kinds_below(below))}
+    return tuple(sorted(found))

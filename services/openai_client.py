@@ -20,6 +20,7 @@ from models.failures import (
     NoLongerWanted,
     NoModelLeft,
     ProviderFailure,
+    kinds_below,
 )
 from models.generation import GeneratedImage
 from models.image_models import ImageModelProfile
@@ -41,6 +42,9 @@ LONG_WAIT_SECONDS: Final = 60.0
 _SUCCESS: Final = "ok"
 _MODEL_GONE: Final = "model_gone"
 
+ATTEMPT_CODES: Final = (_SUCCESS, _MODEL_GONE, *kinds_below(ProviderFailure), DeadlineExceeded.kind)
+"""All that an attempt can come to."""
+
 
 AttemptHook = Callable[[str, int | None, str], None]
 """Told of every attempt: model, HTTP status if any, and ``ok``, ``model_gone`` or the failure's kind."""
@@ -61,6 +65,7 @@ class OpenAIImageClient:
         cancelled: true once the process shuts down; then waiting for a turn ends with ``TurnCancelled``.
         on_attempt: told of every attempt, for metrics.
         on_model_gone: told once of every model that went, with its name.
+        on_turn: told of every attempt how long it had waited for its turn.
         sleep, random_unit: replaced in tests.
     """
 
@@ -75,6 +80,7 @@ class OpenAIImageClient:
         cancelled: Callable[[], bool] = lambda: False,
         on_attempt: AttemptHook = lambda _model, _status, _code: None,
         on_model_gone: Callable[[str], None] = lambda _model: None,
+        on_turn: Callable[[float], None] = lambda _waited_seconds: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random_unit: Callable[[], float] = random.random,
     ) -> None:
@@ -84,6 +90,7 @@ class OpenAIImageClient:
         self._turns = turns
         self._cancelled = cancelled
         self._on_attempt = on_attempt
+        self._on_turn = on_turn
         self._sleep = sleep
         self._random_unit = random_unit
 
@@ -195,6 +202,7 @@ class OpenAIImageClient:
     def _note(self, attempt: Attempt, verdict: Verdict) -> None:
         """Log and metrics of one attempt."""
         model = attempt.profile.name
+        self._on_turn(attempt.turn.waited_seconds)
         seconds = round(time.monotonic() - attempt.turn.granted_at, 3)
         if isinstance(verdict, GeneratedImage):
             self._on_attempt(model, HTTPStatus.OK, _SUCCESS)

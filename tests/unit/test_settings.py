@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from config.settings import Settings, SettingsError, load_settings
+from config.settings import Settings, SettingsError, load_settings, pack, unpack
 
 SECRET = "sk-live-4f9d2c7a8b"
 REQUIRED = {
@@ -117,6 +117,50 @@ def test_a_malformed_setting_is_refused_by_name(
 )
 def test_a_refusal_does_not_repeat_the_value(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     assert "s3cr3tpass" not in refusal(monkeypatch, **{name: value})
+
+
+def test_a_stop_that_is_shorter_than_a_task_is_refused_naming_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = refusal(monkeypatch, SHUTDOWN_GRACE_SECONDS="299", TASK_LIMIT_SECONDS="300")
+    [line] = [line for line in words.splitlines() if line.startswith("  ")]
+    assert line.startswith("  SHUTDOWN_GRACE_SECONDS: 299 is less than TASK_LIMIT_SECONDS (300)")
+    assert "OPENAI_IMAGE_MODELS" not in words
+
+
+def test_a_stop_as_long_as_a_task_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(monkeypatch, SHUTDOWN_GRACE_SECONDS="5", TASK_LIMIT_SECONDS="5")
+    assert settings.shutdown_grace_seconds == settings.task_limit_seconds
+
+
+EVERY_SETTING_CHANGED = {
+    "REDIS_URL": "rediss://:another-password@elsewhere:1/7",
+    "CELERY_BROKER_URL": "redis://elsewhere:2/8",
+    "SUPABASE_URL": "https://another.supabase.co",
+    "SUPABASE_SERVICE_ROLE_KEY": "another-service-key",
+    "OPENAI_API_KEY": "sk-another",
+    "OPENAI_IMAGE_MODELS": "gpt-image-2.6-flare",
+    "OPENAI_MAX_RETRIES": "9",
+    "TASK_LIMIT_SECONDS": "17",
+    "IMAGE_URL_TRUSTED_HOSTS": "elsewhere",
+    "LOG_LEVEL": "ERROR",
+}
+
+
+@pytest.mark.parametrize("given", [{}, {"CELERY_BROKER_URL": "redis://:broker-password@host/0", "PORT": "1234"}])
+def test_settings_arrive_in_a_child_as_they_were_whatever_the_environment_says_by_then(
+    monkeypatch: pytest.MonkeyPatch, directory_without_env_file: Path, given: dict[str, str]
+) -> None:
+    settings = loaded(monkeypatch, **given)
+    packed = pack(settings)
+    for name in {**REQUIRED, **given}:
+        monkeypatch.delenv(name)
+    for name, value in list(EVERY_SETTING_CHANGED.items())[::2]:
+        monkeypatch.setenv(name, value)
+    (directory_without_env_file / ".env").write_text(
+        "\n".join(f"{name}={value}" for name, value in EVERY_SETTING_CHANGED.items())
+    )
+    assert load_settings() != settings, "the environment describes another worker now"
+    assert unpack(packed) == settings
+    assert unpack(packed).secrets == settings.secrets
 
 
 def test_the_broker_is_the_queue_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
