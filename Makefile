@@ -6,7 +6,7 @@ RUN    := $(BIN)/python
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo sandbox reset test lint format contracts bench bench-size calibrate chaos dev up down logs build clean
+.PHONY: help install lock demo sandbox reset test lint format contracts costs bench bench-size calibrate chaos dev up down logs build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ format: $(STAMP) ## Format the code
 
 contracts: $(STAMP) ## Regenerate contracts/ (JSON Schema and TypeScript) from the model
 	@$(RUN) -m scripts.generate_contracts
+
+costs: $(STAMP) ## Work out what a picture costs, into docs/costs.md
+	@$(RUN) -m scripts.costs
 
 bench: $(STAMP) ## Measure; every figure beside its reference from the same run (about ten minutes)
 	@$(RUN) -m scripts.bench

@@ -25,8 +25,10 @@ class TurnsAfterAWait:
         self.waited_seconds = waited_seconds
         self.reported: list[TurnOutcome] = []
 
-    def acquire(self, _cancelled: Callable[[], bool]) -> Turn:
-        return Turn(waited_seconds=self.waited_seconds, granted_at=time.monotonic(), probe=False)
+    def acquire(self, _cancelled: Callable[[], bool], *, input_images: int) -> Turn:
+        return Turn(
+            waited_seconds=self.waited_seconds, granted_at=time.monotonic(), probe=False, input_images=input_images
+        )
 
     def report(self, _turn: Turn, outcome: TurnOutcome, _reason: str = "") -> None:
         self.reported.append(outcome)
