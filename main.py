@@ -26,6 +26,7 @@ from worker.executor import Executor
 from worker.health import HealthBoard
 from worker.http_server import HttpServer
 from worker.metrics import Metrics
+from worker.model_watch import model_watch
 from worker.queue_watch import QueueWatch
 from worker.reaper import Reaper
 from worker.rounds import AWAY, Rounds
@@ -128,6 +129,7 @@ def run(settings: Settings, store: SupabaseClient, stop_asked: threading.Event) 
         ),
         Rounds("recovery", settings.recovery_interval_seconds, reaper.round, expected=AWAY),
         Rounds("queue-watch", watch.INTERVAL_SECONDS, watch.round, expected=AWAY),
+        model_watch(settings, metrics),
     ]
 
     http.start()

@@ -5,6 +5,7 @@ everything and a restarted child resets nothing.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Final, assert_never
 
@@ -44,6 +45,12 @@ class Metrics:
         self.models_gone = Counter(
             "wearon_model_gone", "Image models the provider no longer has.", ["model"], registry=registry
         )
+        self.model_shutdown = Gauge(
+            "wearon_openai_model_shutdown_timestamp_seconds",
+            "When the provider will shut a configured model down, where it has announced it.",
+            ["model"],
+            registry=registry,
+        )
         self.duration = Histogram(
             "wearon_generation_duration_seconds",
             "From the platform's request to the finished picture.",
@@ -78,6 +85,13 @@ class Metrics:
         """Have every scrape ask what works, so that no gauge outlives what it was set from."""
         for component in Component:
             self.component_up.labels(component.value).set_function(partial(_is_up, report, component))
+
+    def show_model_shutdown(self, model: str, shutdown: datetime | None) -> None:
+        """Enter when a model will be gone; without a date it has no series."""
+        if shutdown is None:
+            self.model_shutdown.remove(model)
+        else:
+            self.model_shutdown.labels(model).set(shutdown.timestamp())
 
     def measure(self, measured: Measurement) -> None:
         """Enter one measurement."""

@@ -4,6 +4,7 @@ One worker for the module; a task here may take two seconds, and a pause lasts t
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -19,13 +20,17 @@ TASK_LIMIT_SECONDS = 2
 PAUSE_SECONDS = 3
 """Longer than a task may take: who waits for the end of a pause must not be charged the time."""
 
+SHUTDOWN = datetime.now(UTC).date() + timedelta(days=20)
+
 NOT_AVAILABLE = "Try-on is not available right now. Please try again later. You have not been charged."
 TOOK_TOO_LONG = "Making your picture took too long. Please try again. You have not been charged."
 
 
 @pytest.fixture(scope="module")
 def worker(stage: Stage) -> Worker:
-    """A worker with little patience."""
+    """A worker with little patience, whose first model will be shut down in a few weeks."""
+    with stage.world.simulator.control() as simulator:
+        simulator.shut_down(FIRST, SHUTDOWN)
     worker = stage.worker(TASK_LIMIT_SECONDS=str(TASK_LIMIT_SECONDS), OPENAI_PAUSE_SECONDS=str(PAUSE_SECONDS))
     worker.start()
     return worker
@@ -90,6 +95,15 @@ def test_a_task_that_uses_up_its_own_time_fails_and_is_refunded_wherever_it_hang
     [after] = stage.wait_for(stage.submit("the worker goes on"))
     assert after.status is SessionStatus.COMPLETED
     wait_until(lambda: not stage.in_flight(worker.executor()), "nothing in flight")
+
+
+def test_a_models_announced_end_is_a_metric_and_a_line_and_no_request(stage: Stage, worker: Worker) -> None:
+    line = worker.wait_for_line("image_model_shutdown_ahead", model=FIRST)
+    assert (line["level"], line["shutdown_date"], line["threshold_days"]) == ("warning", SHUTDOWN.isoformat(), 30)
+    shutdown = datetime(SHUTDOWN.year, SHUTDOWN.month, SHUTDOWN.day, tzinfo=UTC).timestamp()
+    assert worker.metric("wearon_openai_model_shutdown_timestamp_seconds", model=FIRST) == shutdown
+    with stage.world.simulator.control() as simulator:
+        assert simulator.stats()["model_lists"] == 1, "once at the start"
 
 
 def test_a_model_the_account_may_not_use_is_passed_over_within_the_task(stage: Stage, worker: Worker) -> None:
