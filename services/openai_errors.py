@@ -45,17 +45,19 @@ _MODEL_GONE_MESSAGE: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
-_MODEL_REFUSED_MESSAGE: Final = re.compile(
-    r"\bmust be verified to (use|stream|access) .*\bmodel\b"
-    r"|^(?!.*\bdoes not exist\b).*\b(do|does) not have access to .*\bmodel\b"
+_UNVERIFIED_MESSAGE: Final = re.compile(r"\bmust be verified to (use|stream|access) .*\bmodel\b", re.I | re.S)
+"""Whatever the status: 403 (receptron/mulmocast-app issue 1090, openai/openai-go issue 565), 404
+(danny-avila/LibreChat issue 7323) or 400 (continuedev/continue issue 8209)."""
+
+_NO_ACCESS_MESSAGE: Final = re.compile(
+    r"^(?!.*\bdoes not exist\b).*\b(do|does) not have access to .*\bmodel\b"
     r"|\bnot (allowed|permitted|authorized) to (use|access|sample from) .*\bmodel\b",
     re.IGNORECASE | re.DOTALL,
 )
-"""What the provider says of a model this account may not use yet (receptron/mulmocast-app issue 1090, openai/openai-go
-issue 565; with 404 in danny-avila/LibreChat issue 7323). "Does not exist or you do not have access to it" is what it
-says of every model that is gone."""
+"""Of a model this account may not use. "Does not exist or you do not have access to it" is what the provider says of
+every model that is gone."""
 
-_MODEL_REFUSED_STATUSES: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+_NO_ACCESS_STATUSES: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 
 _MODEL_GONE_STATUSES: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _CREDENTIAL_STATUSES: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -134,7 +136,10 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFa
 def _is_model_refused(status: int, error: ProviderError) -> bool:
     if status == HTTPStatus.FORBIDDEN and error.code in MODEL_GONE_CODES:
         return True
-    return status in _MODEL_REFUSED_STATUSES and bool(_MODEL_REFUSED_MESSAGE.search(error.message))
+    if status == HTTPStatus.UNAUTHORIZED or error.code in MODERATION_CODES:
+        return False
+    no_access = status in _NO_ACCESS_STATUSES and _NO_ACCESS_MESSAGE.search(error.message)
+    return bool(no_access or _UNVERIFIED_MESSAGE.search(error.message))
 
 
 def _is_model_gone(status: int, error: ProviderError) -> bool:

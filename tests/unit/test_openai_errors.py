@@ -122,6 +122,18 @@ CASES = [
     ),
     pytest.param(
         400,
+        body("You are not allowed to use this model for such pictures.", code="moderation_blocked"),
+        Moderated,
+        id="a refusal of the content speaks of the model too",
+    ),
+    pytest.param(
+        400,
+        body("It is not permitted to use 'input_fidelity' with this model.", code="invalid_input_fidelity_model"),
+        ProviderRejectedRequest,
+        id="so does one of a parameter",
+    ),
+    pytest.param(
+        400,
         body("The size is not supported by this model.", code="invalid_value", param="size"),
         ProviderRejectedRequest,
         id="a wrong size speaks of the model too",
