@@ -52,11 +52,11 @@ def _retry_after(text: str, now: datetime) -> float | None:
         return float(text)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+        if date.tzinfo is None:  # "-0000", which the RFC reads as UTC
+            date = date.replace(tzinfo=UTC)
+        return max(0.0, (date - now).total_seconds())
+    except (ValueError, OverflowError):  # the second for a year or an hour of twenty digits
         return None
-    if date.tzinfo is None:  # "-0000", which the RFC reads as UTC
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - now).total_seconds())
 
 
 def _in_words(message: str) -> float | None:

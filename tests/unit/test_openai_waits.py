@@ -22,6 +22,8 @@ NOW = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
         pytest.param({"retry-after-ms": "1500"}, "", 1.5, id="milliseconds"),
         pytest.param({"retry-after-ms": "1500", "Retry-After": "2"}, "", 1.5, id="milliseconds are more exact"),
         pytest.param({"Retry-After": "soon"}, "", None, id="no number and no date"),
+        pytest.param({"Retry-After": f"Sat, 28 Nov {'9' * 20} 12:00:31 GMT"}, "", None, id="a year of twenty digits"),
+        pytest.param({"Retry-After": f"Sat, 28 Nov 2026 {'9' * 20}:00:31 GMT"}, "", None, id="an hour of as many"),
         pytest.param({"Retry-After": ""}, "", None, id="empty"),
         pytest.param({"Retry-After": "-5"}, "", None, id="negative"),
         pytest.param({"Retry-After": "inf"}, "", None, id="not finite"),
@@ -75,3 +77,15 @@ def test_whatever_stands_there_the_wait_is_none_or_not_negative(message: str, he
     headers = {"retry-after": header, "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": header}
     seconds = named_wait_seconds(headers, f"try again in {message}", now=NOW)
     assert seconds is None or 0 <= seconds < 1e16
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["Sat,", "28", "Nov", "2026", "12:00:31", "GMT", "+0000", ":", "-", "9" * 20, "0", "Tue", "EST"]
+        )
+    )
+)
+def test_whatever_a_date_is_made_of_the_wait_is_none_or_not_negative(words: list[str]) -> None:
+    seconds = named_wait_seconds({"retry-after": " ".join(words)}, "", now=NOW)
+    assert seconds is None or seconds >= 0
