@@ -29,6 +29,7 @@ from worker.executor import Executor
 from worker.health import HealthBoard
 from worker.http_server import HttpServer
 from worker.metrics import Metrics
+from worker.model_watch import model_watch
 from worker.opening import Opening
 from worker.queue_watch import QueueWatch
 from worker.reaper import Reaper
@@ -220,6 +221,7 @@ def rounds_of(shared: Shared, metrics: Metrics, supervisor: Supervisor) -> list[
         ),
         Rounds("recovery", settings.recovery_interval_seconds, reaper.round, expected=AWAY),
         Rounds("queue-watch", watch.INTERVAL_SECONDS, watch.round, expected=AWAY),
+        model_watch(settings, metrics),
     ]
 
 

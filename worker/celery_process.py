@@ -114,9 +114,14 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
                 base_url=settings.openai_base_url,
                 api_key=settings.openai_api_key.get_secret_value(),
                 models=settings.image_models,
+                effort=settings.image_effort,
                 max_retries=settings.openai_max_retries,
                 turns=TurnGate(
-                    RateGate(redis, turns_per_window=settings.openai_requests_per_minute),
+                    RateGate(
+                        redis,
+                        turns_per_window=settings.openai_requests_per_minute,
+                        images_per_window=settings.openai_input_images_per_minute or None,
+                    ),
                     ProviderBreaker(redis, pause_seconds=settings.openai_pause_seconds),
                 ),
                 cancelled=shutting_down.is_set,

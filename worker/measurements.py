@@ -58,7 +58,8 @@ class ChargeUndone:
 
 @dataclass(frozen=True, slots=True)
 class ProviderAsked:
-    """One request to the image provider; ``code`` is ``ok``, ``model_gone`` or the failure's kind."""
+    """One request to the image provider; ``code`` is ``ok``, ``model_gone``, ``model_refused`` or the failure's
+    kind."""
 
     model: str
     code: str

@@ -6,6 +6,7 @@ resets nothing.
 """
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import partial
 from typing import Final, assert_never, get_args
 
@@ -61,6 +62,12 @@ class Metrics:
         )
         self.models_gone = Counter(
             "wearon_model_gone", "Image models the provider no longer has.", ["model"], registry=registry
+        )
+        self.model_shutdown = Gauge(
+            "wearon_openai_model_shutdown_timestamp_seconds",
+            "When the provider will shut a configured model down, where it has announced it.",
+            ["model"],
+            registry=registry,
         )
         self.duration = Histogram(
             "wearon_generation_duration_seconds",
@@ -123,6 +130,13 @@ class Metrics:
     def show_tasks(self, in_flight: Callable[[], int]) -> None:
         """Have every scrape ask how many tasks are taken and not finished."""
         self.running.set_function(lambda: float(in_flight()))
+
+    def show_model_shutdown(self, model: str, shutdown: datetime | None) -> None:
+        """Enter when a model will be gone; without a date it has no series."""
+        if shutdown is None:
+            self.model_shutdown.remove(model)
+        else:
+            self.model_shutdown.labels(model).set(shutdown.timestamp())
 
     def measure(self, measured: Measurement) -> None:
         """Enter one measurement."""

@@ -26,8 +26,10 @@ class TurnsAfterAWait:
         self.waits: list[float] = []
         self.reported: list[TurnOutcome] = []
 
-    def acquire(self, _cancelled: Callable[[], bool]) -> Turn:
-        return Turn(waited_seconds=self.waited_seconds, granted_at=time.monotonic(), probe=None)
+    def acquire(self, _cancelled: Callable[[], bool], *, input_images: int) -> Turn:
+        return Turn(
+            waited_seconds=self.waited_seconds, granted_at=time.monotonic(), probe=None, input_images=input_images
+        )
 
     def report(self, _turn: Turn, outcome: TurnOutcome, _reason: str = "") -> None:
         self.reported.append(outcome)

@@ -42,7 +42,9 @@ def test_the_four_required_settings_are_enough(monkeypatch: pytest.MonkeyPatch) 
     assert settings.openai_max_retries == 3
     assert settings.task_limit_seconds == 300
     assert settings.port == 8000
-    assert [model.name for model in settings.image_models] == ["gpt-image-1.5", "gpt-image-2.6-sunburst"]
+    assert [model.name for model in settings.image_models] == ["gpt-image-2.6-sunburst", "gpt-image-2.6-flare"]
+    assert (settings.image_effort.quality, settings.image_effort.complexity) == ("medium", "medium")
+    assert settings.openai_input_images_per_minute == 0
 
 
 def test_every_missing_setting_is_named_at_once() -> None:
@@ -207,3 +209,37 @@ def test_every_secret_is_known_to_the_log_redaction(monkeypatch: pytest.MonkeyPa
         monkeypatch, REDIS_URL="redis://:queue-password@host/0", CELERY_BROKER_URL="redis://:broker-password@host/0"
     )
     assert set(settings.secrets) == {"service-key-1", SECRET, "queue-password", "broker-password"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaints"),
+    [
+        (
+            {"OPENAI_IMAGE_QUALITY": "xhigh", "OPENAI_IMAGE_MODELS": "gpt-image-2.6-flare,gpt-image-2"},
+            ["OPENAI_IMAGE_QUALITY: the quality of gpt-image-2 cannot be 'xhigh'; possible are low, medium, high"],
+        ),
+        (
+            {"OPENAI_IMAGE_COMPLEXITY": "max"},
+            ["OPENAI_IMAGE_COMPLEXITY: complexity cannot be 'max'; possible are low, medium, high"],
+        ),
+        (
+            {"OPENAI_IMAGE_MODELS": "gpt-image-99", "OPENAI_IMAGE_COMPLEXITY": "none"},
+            ["OPENAI_IMAGE_MODELS: unknown image model gpt-image-99", "OPENAI_IMAGE_COMPLEXITY: complexity cannot be"],
+        ),
+        (
+            {"OPENAI_INPUT_IMAGES_PER_MINUTE": "9"},
+            ["OPENAI_INPUT_IMAGES_PER_MINUTE: must be 0 for no limit, or at least 10"],
+        ),
+    ],
+)
+def test_what_a_model_does_not_take_is_refused_by_the_name_of_its_setting(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], complaints: list[str]
+) -> None:
+    text = refusal(monkeypatch, **changed)
+    assert all(complaint in text for complaint in complaints)
+    assert text.count("OPENAI_") == len(complaints)
+
+
+def test_quality_and_complexity_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(monkeypatch, OPENAI_IMAGE_QUALITY="max", OPENAI_IMAGE_COMPLEXITY="low")
+    assert (settings.image_effort.quality, settings.image_effort.complexity) == ("max", "low")
