@@ -12,7 +12,8 @@ REFERENCE_STAMP  := $(REFERENCE)/.installed
 REDIS7           ?= /usr/bin/redis-server
 REDIS_TESTS      := tests/faults tests/integration/test_chaos_elements.py tests/integration/test_chaos_fronts.py tests/integration/test_dead_letters.py \
 	tests/integration/test_long_elements.py tests/integration/test_missed_copies.py tests/integration/test_provider_breaker.py \
-	tests/integration/test_rate_gate.py tests/integration/test_sandbox_parts.py tests/integration/test_task_queue.py \
+	tests/integration/test_rate_gate.py tests/integration/test_redis_at_start.py tests/integration/test_redis_failover.py \
+	tests/integration/test_returned_runs.py tests/integration/test_letter_retention.py tests/integration/test_sandbox_parts.py tests/integration/test_task_queue.py \
 	tests/integration/test_tls_redis.py tests/integration/test_worker_recovery.py tests/integration/test_worker_results.py \
 	tests/integration/test_worker_startup.py
 

@@ -196,10 +196,11 @@ class ProviderBreaker:
     def _keep_probe(self, probe: Probe) -> None:
         """Renews the lease until the verdict; ends when the probe is somebody else's or has taken far too long."""
         give_up_at = time.monotonic() + PROBE_SECONDS
+        lease_milliseconds = str(self._probe_lease_milliseconds)
         pause_seconds = self._probe_lease_milliseconds / 1000 / RENEWALS_PER_LEASE
         while not probe.over.wait(pause_seconds) and time.monotonic() < give_up_at:
             try:
-                if not self._client.eval(_RENEW_PROBE, 1, _PROBE_KEY, probe.holder, self._probe_lease_milliseconds):
+                if not self._client.eval(_RENEW_PROBE, 1, _PROBE_KEY, probe.holder, lease_milliseconds):
                     return
             except redis.RedisError as error:
                 _log_without_redis(error)

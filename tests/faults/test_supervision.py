@@ -117,7 +117,7 @@ def test_a_celery_that_consumes_nothing_while_tasks_wait_is_replaced_after_what_
     stage.wait_for_status("processing", running)
     hangs_before, hung = restarts(metrics, "hung"), supervisor.executor_id()
     with ThreadPoolExecutor(1) as thief:
-        stolen = thief.submit(patient(stage.world.redis.url).brpop, queue_name(hung), WAIT_SECONDS)
+        stolen = thief.submit(patient(stage.world.redis.url).brpop, [queue_name(hung)], WAIT_SECONDS)
         # Redis serves whoever waits longest, and Celery's own pop begins anew every second.
         wait_until(lambda: any(int(idle) >= 2 for idle in idle_pops(stage)), "the thief is first in the line")
         waiting = stage.submit("waits for a Celery that consumes")

@@ -131,7 +131,9 @@ CLOSED_SETS: dict[str, set[tuple[str, ...]]] = {
     },
     "wearon_refund_total": {(kind,) for kind in REFUND_KINDS},
     "wearon_openai_requests_total": {
-        (model, code) for model in MODELS for code in {"ok", "model_gone", "deadline_exceeded", *PROVIDER_KINDS}
+        (model, code)
+        for model in MODELS
+        for code in {"ok", "model_gone", "model_refused", "deadline_exceeded", *PROVIDER_KINDS}
     },
     "wearon_model_gone_total": {(model,) for model in MODELS},
     "wearon_dead_letters_total": {(reason,) for reason in {"bad_task", *REJECTIONS}},
