@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from models.failures import NotAnImage
+
 SIGNATURE: Final = b"\xff\xd8\xff"
 END_OF_IMAGE: Final = b"\xff\xd9"
 
@@ -11,8 +13,8 @@ MAX_SCANS: Final = 64
 """Encoders write about ten. Each scan walks over all coefficients, and an empty one takes a few bytes of file: ten
 megabytes of them would keep a processor busy for an hour."""
 
-MAX_SEGMENTS: Final = 1_000
-"""Before the first scan; a colour profile may have 255. What comes after these is left in place."""
+MAX_SEGMENTS: Final = 5_000
+"""A colour profile may have 255, and a second picture or a map of depths some hundreds more."""
 
 NEEDED_SEGMENTS: Final = {
     0xE0: (b"JFIF\x00", 14),
@@ -85,6 +87,9 @@ def read_facts(data: bytes, *, only_first_scan: bool = False) -> JpegFacts:
     """Walk over the markers up to the end of the first image; what lies inside segments is stepped over.
 
     Ten megabytes take 3 ms; with ``only_first_scan`` the walk ends there.
+
+    Raises:
+        NotAnImage: more than ``MAX_SEGMENTS``.
     """
     frame: int | None = None
     components: tuple[int, ...] = ()
@@ -136,11 +141,15 @@ def _has_length(marker: int) -> bool:
 
 
 def _markers(data: bytes) -> Iterator[tuple[int, int]]:
-    match = _MARKER.search(data)
-    while match is not None:
-        marker, start = data[match.end() - 1], match.end()
-        yield marker, start
-        match = _MARKER.search(data, start + int.from_bytes(data[start : start + _LENGTH_BYTES]))
+    position = 0
+    for _ in range(MAX_SEGMENTS):
+        match = _MARKER.search(data, position)
+        if match is None:
+            return
+        start = match.end()
+        yield data[start - 1], start
+        position = start + int.from_bytes(data[start : start + _LENGTH_BYTES])
+    raise NotAnImage(f"more than {MAX_SEGMENTS} segments")
 
 
 def _byte(data: bytes, position: int) -> int:

@@ -18,7 +18,7 @@ CRITICAL: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"CgBI"})
 """Without these there is no picture; Apple's ``CgBI`` says that it is none for others, which the decoder must see."""
 
 _ASIDE: Final = frozenset({b"tRNS", b"eXIf"})
-"""Transparency and orientation."""
+"""Transparency and orientation. Of these and of profiles there may be one each; the first counts."""
 
 _LENGTH_AND_NAME: Final = 8
 _CHECKSUM: Final = 4
@@ -42,6 +42,7 @@ def essential_png(data: bytes) -> EssentialPng:
     """
     view = memoryview(data)
     kept: list[memoryview] = []
+    seen: set[bytes] = set()
     kept_from, position, colours = 0, len(SIGNATURE), None
     for _ in range(MAX_CHUNKS):
         name = data[position + 4 : position + _LENGTH_AND_NAME]
@@ -55,7 +56,9 @@ def essential_png(data: bytes) -> EssentialPng:
             raise NotAnImage(f"wrong checksum of {name.decode()}")
         if name == b"cICP" and is_intact and len(body) == _CODE_POINTS:
             colours = CodePoints(body[0], body[1])
-        if name not in CRITICAL and not (is_intact and _is_needed(name, body)):
+        is_kept = name in CRITICAL or (is_intact and name not in seen and _is_needed(name, body))
+        seen.add(name)
+        if not is_kept:
             kept.append(view[kept_from:position])
             kept_from = end
         position = end

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 
 import pytest
@@ -112,6 +113,23 @@ def test_a_wrong_checksum_of_what_makes_the_picture_refuses_it(name: bytes) -> N
 def test_a_png_of_endless_chunks_is_refused() -> None:
     with pytest.raises(NotAnImage, match="chunks"):
         prepare_image(png_with(png_chunk(b"tEXt", b"") * MAX_CHUNKS))
+
+
+def test_only_the_first_profile_is_looked_at() -> None:
+    """Nine megabytes of them, of a megabyte each when they are inflated, would take twenty seconds."""
+    profile = png_chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(MAX_PROFILE_BYTES)))
+    started = time.process_time()
+    assert essential_png(png_with(profile * 9_000)).data.count(b"iCCP") == 1
+    assert time.process_time() - started < 2
+
+
+def test_a_jpeg_of_endless_segments_is_refused_at_once() -> None:
+    empty = segment(0xE1, b"")
+    data = plain(64, 64)
+    started = time.process_time()
+    with pytest.raises(NotAnImage, match="segments"):
+        prepare_image(data[:AFTER_SIGNATURE] + empty * 2_500_000 + data[AFTER_SIGNATURE:])
+    assert time.process_time() - started < 1
 
 
 def test_a_png_without_side_data_is_not_taken_apart() -> None:
