@@ -18,7 +18,7 @@ REDIS_TESTS      := tests/faults tests/integration/test_chaos_elements.py tests/
 	tests/integration/test_worker_startup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock wheels demo sandbox reset test test-redis7 lint format contracts bench bench-size reference \
+.PHONY: help install lock wheels demo sandbox reset test test-redis7 lint format contracts costs bench bench-size reference \
 	reference-landmarks calibrate chaos dev up down logs build clean
 
 help: ## List the targets
@@ -74,6 +74,9 @@ format: $(STAMP) ## Format the code
 
 contracts: $(STAMP) ## Regenerate contracts/ (JSON Schema and TypeScript) from the model
 	@$(RUN) -m scripts.generate_contracts
+
+costs: $(STAMP) ## Work out what a picture costs, into docs/costs.md
+	@$(RUN) -m scripts.costs
 
 bench: $(STAMP) ## Measure; every figure beside its reference from the same run (about ten minutes)
 	@$(RUN) -m scripts.bench

@@ -46,6 +46,7 @@ class QueueWatch:
             backlog = self._queue.backlog()
         except redis.RedisError as error:
             self._tell_of_redis(up=False, reason=words_of(error))
+            self._metrics.backlog.forget()
             raise
         self._tell_of_redis(up=True)
         self._metrics.backlog.set(backlog)

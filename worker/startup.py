@@ -5,7 +5,7 @@ from typing import Any
 import redis
 
 from config.settings import Settings
-from models.failures import PlatformFailure
+from models.failures import PlatformFailure, PlatformUnavailable
 from services.redis_client import connect, prove_writable
 from services.supabase_client import CREDENTIALS_REFUSED_CODES, SCHEMA_VERSION, SupabaseClient
 from services.url_guard import TrustedHosts
@@ -17,7 +17,7 @@ class StartupError(Exception):
 
 
 class StartupAway(StartupError):
-    """Something the worker needs is not there now; that may pass by itself."""
+    """What is needed does not answer yet; it may pass by itself."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -81,7 +81,8 @@ def check_database(store: SupabaseClient) -> None:
     """Check that Supabase answers, takes the key and has the worker's migration.
 
     Raises:
-        StartupError: it does not, or has not.
+        StartupAway: it does not answer.
+        StartupError: it refuses the key, or has not the migration.
     """
     try:
         version = store.schema_version()
@@ -90,7 +91,7 @@ def check_database(store: SupabaseClient) -> None:
             raise StartupError(
                 "SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key. It must be the service role key of the project."
             ) from None
-        raise StartupError(
+        raise (StartupAway if isinstance(error, PlatformUnavailable) else StartupError)(
             f"SUPABASE_URL: Supabase does not answer ({error.reason}). Check SUPABASE_URL in .env."
         ) from None
     if version is None or version < SCHEMA_VERSION:

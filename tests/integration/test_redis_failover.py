@@ -52,7 +52,7 @@ def use_of_everything(url: str, executor: UUID) -> dict[str, Callable[[], object
         "recovery hands back": lambda: task_queue.hand_back(executor),
         "a copy is dropped": lambda: task_queue.finish(executor, ELEMENT),
         "an element is buried": lambda: task_queue.bury(executor, ELEMENT, b"letter"),
-        "the rate gate gives a turn": rate_gate._try_once,
+        "the rate gate gives a turn": lambda: rate_gate._try_once(1),
         "health looks": lambda: prove_writable(queue),
         "the breaker opens": lambda: provider_breaker.open("quota_exhausted"),
     }
