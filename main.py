@@ -50,6 +50,9 @@ HEARTBEATS_PER_LEASE: Final = 4
 """Three may get lost before the lease runs out. Not fewer: in the database a gap of more than half a lease between two
 renewals counts as having been cut off (docs/adr/0005)."""
 
+RECOVERY_RETRY_SECONDS: Final = 5.0
+"""FR-3.4: after a round that met Redis or Supabase away."""
+
 HEARTBEAT_RETRY_SECONDS: Final = 1.0
 """After a heartbeat that failed; with its short time limit (LEASE_TIMEOUT) several fit into what is left of a lease."""
 
@@ -226,7 +229,13 @@ def rounds_of(shared: Shared, metrics: Metrics, supervisor: Supervisor) -> list[
             expected=(PlatformFailure,),
             retry_seconds=HEARTBEAT_RETRY_SECONDS,
         ),
-        Rounds("recovery", settings.recovery_interval_seconds, reaper.round, expected=AWAY),
+        Rounds(
+            "recovery",
+            settings.recovery_interval_seconds,
+            reaper.round,
+            expected=AWAY,
+            retry_seconds=RECOVERY_RETRY_SECONDS,
+        ),
         Rounds("queue-watch", watch.INTERVAL_SECONDS, watch.round, expected=AWAY),
         model_watch(settings, metrics),
     ]
