@@ -214,7 +214,7 @@ class GoneQueue:
     def __init__(self) -> None:
         self.answers: list[int] = [5]
 
-    def length(self) -> int:
+    def backlog(self) -> int:
         if not self.answers:
             raise redis.ConnectionError("away")
         return self.answers.pop()
