@@ -1,6 +1,7 @@
 """The Celery process: started by the main process for one executor, and ends with it.
 
-``python -m worker.celery_process`` is not for people: it needs the link that ``worker/executor.py`` gives it.
+``python -m worker.celery_process`` is not for people: it needs the link that ``worker/executor.py`` gives it, and the
+settings on standard input.
 """
 
 import os
@@ -17,7 +18,7 @@ from celery import signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from config.logging_config import configure_logging
-from config.settings import Settings, load_settings
+from config.settings import Settings, unpack
 from services.openai_client import OpenAIImageClient
 from services.provider_breaker import ProviderBreaker
 from services.provider_turn import TurnGate
@@ -28,7 +29,7 @@ from services.task_queue import TaskQueue
 from services.url_guard import TrustedHosts
 from worker.celery_app import create_celery_app, leave_logging_alone
 from worker.link import ChildEnd, DeclaredDead, ExecutorReady
-from worker.measurements import ModelRetired, ProviderAsked
+from worker.measurements import ModelRetired, ProviderAsked, TurnTaken
 from worker.pipeline import Pipeline
 from worker.settlement import Settlement
 from worker.task_run import TaskRunner
@@ -46,7 +47,7 @@ log = structlog.get_logger()
 
 def main() -> int:
     """Run Celery for one executor until told to stop (SIGTERM) or the main process is gone."""
-    settings = load_settings()
+    settings = unpack(sys.stdin.buffer.read())
     executor = UUID(os.environ[EXECUTOR_VARIABLE])
     link = ChildEnd(int(os.environ[LINK_VARIABLE]))
     link.die_with_parent()
@@ -113,14 +114,20 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
                 base_url=settings.openai_base_url,
                 api_key=settings.openai_api_key.get_secret_value(),
                 models=settings.image_models,
+                effort=settings.image_effort,
                 max_retries=settings.openai_max_retries,
                 turns=TurnGate(
-                    RateGate(redis, turns_per_window=settings.openai_requests_per_minute),
+                    RateGate(
+                        redis,
+                        turns_per_window=settings.openai_requests_per_minute,
+                        images_per_window=settings.openai_input_images_per_minute or None,
+                    ),
                     ProviderBreaker(redis, pause_seconds=settings.openai_pause_seconds),
                 ),
                 cancelled=shutting_down.is_set,
                 on_attempt=lambda model, _status, code: link.send(ProviderAsked(model, code)),
                 on_model_gone=lambda model: link.send(ModelRetired(model)),
+                on_turn=lambda waited_seconds: link.send(TurnTaken(waited_seconds)),
             ),
             shutting_down.is_set,
         ),

@@ -23,13 +23,13 @@ SPECIAL_DELIVERIES: Final = 3
 PLATFORM_EXPIRIES: Final = 12
 """Sessions that the platform's own job fails and refunds while the worker has them."""
 
-FIRST_MODEL: Final = "gpt-image-1.5"
+FIRST_MODEL: Final = "gpt-image-2.6-sunburst"
 ALL_MODELS_GONE: Final = "[[sim:model-gone]]"
 
 MARKER_VALUES: Final = {"slow-drip": "60"}
 """Longer than a task may take in a run."""
 
-HARMLESS_FAULTS: Final = frozenset({"no-usage", "usage-without-details", "png-instead"})
+HARMLESS_FAULTS: Final = frozenset({"no-usage", "usage-without-details", "cached-input", "png-instead"})
 """The picture may be fine in spite of these."""
 
 
