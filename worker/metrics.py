@@ -14,6 +14,12 @@ from worker.link import Measured
 Measure = Callable[[Measured], None]
 """Takes one measurement; given to whoever has something to count."""
 
+REFUND_KINDS: Final = (
+    *("user_credit", "store_credit", "shopper_credit", "store_overage"),
+    *("unproven_charge", "nothing_charged", "already_refunded"),
+)
+"""What a failure can answer about its charge (``wearon_worker_fail_v2``)."""
+
 DURATION_BUCKETS_SECONDS: Final = (5, 10, 15, 20, 25, 30, 35, 40, 45, 60, 90, 120, 180, 300, 600)
 """Around NFR-1.1's 45 s, up to the task limit and a wait before it."""
 
@@ -60,7 +66,7 @@ class Metrics:
     def _start_at_zero(self) -> None:
         # An alert on increase() sees nothing when a series is born at 1.
         self.generations.labels("completed", "")
-        for kind in ("user_credit", "store_credit", "shopper_credit", "store_overage"):
+        for kind in REFUND_KINDS:
             self.refunds.labels(kind)
         for action in ("handed_back", "settled_lost_session"):
             self.recovered.labels(action)

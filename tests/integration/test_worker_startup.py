@@ -122,6 +122,11 @@ def endings(
         stage.platform.execute(f"ALTER FUNCTION {SCHEMA_VERSION} RENAME TO hidden_from_the_worker")
         try:
             endings |= start_all(starter, {"no migration": stage.world.settings()})
+            stage.platform.execute(
+                f"CREATE FUNCTION {SCHEMA_VERSION} RETURNS integer LANGUAGE sql SET search_path = '' AS 'SELECT 1'"
+            )
+            endings |= start_all(starter, {"an older schema": stage.world.settings()})
+            stage.platform.execute(f"DROP FUNCTION {SCHEMA_VERSION}")
         finally:
             stage.platform.execute(
                 "ALTER FUNCTION public.hidden_from_the_worker() RENAME TO wearon_worker_schema_version"
@@ -163,7 +168,8 @@ EXPECTED: Final[dict[str, tuple[int, list[str]]]] = {
     "no Supabase": (EXIT_UNAVAILABLE, ["SUPABASE_URL: Supabase does not answer"]),
     "a wrong key": (EXIT_UNAVAILABLE, ["SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key"]),
     "a key of a browser": (EXIT_UNAVAILABLE, ["SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key"]),
-    "no migration": (EXIT_UNAVAILABLE, ["does not have the worker's migration", "Apply supabase/migrations/"]),
+    "no migration": (EXIT_UNAVAILABLE, ["does not have the worker's migrations: apply supabase/migrations/"]),
+    "an older schema": (EXIT_UNAVAILABLE, ["needs version 2 of", "has version 1 of", "apply supabase/migrations/"]),
 }
 
 

@@ -78,6 +78,8 @@ def test_the_promised_45_seconds_are_a_bucket_of_their_own(metrics: Metrics, reg
         ("wearon_refund_total", {"kind": "store_credit"}),
         ("wearon_refund_total", {"kind": "shopper_credit"}),
         ("wearon_refund_total", {"kind": "store_overage"}),
+        ("wearon_refund_total", {"kind": "unproven_charge"}),
+        ("wearon_refund_total", {"kind": "already_refunded"}),
         ("wearon_recovered_total", {"action": "handed_back"}),
         ("wearon_recovered_total", {"action": "settled_lost_session"}),
     ],
