@@ -15,12 +15,13 @@ import psycopg
 import pytest
 
 from models.generation import Channel, SessionRef
+from sandbox.database_clock import DatabaseClock
 from sandbox.platform_jobs import fail_stuck, list_stuck, refund_stuck
 from sandbox.postgres_local import LocalPostgres
 from sandbox.producer import Producer, StoreMode
 from services.supabase_client import is_retryable
 from tests.support.ledger_audit import ledger_faults
-from tests.support.platform_acts import LONG_AGO, DatabaseClock, execute, fail, refund, value
+from tests.support.platform_acts import LONG_AGO, execute, fail, refund, value
 from tests.support.worker_sql import LEASE_SECONDS, Run, Superuser, WorkerSql
 
 THREADS: Final = 16

@@ -10,10 +10,11 @@ import psycopg
 import pytest
 
 from models.generation import Channel, SessionRef, SessionStatus
+from sandbox.database_clock import MIDNIGHT, DatabaseClock
 from sandbox.postgres_local import LocalPostgres
 from sandbox.producer import Producer, StoreMode, Submitted
 from tests.support.ledger_audit import ledger_faults
-from tests.support.platform_acts import MIDNIGHT, DatabaseClock, fail, give_up, refund
+from tests.support.platform_acts import fail, give_up, refund
 from tests.support.worker_sql import Answer, Run, Superuser, WorkerSql
 
 BALANCE: Final = 10

@@ -10,12 +10,13 @@ from psycopg import sql as query
 
 from models.failures import PlatformUnavailable
 from models.generation import SessionStatus
+from sandbox.database_clock import DatabaseClock
 from sandbox.postgres_local import LocalPostgres
 from sandbox.producer import Producer, StoreMode, Submitted
 from sandbox.supabase_local import BASELINE, REPOSITORY
 from services.supabase_client import SCHEMA_VERSION
 from tests.support.ledger_audit import ledger_faults
-from tests.support.platform_acts import DatabaseClock, fail, refund
+from tests.support.platform_acts import fail, refund
 from tests.support.worker_sql import IMAGE_URL, LEASE_SECONDS, Superuser, WorkerSql
 from worker.startup import StartupError, check_database
 

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from models.generation import SessionRef, SessionStatus
-from tests.support.platform_acts import LONG_AGO, MIDNIGHT, DatabaseClock, fail, refund
+from sandbox.database_clock import MIDNIGHT, DatabaseClock
+from tests.support.platform_acts import LONG_AGO, fail, refund
 from tests.support.worker import Stage, Worker, wait_until
 
 pytest_plugins = ["tests.support.worker_fixtures"]

@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import psycopg
 
@@ -76,37 +75,3 @@ REFUND_STORE_SESSION: Final = """
     JOIN store_credit_transactions t ON t.store_id = s.store_id AND t.request_id = s.request_id AND t.type = 'deduction'
     WHERE s.id = %s"""
 """No deduction (an overage): nothing is written."""
-
-MIDNIGHT: Final = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-"""The last 00:00 UTC before the tests began."""
-
-
-class DatabaseClock:
-    """Puts another time in the place of the worker's SQL's own; the real one comes back at the end."""
-
-    NOON: Final = MIDNIGHT + timedelta(hours=12)
-    BEFORE_THE_LIST: Final = MIDNIGHT - timedelta(seconds=5)
-    """The job is about to read its list."""
-    WHILE_THE_JOB_RUNS: Final = MIDNIGHT + timedelta(minutes=1)
-    AFTERWARDS: Final = MIDNIGHT + timedelta(minutes=5)
-
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self._connection = connection
-        self._real: str = value(connection, "SELECT pg_get_functiondef('wearon_worker.clock()'::regprocedure)")
-
-    def set(self, at: datetime) -> None:
-        """Stop it at ``at``."""
-        self._connection.execute(
-            "CREATE OR REPLACE FUNCTION wearon_worker.clock() RETURNS timestamptz LANGUAGE sql VOLATILE"
-            f" SET search_path = '' AS $$ SELECT '{at.isoformat()}'::timestamptz $$".encode()
-        )
-
-    def restore(self) -> None:
-        """The real time again."""
-        self._connection.execute(self._real.encode())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.restore()

@@ -20,6 +20,7 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from models.generation import SessionRef, SessionStatus
+from sandbox.database_clock import DatabaseClock
 from sandbox.image_host import ImageHost
 from sandbox.platform_state import SessionRow
 from sandbox.processes import LOOPBACK
@@ -28,7 +29,6 @@ from sandbox.worker_local import LocalWorker
 from sandbox.world import World
 from tests.support.images import encoded, four_corners
 from tests.support.ledger_audit import ledger_faults
-from tests.support.platform_acts import DatabaseClock
 
 IN_FLIGHT_PREFIX: Final = "wearon:tasks:inflight:"
 DEAD_LETTERS_KEY: Final = "wearon:tasks:dead"
