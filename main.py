@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from config.logging_config import configure_logging, log_standard_error
 from config.settings import Settings, SettingsError, load_settings
 from models.failures import PlatformFailure
+from models.health import Component
 from services.redis_client import connect
 from services.supabase_client import LEASE_TIMEOUT, SupabaseClient
 from services.task_queue import TaskQueue
@@ -78,6 +79,7 @@ def run(settings: Settings, store: SupabaseClient, stop_asked: threading.Event) 
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     board = HealthBoard()
+    metrics.show_parts(board.report)
     queue = TaskQueue(connect(settings.redis_url))
     leases = SupabaseClient(
         settings.supabase_url, settings.supabase_service_role_key.get_secret_value(), timeout=LEASE_TIMEOUT
@@ -129,7 +131,9 @@ def run(settings: Settings, store: SupabaseClient, stop_asked: threading.Event) 
     ]
 
     http.start()
-    estimator.start(on_change=lambda loaded: board.model(loaded=loaded))
+    estimator.start(
+        on_change=lambda loaded: board.part(Component.MODEL, up=loaded, reason="no measuring process is ready")
+    )
     for each in rounds:
         each.start()
     log.info("worker_started", port=settings.port, models=settings.openai_image_models)

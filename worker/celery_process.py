@@ -27,7 +27,8 @@ from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from services.url_guard import TrustedHosts
 from worker.celery_app import create_celery_app, leave_logging_alone
-from worker.link import ChildEnd, DeclaredDead, ExecutorReady, Measured
+from worker.link import ChildEnd, DeclaredDead, ExecutorReady
+from worker.measurements import ModelRetired, ProviderAsked
 from worker.pipeline import Pipeline
 from worker.settlement import Settlement
 from worker.task_run import TaskRunner
@@ -118,10 +119,8 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
                     ProviderBreaker(redis, pause_seconds=settings.openai_pause_seconds),
                 ),
                 cancelled=shutting_down.is_set,
-                on_attempt=lambda model, _status, code: link.send(
-                    Measured("provider_request", labels={"model": model, "code": code})
-                ),
-                on_model_gone=lambda model: link.send(Measured("model_gone", labels={"model": model})),
+                on_attempt=lambda model, _status, code: link.send(ProviderAsked(model, code)),
+                on_model_gone=lambda model: link.send(ModelRetired(model)),
             ),
             shutting_down.is_set,
         ),

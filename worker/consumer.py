@@ -18,6 +18,7 @@ import structlog
 from celery import Celery
 
 from models.failures import BadTask, PlatformFailure
+from models.health import Component
 from services.bounded_replies import ReplyTooLarge
 from services.task_queue import LongElement, TaskQueue
 from worker.celery_app import TASK_NAME
@@ -25,8 +26,7 @@ from worker.dead_letters import DeadLetter
 from worker.dispatcher import Dispatch, Dispatcher
 from worker.health import HealthBoard
 from worker.intake import Accepted, Rejected, read_element, read_ends
-from worker.link import Measured
-from worker.metrics import Measure
+from worker.measurements import LetterBuried, Measure
 from worker.policy import Fail, message_for
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
@@ -84,10 +84,8 @@ class Consumer:
                 if self._stopping.is_set():
                     break
                 self._rounds_until_reconcile = 0
-                if isinstance(error, BrokerAway):
-                    self._board.broker_contact(connected=False)
-                else:
-                    self._board.redis_contact(connected=False)
+                part = Component.BROKER if isinstance(error, BrokerAway) else Component.REDIS
+                self._board.part(part, up=False, reason=str(error) or type(error).__name__)
                 log.warning("consumer_error", reason=type(error).__name__, retry_in=ERROR_BACKOFF_SECONDS)
                 self._stopping.wait(ERROR_BACKOFF_SECONDS)
             except Exception:
@@ -121,7 +119,7 @@ class Consumer:
             if not self._stopping.is_set():
                 self._reconcile()
             return
-        self._board.redis_contact(connected=True)
+        self._board.part(Component.REDIS, up=True)
         if element is None:
             self._rounds_until_reconcile -= 1
         elif not self._stopping.is_set():
@@ -130,7 +128,7 @@ class Consumer:
     def _reconcile(self) -> None:
         too_long: list[LongElement] = []
         missed = self._dispatcher.not_dispatched(self._short_in_flight(too_long))
-        self._board.redis_contact(connected=True)
+        self._board.part(Component.REDIS, up=True)
         # These first: they do not need the broker, which may be what is away.
         for long_element in too_long:
             self._set_aside(long_element)
@@ -173,7 +171,7 @@ class Consumer:
             )
         except (redis.RedisError, kombu.exceptions.OperationalError, OSError) as error:
             raise BrokerAway(type(error).__name__) from error
-        self._board.broker_contact(connected=True)
+        self._board.part(Component.BROKER, up=True)
         self._dispatcher.published(dispatch)
 
     def _bury(self, element: bytes, rejected: Rejected) -> None:
@@ -202,7 +200,7 @@ class Consumer:
             self._settle_buried(letter, rejected)
 
     def _settle_buried(self, letter: DeadLetter, rejected: Rejected) -> None:
-        self._measure(Measured("dead_letter", labels={"reason": rejected.reason}))
+        self._measure(LetterBuried(rejected.reason))
         log.error(
             "bad_element_buried",
             letter_id=letter.letter_id,

@@ -29,7 +29,18 @@ from worker.celery_process import EXECUTOR_VARIABLE, LINK_VARIABLE
 from worker.consumer import Consumer
 from worker.dispatcher import Dispatcher
 from worker.health import HealthBoard
-from worker.link import DeclaredDead, Event, ExecutorReady, Measured, ParentEnd
+from worker.link import (
+    DeclaredDead,
+    Event,
+    ExecutorReady,
+    ParentEnd,
+    PartSeen,
+    RunFinished,
+    RunPostponed,
+    RunReturned,
+    RunStarted,
+)
+from worker.measurements import TasksRecovered
 from worker.metrics import Metrics
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
@@ -246,7 +257,7 @@ class Executor:
             # Its lease runs out, and whichever worker lives then does the same.
             log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__)
         else:
-            self._metrics.measure(Measured("recovered", float(handed_back), {"action": "handed_back"}))
+            self._metrics.measure(TasksRecovered("handed_back", handed_back))
             log.info("executor_ended", executor=self.name, handed_back=handed_back)
 
     def _receive(self, event: Event) -> None:
@@ -257,10 +268,12 @@ class Executor:
                 self._consumer_thread.start()
             case DeclaredDead():
                 self._declared_dead.set()
-            case Measured():
-                self._metrics.measure(event)
-            case _:
+            case PartSeen(component, up, reason):
+                self._board.part(component, up=up, reason=reason)
+            case RunStarted() | RunFinished() | RunPostponed() | RunReturned():
                 self._dispatcher.receive(event)
+            case _:
+                self._metrics.measure(event)
 
     def _hangs(self) -> bool:
         if self._dispatcher.overdue_seconds() < self._hang_seconds:

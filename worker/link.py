@@ -9,8 +9,11 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Final, get_args
+
+from models.health import Component
+from worker.measurements import Measurement
 
 ORPHANED_EXIT_CODE: Final = 70
 """EX_SOFTWARE (sysexits.h): the main process is gone."""
@@ -58,20 +61,21 @@ class RunReturned:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One measurement for the metrics, which live in the main process (worker/metrics.py)."""
+class PartSeen:
+    """A part of the world works or does not, as the Celery process sees it; ``reason`` is for the log."""
 
-    metric: str
-    value: float = 1.0
-    labels: Mapping[str, str] = field(default_factory=dict)
+    component: Component
+    up: bool
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        # Over the link it comes as a plain string.
+        object.__setattr__(self, "component", Component(self.component))
 
 
-Event = ExecutorReady | DeclaredDead | RunStarted | RunFinished | RunPostponed | RunReturned | Measured
+Event = ExecutorReady | DeclaredDead | RunStarted | RunFinished | RunPostponed | RunReturned | PartSeen | Measurement
 
-_EVENTS: Final[Mapping[str, type[Event]]] = {
-    kind.__name__: kind
-    for kind in (ExecutorReady, DeclaredDead, RunStarted, RunFinished, RunPostponed, RunReturned, Measured)
-}
+_EVENTS: Final[Mapping[str, type[Event]]] = {kind.__name__: kind for kind in get_args(Event)}
 
 
 def encode(event: Event) -> bytes:

@@ -5,14 +5,23 @@ everything and a restarted child resets nothing.
 """
 
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Final, assert_never
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from worker.link import Measured
-
-Measure = Callable[[Measured], None]
-"""Takes one measurement; given to whoever has something to count."""
+from models.health import Component, HealthReport
+from worker.measurements import (
+    ChargeUndone,
+    GenerationEnded,
+    GenerationTimed,
+    LetterBuried,
+    Measurement,
+    ModelRetired,
+    ProviderAsked,
+    TasksRecovered,
+    TurnTaken,
+)
 
 REFUND_KINDS: Final = (
     *("user_credit", "store_credit", "shopper_credit", "store_overage"),
@@ -71,25 +80,33 @@ class Metrics:
         for action in ("handed_back", "settled_lost_session"):
             self.recovered.labels(action)
 
-    def measure(self, measured: Measured) -> None:
+    def show_parts(self, report: Callable[[], HealthReport]) -> None:
+        """Have every scrape ask what works, so that no gauge outlives what it was set from."""
+        for component in Component:
+            self.component_up.labels(component.value).set_function(partial(_is_up, report, component))
+
+    def measure(self, measured: Measurement) -> None:
         """Enter one measurement."""
-        labels = measured.labels
-        match measured.metric:
-            case "generation":
-                self.generations.labels(labels["outcome"], labels["reason"]).inc(measured.value)
-            case "refund":
-                self.refunds.labels(labels["kind"]).inc(measured.value)
-            case "provider_request":
-                self.provider_requests.labels(labels["model"], labels["code"]).inc(measured.value)
-            case "model_gone":
-                self.models_gone.labels(labels["model"]).inc(measured.value)
-            case "duration_seconds":
-                self.duration.observe(measured.value)
-            case "turn_wait_seconds":
-                self.turn_wait.observe(measured.value)
-            case "dead_letter":
-                self.dead_letters.labels(labels["reason"]).inc(measured.value)
-            case "recovered":
-                self.recovered.labels(labels["action"]).inc(measured.value)
-            case unknown:
-                raise AssertionError(f"no metric is called {unknown}")
+        match measured:
+            case GenerationEnded(outcome, reason):
+                self.generations.labels(outcome, reason).inc()
+            case GenerationTimed(seconds):
+                self.duration.observe(seconds)
+            case ChargeUndone(kind):
+                self.refunds.labels(kind).inc()
+            case ProviderAsked(model, code):
+                self.provider_requests.labels(model, code).inc()
+            case ModelRetired(model):
+                self.models_gone.labels(model).inc()
+            case TurnTaken(waited_seconds):
+                self.turn_wait.observe(waited_seconds)
+            case LetterBuried(reason):
+                self.dead_letters.labels(reason).inc()
+            case TasksRecovered(action, count):
+                self.recovered.labels(action).inc(count)
+            case _:
+                assert_never(measured)
+
+
+def _is_up(report: Callable[[], HealthReport], component: Component) -> float:
+    return float(report().parts[component])

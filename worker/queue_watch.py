@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import redis
 
+from models.health import Component
 from services.task_queue import TaskQueue
 from worker.health import HealthBoard
 from worker.metrics import Metrics
@@ -35,25 +36,24 @@ class QueueWatch:
             RedisError: it does not answer; the health board has been told.
         """
         if self._broker is not None:
-            self._board.broker_contact(connected=self._broker_answers(self._broker))
+            self._look_at_broker(self._broker)
         try:
             backlog = self._queue.length()
-        except redis.RedisError:
-            self._tell_of_redis(connected=False)
+        except redis.RedisError as error:
+            self._tell_of_redis(up=False, reason=str(error))
             raise
-        self._tell_of_redis(connected=True)
+        self._tell_of_redis(up=True)
         self._metrics.backlog.set(backlog)
-        for component, up in self._board.components().items():
-            self._metrics.component_up.labels(component).set(up)
 
-    def _tell_of_redis(self, *, connected: bool) -> None:
-        self._board.redis_contact(connected=connected)
+    def _tell_of_redis(self, *, up: bool, reason: str = "") -> None:
+        self._board.part(Component.REDIS, up=up, reason=reason)
         if self._broker is None:
-            self._board.broker_contact(connected=connected)
+            self._board.part(Component.BROKER, up=up, reason=reason)
 
-    @staticmethod
-    def _broker_answers(broker: "redis.Redis") -> bool:
+    def _look_at_broker(self, broker: "redis.Redis") -> None:
         try:
-            return bool(broker.ping())
-        except redis.RedisError:
-            return False
+            broker.ping()
+        except redis.RedisError as error:
+            self._board.part(Component.BROKER, up=False, reason=str(error))
+        else:
+            self._board.part(Component.BROKER, up=True)

@@ -23,8 +23,7 @@ from models.generation import SessionRef
 from services.supabase_client import SupabaseClient, UnownedSession
 from services.task_queue import TaskQueue
 from worker.executor import forget
-from worker.link import Measured
-from worker.metrics import Measure
+from worker.measurements import Measure, TasksRecovered
 from worker.policy import Fail, message_for
 from worker.queue_elements import TRANSFER_LIMITS, session_named_by
 from worker.recovery import judge
@@ -98,7 +97,7 @@ class Reaper:
             found_dead_at = self._found_dead_at.setdefault(executor_id, self._now())
             handed_back = self._queue.hand_back(executor_id)
             if handed_back:
-                self._measure(Measured("recovered", float(handed_back), {"action": "handed_back"}))
+                self._measure(TasksRecovered("handed_back", handed_back))
                 log.warning("dead_executor_recovered", executor=str(executor_id), handed_back=handed_back)
             if self._now() - found_dead_at > SURELY_GONE_SECONDS:
                 forget(self._queue, self._broker, executor_id)
@@ -153,5 +152,5 @@ class Reaper:
                 log.error("lost_session_not_settled", operation=error.operation, reason=error.reason)
                 return
             if answer.outcome == "failed":
-                self._measure(Measured("recovered", labels={"action": "settled_lost_session"}))
+                self._measure(TasksRecovered("settled_lost_session"))
                 log.warning("lost_session_settled", request_id=answer.request_id)

@@ -16,6 +16,7 @@ import redis
 import structlog
 
 from models.failures import PlatformFailure
+from models.health import Component
 from worker.executor import Executor, ExecutorState
 from worker.health import HealthBoard
 from worker.metrics import Metrics
@@ -104,7 +105,7 @@ class Supervisor:
             if state in STATES_TO_REPLACE and not self._replace_executor(state):
                 return EXIT_PART_DIED
         log.info("stopping", running=self._executor.running(), grace_seconds=self._shutdown_grace_seconds)
-        self._board.executor(consumer_alive=False, celery_alive=True)
+        self._board.draining()
         self._drain(self._shutdown_grace_seconds)
         log.info("stopped")
         return EXIT_STOPPED
@@ -150,8 +151,8 @@ class Supervisor:
 
     def _publish(self, state: ExecutorState) -> None:
         running = state is ExecutorState.RUNNING
-        self._board.executor(
-            consumer_alive=running or state is ExecutorState.HUNG,
-            celery_alive=running or state is ExecutorState.CONSUMER_DIED,
-        )
+        consumer_alive = running or state is ExecutorState.HUNG
+        celery_alive = running or state is ExecutorState.CONSUMER_DIED
+        self._board.part(Component.CONSUMER, up=consumer_alive, reason=state.value)
+        self._board.part(Component.CELERY, up=celery_alive, reason=state.value)
         self._metrics.running.set(self._executor.in_flight())

@@ -29,8 +29,7 @@ from services.task_queue import TaskQueue
 from services.turn_waiting import TurnCancelled
 from worker.dead_letters import DeadLetter
 from worker.job_window import NOT_NOW
-from worker.link import Measured
-from worker.metrics import Measure
+from worker.measurements import GenerationTimed, LetterBuried, Measure
 from worker.pipeline import Pipeline
 from worker.policy import Fail, RetryLater, decide, message_for
 from worker.routing import result_path
@@ -182,7 +181,7 @@ class TaskRunner:
             return self._fail(claim, UnexpectedFailure(type(error).__name__), element, answer)
         if outcome == "completed":
             queued_for = datetime.now(UTC) - task.created_at
-            self._measure(Measured("duration_seconds", max(0.0, queued_for.total_seconds())))
+            self._measure(GenerationTimed(max(0.0, queued_for.total_seconds())))
         return self._settled(outcome, element)
 
     def _is_still_ours(self, claim: Claim) -> bool:
@@ -226,7 +225,7 @@ class TaskRunner:
             session_ids=(task.session_id,),
             request_id=task.request_id,
         )
-        self._measure(Measured("dead_letter", labels={"reason": letter.reason}))
+        self._measure(LetterBuried(letter.reason))
         self._until_redis_answers(lambda: self._queue.bury(self._executor, element, letter.encode()))
         return Finished()
 

@@ -19,7 +19,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from config.logging_config import configure_logging
-from models.health import HealthReport
+from models.health import Component, HealthReport
 from services.url_guard import TrustedHosts
 from size_rec.app import create_app
 from size_rec.estimator import BodyEstimator
@@ -47,13 +47,7 @@ def serve(port: int) -> int:
     estimator = BodyEstimator()
     estimator.start()
     app = create_app(
-        health=lambda: HealthReport(
-            model_loaded=estimator.loaded,
-            redis_connected=True,
-            broker_connected=True,
-            consumer_alive=True,
-            celery_alive=True,
-        ),
+        health=lambda: HealthReport(parts=dict.fromkeys(Component, True) | {Component.MODEL: estimator.loaded}),
         registry=CollectorRegistry(),
         estimator=estimator,
         trusted_hosts=TrustedHosts.parse("127.0.0.1"),

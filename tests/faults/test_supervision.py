@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from config.settings import Settings
 from models.generation import SessionStatus
+from models.health import Component
 from services.supabase_client import SupabaseClient
 from tests.support.worker import QUICK_SETTINGS, WAIT_SECONDS, Stage, Worker, wait_until
 from worker.celery_app import create_celery_app, queue_name
@@ -69,7 +70,7 @@ def supervisor(settings: Settings, metrics: Metrics) -> Iterator[Supervisor]:
     thread = threading.Thread(target=lambda: statuses.append(supervisor.run([])))
     thread.start()
     try:
-        wait_until(lambda: board.report().celery_alive, "Celery is ready")
+        wait_until(lambda: board.report().parts[Component.CELERY], "Celery is ready")
         yield supervisor
     finally:
         stop_asked.set()

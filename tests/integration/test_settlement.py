@@ -24,7 +24,7 @@ from services.supabase_client import SupabaseClient
 from supabase import create_client
 from tests.support.ledger_audit import ledger_faults
 from tests.support.platform_acts import give_up
-from worker.link import Measured
+from worker.measurements import ChargeUndone, GenerationEnded, Measurement
 from worker.policy import Fail
 from worker.settlement import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Claim, Settlement, until_it_lands
 
@@ -39,7 +39,7 @@ class Settling:
     """A settlement, what it measured, and the executor it settles for."""
 
     def __init__(self, store: SupabaseClient) -> None:
-        self.measured: list[Measured] = []
+        self.measured: list[Measurement] = []
         self.settlement = Settlement(store, self.measured.append)
         self.executor = uuid4()
         self.stopping = threading.Event()
@@ -56,9 +56,6 @@ class Settling:
 
     def fail(self, claim: Claim) -> str:
         return self.settlement.fail(claim, SORRY, self.stopping.is_set)
-
-    def counted(self) -> list[tuple[str, dict[str, str]]]:
-        return [(measured.metric, dict(measured.labels)) for measured in self.measured]
 
 
 @pytest.fixture
@@ -155,7 +152,7 @@ class TestSupabaseDies:
         assert (row.status, row.error_message) == (SessionStatus.FAILED, SORRY.message)
         assert refund_count(producer) == 1
         assert_credits_add_up(postgres)
-        assert [metric for metric, _ in settling.counted()] == ["generation", "refund"], "counted once"
+        assert [type(each) for each in settling.measured] == [GenerationEnded, ChargeUndone], "counted once"
 
     @both_channels
     def test_while_a_completion_is_under_way_and_the_picture_is_delivered(
@@ -174,7 +171,7 @@ class TestSupabaseDies:
         assert_credits_add_up(postgres)
         stored = create_client(supabase.url, supabase.service_role_key).storage.from_(BUCKET).download(path)
         assert stored == JPEG
-        assert settling.counted() == [("generation", {"outcome": "completed", "reason": ""})]
+        assert settling.measured == [GenerationEnded("completed")]
 
 
 class TestSupabaseIsAway:
@@ -240,7 +237,7 @@ class TestSupabaseIsAway:
             assert pending.result(EVENT_TIMEOUT_SECONDS) == "settled"
         assert producer.session(session).status is SessionStatus.FAILED
         assert refund_count(producer) == 1
-        assert settling.counted() == [], "neither a success nor a failure of ours"
+        assert settling.measured == [], "neither a success nor a failure of ours"
         assert_credits_add_up(postgres)
 
     def test_and_recovery_does_not_wait_because_it_comes_round_again(
@@ -250,7 +247,7 @@ class TestSupabaseIsAway:
         supabase.kill()
         with pytest.raises(PlatformUnavailable):
             settling.settlement.fail_unowned(session, SORRY)
-        assert settling.counted() == []
+        assert settling.measured == []
         supabase.start()
         assert settling.settlement.fail_unowned(session, SORRY).outcome == "failed"
         assert refund_count(producer) == 1
@@ -271,7 +268,7 @@ class TestOutcomes:
             ("failure_not_recorded", "lost"),
         ]
         assert producer.session(session).status is SessionStatus.PROCESSING
-        assert settling.counted() == []
+        assert settling.measured == []
 
     def test_a_failure_is_logged_and_counted_with_its_reason_and_its_refund(
         self, settling: Settling, producer: Producer
@@ -288,9 +285,9 @@ class TestOutcomes:
                 "refunded_credits": 3,
             }
         ]
-        assert settling.counted() == [
-            ("generation", {"outcome": "failed", "reason": "moderated"}),
-            ("refund", {"kind": "user_credit"}),
+        assert settling.measured == [
+            GenerationEnded("failed", "moderated"),
+            ChargeUndone("user_credit"),
         ]
 
     def test_no_link_to_the_picture_gets_into_the_log(self, settling: Settling, producer: Producer) -> None:
@@ -311,7 +308,7 @@ class TestOutcomes:
         with pytest.raises(PlatformRefused):
             settling.fail(claim)
         assert producer.session(claim.session).status is SessionStatus.PROCESSING
-        assert settling.counted() == []
+        assert settling.measured == []
 
 
 class TestUntilItLands:

@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.clock import SteppedClock
 from worker.dispatcher import Dispatch, Dispatcher
-from worker.link import Event, ExecutorReady, Measured, RunFinished, RunPostponed, RunReturned, RunStarted
+from worker.link import Event, ExecutorReady, RunFinished, RunPostponed, RunReturned, RunStarted
+from worker.measurements import GenerationEnded
 
 AT_ONCE_SECONDS = 0.0
 LONG_ENOUGH_SECONDS = 30.0
@@ -75,7 +76,7 @@ def test_only_what_a_thread_works_on_counts_as_running(dispatcher: Dispatcher) -
         RunReturned("of-another-executor"),
         RunPostponed("of-another-executor", 10),
         ExecutorReady(),
-        Measured("generation"),
+        GenerationEnded("completed"),
     ],
 )
 def test_an_event_about_nothing_known_changes_nothing(dispatcher: Dispatcher, event: Event) -> None:

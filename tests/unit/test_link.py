@@ -11,6 +11,7 @@ from typing import get_args
 
 import pytest
 
+from models.health import Component
 from worker.link import (
     ORPHANED_EXIT_CODE,
     READ_BYTES,
@@ -18,14 +19,24 @@ from worker.link import (
     DeclaredDead,
     Event,
     ExecutorReady,
-    Measured,
     ParentEnd,
+    PartSeen,
     RunFinished,
     RunPostponed,
     RunReturned,
     RunStarted,
     decode,
     encode,
+)
+from worker.measurements import (
+    ChargeUndone,
+    GenerationEnded,
+    GenerationTimed,
+    LetterBuried,
+    ModelRetired,
+    ProviderAsked,
+    TasksRecovered,
+    TurnTaken,
 )
 
 WAIT_SECONDS = 30.0
@@ -37,8 +48,15 @@ EVENTS: list[Event] = [
     RunFinished("a"),
     RunPostponed("a", 10.5),
     RunReturned("a"),
-    Measured("duration_seconds", 31.25),
-    Measured("generation", labels={"outcome": "failed", "reason": "line\nbreak \u2028 ü"}),
+    PartSeen(Component.STORAGE, up=False, reason="line\nbreak \u2028 ü"),
+    GenerationEnded("failed", "moderated"),
+    GenerationTimed(31.25),
+    ChargeUndone("user_credit"),
+    ProviderAsked("gpt-image-2.6-sunburst", "ok"),
+    ModelRetired("gpt-image-1.5"),
+    TurnTaken(0.5),
+    LetterBuried("not_json"),
+    TasksRecovered("handed_back", 3),
 ]
 
 CHILD = """
@@ -93,7 +111,7 @@ def test_events_arrive_in_order_until_the_child_is_gone(pair: tuple[socket.socke
 def test_events_cut_anywhere_by_the_socket_are_put_together(pair: tuple[socket.socket, socket.socket]) -> None:
     here, there = pair
     heard, listener = heard_until_the_end(here)
-    long = Measured("generation", labels={"reason": "x" * (3 * READ_BYTES)})
+    long = LetterBuried("x" * (3 * READ_BYTES))
     sent = encode(long) + encode(RunStarted("a")) + encode(long)
     for start in range(0, len(sent), 7_001):
         there.sendall(sent[start : start + 7_001])

@@ -11,6 +11,7 @@ import redis
 from prometheus_client import CollectorRegistry
 
 from models.failures import PlatformUnavailable
+from models.health import Component
 from worker import supervisor as supervisor_module
 from worker.executor import Executor, ExecutorState
 from worker.health import HealthBoard
@@ -247,16 +248,18 @@ def test_the_health_board_shows_which_part_of_the_executor_works(
 ) -> None:
     history = History([RUNNING])
     history.supervisor._publish(state)
-    report = history.board.report()
-    assert (report.consumer_alive, report.celery_alive) == (consumer_alive, celery_alive)
+    parts = history.board.report().parts
+    assert (parts[Component.CONSUMER], parts[Component.CELERY]) == (consumer_alive, celery_alive)
     assert history.registry.get_sample_value("wearon_tasks_in_flight") == 3
 
 
-def test_while_stopping_the_consumer_is_shown_as_stopped() -> None:
+def test_while_stopping_it_is_shown_as_draining_and_not_as_broken() -> None:
     history = History([RUNNING])
+    for component in Component:
+        history.board.part(component, up=True)
     history.play()
-    assert not history.board.report().consumer_alive
-    assert history.board.report().status == "degraded", "so that nothing new is sent here"
+    report = history.board.report()
+    assert (report.draining, report.status) == (True, "ok")
 
 
 def test_a_heartbeat_is_for_the_executor_of_the_moment() -> None:
