@@ -114,11 +114,12 @@ def remove_old_files(storage: httpx.Client, at: datetime) -> list[str]:
     removed: list[str] = []
     for folder in PUBLIC_FOLDERS:
         answer = storage.post(f"/storage/v1/object/list/{BUCKET}", json={"prefix": folder, "limit": 1000})
-        removed += [
-            f"{folder}/{entry['name']}"
-            for entry in answer.raise_for_status().json()
-            if entry["id"] is not None and datetime.fromisoformat(entry["created_at"]) < at - KEPT_FOR
-        ]
+        for entry in answer.raise_for_status().json():
+            # Hosted names are relative and folders have no id; the sandbox's API lists whole paths, those below, too.
+            name = entry["name"].removeprefix(f"{folder}/")
+            is_file_here = entry["id"] is not None and "/" not in name
+            if is_file_here and datetime.fromisoformat(entry["created_at"]) < at - KEPT_FOR:
+                removed.append(f"{folder}/{name}")
     if removed:
         storage.request("DELETE", f"/storage/v1/object/{BUCKET}", json={"prefixes": removed}).raise_for_status()
     return removed

@@ -191,9 +191,12 @@ class Producer(PlatformDatabase):
         charged = replace(store, mode=StoreMode.OVERAGE) if is_overage else store
         return replace(submitted, charged_store=charged, credits_used=credits_used)
 
-    def push(self, payload: str) -> None:
-        """LPUSH one queue element, whatever it is."""
-        self._redis.lpush(QUEUE_KEY, payload)
+    def push(self, payload: str, *, is_oldest: bool = False) -> None:
+        """LPUSH one queue element, whatever it is; the oldest lies at the other end, as if it had waited longest."""
+        if is_oldest:
+            self._redis.rpush(QUEUE_KEY, payload)
+        else:
+            self._redis.lpush(QUEUE_KEY, payload)
 
     def queue_length(self) -> int:
         """Elements nobody has taken yet."""

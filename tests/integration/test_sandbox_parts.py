@@ -327,7 +327,9 @@ class TestSupabaseApi:
         (tmp_path / "like_hosted.cjs").touch()
         monkeypatch.setattr(supabase_local, "NODE_DIRECTORY", tmp_path)
         uncorrected = LocalSupabase(tmp_path, postgres)
-        with pytest.raises(StartupFailed, match="sign answer, a signed URL, the idle time, a refused row"):
+        with pytest.raises(
+            StartupFailed, match="sign answer, a signed URL, a link that ran out, the idle time, a refused row"
+        ):
             uncorrected.start()
         assert not uncorrected.is_running
 

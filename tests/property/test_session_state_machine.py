@@ -171,7 +171,10 @@ class Sessions(RuleBasedStateMachine):
         self.night = {"day": "before", "before": "job"}[self.night]
         self.clock.set(TIMES[self.night])
         if self.night == "job":
-            self.listed = [session for session in self.sessions if session.is_old and session.is_open]
+            # What the job of the night before left half done would be refunded by it once more; in the day between,
+            # recovery ends it.
+            old = [session for session in self.sessions if session.is_old and not session.is_given_back]
+            self.listed = [session for session in old if session.is_open]
 
     @precondition(lambda self: self.listed or self.refunded_next)
     @rule(dies=st.sampled_from([False, False, False, True]))
