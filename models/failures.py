@@ -245,6 +245,12 @@ class AttemptsExhausted(Failure):
     kind = "attempts_exhausted"
 
 
+class GivenBack(Failure):
+    """The session is open, but its charge was given back already, so nothing may be made for it."""
+
+    kind = "given_back"
+
+
 class NoLongerWanted(Failure):
     """The session was settled by somebody else while the task waited for its turn; there is nothing to make."""
 
