@@ -30,7 +30,7 @@ from worker.queue_watch import QueueWatch
 from worker.reaper import Reaper
 from worker.rounds import AWAY, Rounds
 from worker.settlement import Settlement
-from worker.startup import StartupError, check_database, check_redis, check_settings
+from worker.startup import StartupError, check_database, check_redis, check_settings, check_storage
 from worker.supervisor import HEARTBEAT, Supervisor
 
 EXIT_UNAVAILABLE: Final = 69
@@ -67,6 +67,7 @@ def main() -> int:
         check_redis("REDIS_URL", settings.redis_url)
         check_redis("CELERY_BROKER_URL", settings.celery_broker_url)
         check_database(store)
+        check_storage(store)
     except StartupError as error:
         print(f"wearon-worker cannot start.\n{error}", file=sys.stderr)  # noqa: T201 - for the person, not the log
         return EXIT_UNAVAILABLE

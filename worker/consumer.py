@@ -26,6 +26,7 @@ from worker.dead_letters import DeadLetter
 from worker.dispatcher import Dispatch, Dispatcher
 from worker.health import HealthBoard
 from worker.intake import Accepted, Rejected, read_element, read_ends
+from worker.intake_stop import Intake, IntakeStop
 from worker.measurements import LetterBuried, Measure
 from worker.policy import Fail, message_for
 from worker.queue_elements import TRANSFER_LIMITS
@@ -61,6 +62,7 @@ class Consumer:
         settlement: Settlement,
         measure: Measure,
         board: HealthBoard,
+        intake: IntakeStop | None = None,
     ) -> None:
         self._executor = executor
         self._queue = queue
@@ -69,6 +71,7 @@ class Consumer:
         self._settlement = settlement
         self._measure = measure
         self._board = board
+        self._intake = intake
         self._stopping = threading.Event()
         self._unpublished: list[Dispatch] = []
         self._rounds_until_reconcile = 0
@@ -107,6 +110,13 @@ class Consumer:
         while self._unpublished:
             self._publish(self._unpublished[-1])
             self._unpublished.pop()
+        match self._intake.ask() if self._intake is not None else Intake.OPEN:
+            case Intake.CLOSED:
+                self._stopping.wait(ROOM_CHECK_SECONDS)
+                return
+            case Intake.ONE_TASK:
+                self._try_one()
+                return
         if self._dispatcher.take_returned() or self._rounds_until_reconcile <= 0:
             self._reconcile()
         if not self._dispatcher.wait_for_room(ROOM_CHECK_SECONDS) or self._stopping.is_set():
@@ -124,6 +134,16 @@ class Consumer:
             self._rounds_until_reconcile -= 1
         elif not self._stopping.is_set():
             self._handle(element)
+
+    def _try_one(self) -> None:
+        """One task, and of those that were given back the first; what comes of it, the Celery process tells."""
+        missed = self._dispatcher.not_dispatched(self._short_in_flight([]))
+        element = missed[0] if missed else self._queue.take(self._executor)
+        self._board.part(Component.REDIS, up=True)
+        if element is not None and not self._stopping.is_set():
+            self._handle(element, again=bool(missed))
+            if self._intake is not None:
+                self._intake.tried()
 
     def _reconcile(self) -> None:
         too_long: list[LongElement] = []

@@ -73,7 +73,24 @@ class PartSeen:
         object.__setattr__(self, "component", Component(self.component))
 
 
-Event = ExecutorReady | DeclaredDead | RunStarted | RunFinished | RunPostponed | RunReturned | PartSeen | Measurement
+@dataclass(frozen=True, slots=True)
+class IntakeHeld:
+    """Tasks fail one after the other for this reason: take no more of them. An empty reason: go on."""
+
+    reason: str
+
+
+Event = (
+    ExecutorReady
+    | DeclaredDead
+    | RunStarted
+    | RunFinished
+    | RunPostponed
+    | RunReturned
+    | PartSeen
+    | IntakeHeld
+    | Measurement
+)
 
 _EVENTS: Final[Mapping[str, type[Event]]] = {kind.__name__: kind for kind in get_args(Event)}
 

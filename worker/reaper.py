@@ -19,7 +19,8 @@ import structlog
 from config.settings import Settings
 from models.failures import PlatformRefused, TaskLost
 from models.generation import SessionRef
-from services.supabase_client import SupabaseClient, UnownedSession
+from services.platform_answers import UnownedSession
+from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from worker.executor import forget
 from worker.measurements import Measure, TasksRecovered

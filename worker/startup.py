@@ -5,14 +5,19 @@ from typing import Any
 import redis
 
 from config.settings import Settings
-from models.failures import PlatformFailure
+from models.failures import PlatformFailure, PlatformLocked, PlatformUnavailable, StorageRefused
 from services.redis_client import connect
-from services.supabase_client import CREDENTIALS_REFUSED_CODES, SCHEMA_VERSION, SupabaseClient
+from services.supabase_client import BUCKET, SCHEMA_VERSION, SupabaseClient
 from services.url_guard import TrustedHosts
+from worker.storage_probe import probe_storage
 
 
 class StartupError(Exception):
     """The worker cannot start; the message is for the operator."""
+
+
+class StartupAway(StartupError):
+    """What is needed does not answer yet; it may pass by itself."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -51,20 +56,65 @@ def check_database(store: SupabaseClient) -> None:
     """Check that Supabase answers, takes the key and has the worker's migration.
 
     Raises:
-        StartupError: it does not, or has not.
+        StartupAway: it does not answer; it may yet.
+        StartupError: it does not take the key, or has not the migration.
     """
     try:
         version = store.schema_version()
-    except PlatformFailure as error:
-        if error.reason in CREDENTIALS_REFUSED_CODES:
-            raise StartupError(
-                "SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key. It must be the service role key of the project."
-            ) from None
-        raise StartupError(
-            f"SUPABASE_URL: Supabase does not answer ({error.reason}). Check SUPABASE_URL in .env."
-        ) from None
+    except PlatformFailure as failure:
+        raise _platform_error(failure) from None
     if version is None or version < SCHEMA_VERSION:
         raise StartupError(
             "The database does not have the worker's migration. Apply supabase/migrations/ (supabase db push, or run "
             "the files in order in the SQL editor), then start again."
         )
+
+
+def check_storage(store: SupabaseClient) -> None:
+    """Check that Storage has the bucket and takes a picture of ours.
+
+    Raises:
+        StartupAway: it does not answer; it may yet.
+        StartupError: it takes none.
+    """
+    try:
+        probe_storage(store)
+    except StorageRefused as refused:
+        raise StartupError(
+            f"SUPABASE_URL: Storage refuses pictures in the bucket {BUCKET}: {said_by(refused)}. It must exist in this "
+            "project, be private, and take image/jpeg of some megabytes (Storage in the Supabase dashboard)."
+        ) from None
+    except PlatformFailure as failure:
+        raise _platform_error(failure) from None
+
+
+def said_by(failure: PlatformFailure) -> str:
+    """The reason and the other side's own words, in one line."""
+    return f"{failure.reason}, {failure.detail}" if failure.detail else failure.reason
+
+
+def _platform_error(failure: PlatformFailure) -> StartupError:
+    said = said_by(failure)
+    match failure:
+        case PlatformLocked() if failure.reason == "HTTP 402":
+            return StartupError(
+                f"Supabase does not serve the project: {said}. Look in its dashboard: it is paused or over its limits."
+            )
+        case PlatformLocked() if failure.reason.startswith("HTTP 3"):
+            return StartupError(
+                f"SUPABASE_URL: not the API's address, it {failure.detail}. Use the Project URL of the dashboard."
+            )
+        case PlatformLocked() if "CERTIFICATE" in failure.detail.upper():
+            return StartupError(
+                f"SUPABASE_URL: the certificate is not trusted ({said}). Check the address; only certificates of "
+                "public authorities are accepted."
+            )
+        case PlatformLocked():
+            return StartupError(
+                f"SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key ({said}). It must be the service role key or a "
+                "secret key (sb_secret_...) of this project, and not disabled."
+            )
+        case PlatformUnavailable():
+            return StartupAway(f"SUPABASE_URL: Supabase does not answer ({said}). Check SUPABASE_URL in .env.")
+        case _:
+            return StartupError(f"Supabase refuses the worker's first question: {said}.")

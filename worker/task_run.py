@@ -23,9 +23,10 @@ from models.failures import (
 )
 from models.generation import GeneratedImage
 from models.task_payload import GenerationTask
-from services.supabase_client import ClaimAnswer
+from services.platform_answers import ClaimAnswer
 from services.task_queue import TaskQueue
 from services.turn_waiting import TurnCancelled
+from worker.burial_brake import BurialBrake
 from worker.dead_letters import DeadLetter
 from worker.measurements import GenerationTimed, LetterBuried, Measure
 from worker.pipeline import Pipeline
@@ -76,6 +77,7 @@ class TaskRunner:
         task_limit_seconds: NFR-5.2.
         cancelled: true once the process is shutting down; a task that has not called the provider yet is given back.
         on_declared_dead: told when the database holds the executor for dead.
+        brake: asked before a task is given up for a reason that may not be its own.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class TaskRunner:
         task_limit_seconds: float,
         cancelled: Callable[[], bool],
         on_declared_dead: Callable[[], None],
+        brake: BurialBrake,
     ) -> None:
         self._executor = executor
         self._queue = queue
@@ -98,6 +101,7 @@ class TaskRunner:
         self._task_limit_seconds = task_limit_seconds
         self._cancelled = cancelled
         self._on_declared_dead = on_declared_dead
+        self._brake = brake
 
     def run(self, element: bytes) -> RunResult:
         """Run the task of an in-flight element to its end, whatever that is. Raises nothing."""
@@ -107,19 +111,20 @@ class TaskRunner:
         try:
             return self._claim_and_run(task, element, claim)
         except PlatformRefused as error:
-            log.error("settlement_refused", operation=error.operation, reason=error.reason)
-            return self._give_up(element, task, claim, f"platform refused {error.operation}: {error.reason}")
+            log.error("settlement_refused", operation=error.operation, reason=error.reason, detail=error.detail)
+            reason = f"platform refused {error.operation}: {error.reason}"
+            return self._give_up(element, task, claim, reason, error.detail)
         except Exception as error:
             log.exception("run_broke")
             return self._give_up(element, task, claim, f"the run broke: {type(error).__name__}")
 
-    def _give_up(self, element: bytes, task: GenerationTask, claim: Claim, detail: str) -> RunResult:
+    def _give_up(self, element: bytes, task: GenerationTask, claim: Claim, reason: str, detail: str = "") -> RunResult:
         """Leave an open session to recovery, which settles only what nobody holds; the operator finds the element."""
         try:
             self._settlement.try_to_release(claim)
         except PlatformFailure as error:
-            log.error("release_refused", operation=error.operation, reason=error.reason)
-        return self._bury(element, task, detail)
+            log.error("release_refused", operation=error.operation, reason=error.reason, detail=error.detail)
+        return self._bury_unless_held(element, task, reason, detail)
 
     def _claim_and_run(self, task: GenerationTask, element: bytes, claim: Claim) -> RunResult:
         try:
@@ -137,8 +142,8 @@ class TaskRunner:
                 return Returned()
             case "missing":
                 log.error("session_missing")
-                return self._bury(element, task, "no such session in the database")
-            case _:
+                return self._bury_unless_held(element, task, "no such session in the database")
+            case "settled" | "owned":
                 log.info("duplicate_dropped", outcome=answer.outcome, status=answer.status)
                 return self._finish(element)
 
@@ -154,13 +159,15 @@ class TaskRunner:
         try:
             image = self._make_image(task, clock, lambda: self._is_still_ours(claim))
             path = result_path(task.channel, task.owner_id, task.session_id)
-            outcome = self._settlement.complete(claim, image, path, clock.elapsed_seconds)
+            outcome = self._settlement.complete(
+                claim, image, path, clock, lambda: self._settlement.is_still_ours(claim, self._executor)
+            )
         except TurnCancelled:
             self._settlement.release(claim, rate_limited=False)
             return Returned()
         except NoLongerWanted:
             log.info("settled_by_others_while_waiting")
-            return self._settled(self._settlement.claim(claim, self._executor, self._cancelled).outcome, element)
+            return self._let_go(claim, element)
         except Failure as failure:
             return self._fail(claim, failure, element, answer)
         except Exception as error:
@@ -169,6 +176,17 @@ class TaskRunner:
         if outcome == "completed":
             queued_for = datetime.now(UTC) - task.created_at
             self._measure(GenerationTimed(max(0.0, queued_for.total_seconds())))
+        return self._settled(outcome, element)
+
+    def _let_go(self, claim: Claim, element: bytes) -> RunResult:
+        """Of a session that somebody else settled or took while we waited."""
+        try:
+            outcome = self._settlement.claim(claim, self._executor, self._cancelled).outcome
+        except TurnCancelled:
+            return Returned()
+        if outcome == "claimed":  # it is ours again: begin anew
+            self._settlement.release(claim, rate_limited=False)
+            return Returned()
         return self._settled(outcome, element)
 
     def _is_still_ours(self, claim: Claim) -> bool:
@@ -195,6 +213,12 @@ class TaskRunner:
             return Returned()
         return self._finish(element)
 
+    def _bury_unless_held(self, element: bytes, task: GenerationTask, reason: str, detail: str = "") -> RunResult:
+        """Bury it, unless so many were buried for this reason that it may not be the task's fault."""
+        if not self._brake.may_bury(reason):
+            return Returned()
+        return self._bury(element, task, f"{reason} ({detail})" if detail else reason)
+
     def _bury(self, element: bytes, task: GenerationTask, detail: str) -> RunResult:
         letter = DeadLetter.about(
             element,
@@ -209,6 +233,7 @@ class TaskRunner:
         return Finished()
 
     def _finish(self, element: bytes) -> RunResult:
+        self._brake.ended_well()
         self._until_redis_answers(lambda: self._queue.finish(self._executor, element))
         return Finished()
 

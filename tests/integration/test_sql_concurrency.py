@@ -14,7 +14,7 @@ import pytest
 from models.generation import SessionRef
 from sandbox.postgres_local import LocalPostgres
 from sandbox.producer import Producer, StoreMode
-from services.supabase_client import is_retryable
+from services.platform_errors import is_about_one_session
 from tests.support.ledger_audit import ledger_faults, platform_expires
 from tests.support.worker_sql import LEASE_SECONDS, Run, Superuser, WorkerSql
 
@@ -74,7 +74,7 @@ class Worker:
             try:
                 return action(self)
             except psycopg.Error as error:
-                if not is_retryable(error.sqlstate):
+                if error.sqlstate is None or is_about_one_session(error.sqlstate):
                     raise
                 self._outcomes[f"retried {error.sqlstate}"] += 1
 
