@@ -10,6 +10,7 @@ from typing import Any, Final
 from sandbox.image_host import FAULT_NAMES
 from sandbox.openai_sim.faults import FAULTS
 from sandbox.producer import StoreMode
+from scripts.chaos.api_edge import EdgeFault
 
 TASKS_PER_ACCOUNT: Final = 3
 """On average; sessions that share a balance may disturb each other."""
@@ -108,10 +109,13 @@ class Outage(StrEnum):
     SUPABASE_KILLED = "supabase killed"
     SUPABASE_HANGS = "supabase hangs"
     DATABASE_KILLED = "postgres and supabase killed"
+    REDIS_FAILS_OVER = "redis replica takes over"
 
 
-OUTAGES: Final = (
+OUTAGES: Final[tuple[Outage | EdgeFault, ...]] = (
+    *EdgeFault,
     *(Outage.REDIS_KILLED,) * 3,
+    *(Outage.REDIS_FAILS_OVER,) * 2,
     Outage.REDIS_HANGS,
     *(Outage.SUPABASE_KILLED,) * 2,
     Outage.SUPABASE_HANGS,
@@ -131,7 +135,7 @@ class Strike:
 class OutagePlan:
     """An outage and how long it lasts."""
 
-    outage: Outage
+    outage: Outage | EdgeFault
     seconds: float
 
 
