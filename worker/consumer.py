@@ -242,4 +242,6 @@ class Consumer:
                     self._settlement.fail_unowned(session, decision)
                 except PlatformFailure as error:
                     # The session has no task any more, so recovery finds and settles it.
-                    log.error("bad_element_not_settled", operation=error.operation, reason=error.reason)
+                    log.error(
+                        "bad_element_not_settled", operation=error.operation, reason=error.reason, detail=error.detail
+                    )

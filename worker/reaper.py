@@ -132,7 +132,9 @@ class Reaper:
             try:
                 answer = self._settlement.fail_unowned(session, Fail(message_for(TaskLost()), TaskLost.kind))
             except PlatformRefused as error:
-                log.error("lost_session_not_settled", operation=error.operation, reason=error.reason)
+                log.error(
+                    "lost_session_not_settled", operation=error.operation, reason=error.reason, detail=error.detail
+                )
                 return
             if answer.outcome == "failed":
                 self._measure(TasksRecovered("settled_lost_session"))

@@ -144,7 +144,12 @@ class Supervisor:
             try:
                 self._executor.start()
             except (redis.RedisError, PlatformFailure) as error:
-                log.warning("executor_not_started", reason=type(error).__name__, retry_in=START_RETRY_SECONDS)
+                log.warning(
+                    "executor_not_started",
+                    reason=type(error).__name__,
+                    cause=str(error),
+                    retry_in=START_RETRY_SECONDS,
+                )
                 self._stopping.wait(START_RETRY_SECONDS)
             else:
                 return

@@ -20,6 +20,7 @@ from main import EXIT_MISCONFIGURED, EXIT_UNAVAILABLE
 from sandbox.processes import LOOPBACK, free_port
 from sandbox.redis_local import LocalRedis
 from sandbox.worker_local import REPOSITORY
+from tests.support.platform_faults import bucket_renamed
 from tests.support.worker import WAIT_SECONDS, Stage
 from worker.supervisor import EXIT_PART_DIED
 
@@ -126,6 +127,8 @@ def endings(
             stage.platform.execute(
                 "ALTER FUNCTION public.hidden_from_the_worker() RENAME TO wearon_worker_schema_version"
             )
+            with bucket_renamed(stage.world.postgres.dsn):
+                endings |= start_all(starter, {"no bucket": stage.world.settings()})
             starter.kill()
     return endings
 
@@ -163,6 +166,7 @@ EXPECTED: Final[dict[str, tuple[int, list[str]]]] = {
     "no Supabase": (EXIT_UNAVAILABLE, ["SUPABASE_URL: Supabase does not answer"]),
     "a wrong key": (EXIT_UNAVAILABLE, ["SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key"]),
     "a key of a browser": (EXIT_UNAVAILABLE, ["SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key"]),
+    "no bucket": (EXIT_UNAVAILABLE, ["Storage refuses pictures", "HTTP 404, Bucket not found. It must exist"]),
     "no migration": (EXIT_UNAVAILABLE, ["does not have the worker's migration", "Apply supabase/migrations/"]),
 }
 
