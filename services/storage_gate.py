@@ -20,10 +20,13 @@ from typing import Final
 
 import structlog
 
-from models.failures import PlatformFailure
+from models.failures import NoLongerWanted, PlatformFailure
 from services.turn_waiting import sleep_unless
 
 log = structlog.get_logger()
+
+LOOK_SECONDS: Final = 15.0
+"""Between two looks whether a picture is still wanted. Nobody else settles a session sooner than after ten minutes."""
 
 POLL_SECONDS: Final = 0.5
 """Between two looks of a caller that waits."""
@@ -68,13 +71,19 @@ class StorageGate:
         self._next_trial_at = 0.0
         self._prober: threading.Thread | None = None
 
-    def wait_until_open(self, cancelled: Callable[[], bool]) -> Pass:
+    def wait_until_open(self, cancelled: Callable[[], bool], still_wanted: Callable[[], bool] = lambda: True) -> Pass:
         """Blocks the calling thread until it may buy a picture.
 
         Raises:
             TurnCancelled: ``cancelled()`` became true while waiting.
+            NoLongerWanted: ``still_wanted()``, which is asked now and then and may block, said no.
         """
+        looked_at = self._now()
         while (granted := self._ask()) is None:
+            if self._now() - looked_at >= LOOK_SECONDS:
+                if not still_wanted():
+                    raise NoLongerWanted
+                looked_at = self._now()
             sleep_unless(cancelled, POLL_SECONDS)
         return granted
 

@@ -21,12 +21,12 @@ from config.settings import Settings, load_settings
 from models.health import Component
 from services.openai_client import OpenAIImageClient
 from services.provider_breaker import ProviderBreaker
+from services.provider_turn import TurnGate
 from services.rate_gate import RateGate
 from services.redis_client import connect
 from services.storage_gate import StorageGate
 from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
-from services.turns_while_stored import TurnsWhileStored
 from services.url_guard import TrustedHosts
 from worker.away_watch import AwayWatch
 from worker.burial_brake import BurialBrake
@@ -129,11 +129,11 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
                 api_key=settings.openai_api_key.get_secret_value(),
                 models=settings.image_models,
                 max_retries=settings.openai_max_retries,
-                turns=TurnsWhileStored(
+                turns=TurnGate(
                     RateGate(redis, turns_per_window=settings.openai_requests_per_minute),
                     ProviderBreaker(redis, pause_seconds=settings.openai_pause_seconds),
-                    storage,
                 ),
+                storage=storage,
                 cancelled=shutting_down.is_set,
                 on_attempt=lambda model, _status, code: link.send(ProviderAsked(model, code)),
                 on_model_gone=lambda model: link.send(ModelRetired(model)),

@@ -5,11 +5,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from models.failures import NoLongerWanted, PlatformFailure, PlatformLocked, PlatformUnavailable, StorageRefused
-from services.storage_gate import StorageGate
+from services.storage_gate import LOOK_SECONDS, StorageGate
 from services.supabase_client import SupabaseClient
-
-LOOK_SECONDS: Final = 15.0
-"""Between two looks whether the session is still ours. Nobody else settles one sooner than after ten minutes."""
 
 MOMENT_SECONDS: Final = 15.0
 """Storage that is away for longer is told of, and no more pictures are bought. A restart takes less."""

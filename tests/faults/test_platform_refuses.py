@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from models.generation import SessionRef, SessionStatus
+from services.storage_gate import LOOK_SECONDS
 from tests.support.ledger_audit import platform_expires
 from tests.support.platform_faults import bucket_limited, bucket_renamed, read_only_database
 from tests.support.platform_proxy import (
@@ -24,7 +25,6 @@ from tests.support.platform_proxy import (
 )
 from tests.support.worker import Stage, Worker, wait_until
 from worker.burial_brake import BURIALS_IN_A_ROW
-from worker.picture_in_hand import LOOK_SECONDS
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 
@@ -115,6 +115,7 @@ def test_a_gateway_that_stays_in_the_database_s_place_degrades_health_with_its_w
 
 
 def test_a_database_that_takes_no_writes_buries_nothing(stage: Stage, worker: Worker) -> None:
+    stage.platform.execute("SET default_transaction_read_only = off")  # the app's own connection goes elsewhere
     with read_only_database(stage.world.postgres.dsn):
         sessions = submit_many(stage, "read-only")
         worker.wait_for_line("platform_away", operation="claim", reason="25006")

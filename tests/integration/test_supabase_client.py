@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 import services.supabase_client
-from models.failures import PlatformLocked, PlatformRefused, PlatformUnavailable, StorageRefused
+from models.failures import PlatformFailure, PlatformLocked, PlatformRefused, PlatformUnavailable, StorageRefused
 from models.generation import Channel, GeneratedImage, SessionRef, SessionStatus, Usage
 from sandbox.postgres_local import LocalPostgres
 from sandbox.processes import LOOPBACK
@@ -36,6 +36,7 @@ from tests.support.platform_proxy import (
     storage_error,
 )
 from tests.support.tls import Authority, TlsFront
+from tests.support.worker import wait_until
 from worker.policy import ATTEMPT_LIMIT
 
 JPEG = b"\xff\xd8\xff\xe0 as far as Storage cares"
@@ -441,19 +442,18 @@ class TestTheDatabaseSaysNo:
 
     def test_by_being_read_only_and_is_away(self, store: SupabaseClient, postgres: LocalPostgres) -> None:
         with read_only_database(postgres.dsn):
-            assert "25006 (cannot execute INSERT in a read-only transaction)" in when_it_is_back(lambda: renew(store))
-        assert when_it_is_back(lambda: renew(store)) == "True"
+            error = wait_until(lambda: refusal_of(lambda: renew(store)), "the API's sessions read the configuration")
+        assert (type(error), error.reason) == (PlatformUnavailable, "25006")
+        assert error.detail == "cannot execute INSERT in a read-only transaction"
+        assert wait_until(lambda: refusal_of(lambda: renew(store)) is None, "and read it again")
 
 
-def when_it_is_back(call: Callable[[], object]) -> str:
-    """What the API answers once it has found that its connections were ended."""
-    for _ in range(10):
-        try:
-            return str(call())
-        except PlatformUnavailable as error:
-            if "25006" in str(error):
-                return str(error)
-    raise AssertionError("it does not come back")
+def refusal_of(call: Callable[[], object]) -> PlatformFailure | None:
+    try:
+        call()
+    except PlatformFailure as failure:
+        return failure
+    return None
 
 
 class TestStorageSaysNo:

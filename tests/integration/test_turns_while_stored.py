@@ -7,14 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from models.failures import StorageRefused
+from models.failures import NoLongerWanted, StorageRefused
 from sandbox.redis_local import LocalRedis
+from services import storage_gate
 from services.provider_breaker import ProviderBreaker
+from services.provider_turn import Turn, TurnGate
 from services.rate_gate import RateGate
 from services.redis_client import connect
 from services.storage_gate import StorageGate
 from services.turn_waiting import TurnCancelled
-from services.turns_while_stored import TurnsWhileStored
+from services.turns_while_stored import turn_while_stored
 
 NO_BUCKET = StorageRefused("store_result", "HTTP 404", "Bucket not found")
 NO_PROBE_SECONDS = 3_600.0
@@ -50,11 +52,19 @@ def storage() -> StorageGate:
     return StorageGate(lambda: None, lambda _: None, pause_seconds=NO_PROBE_SECONDS)
 
 
+def wait(
+    gate: RateGate, client: redis.Redis, storage: StorageGate, cancelled: Callable[[], bool], *, wanted: bool = True
+) -> Turn:
+    turns = TurnGate(gate, ProviderBreaker(client))
+    return turn_while_stored(
+        storage, turns, lambda: turns.acquire(cancelled), cancelled=cancelled, still_wanted=lambda: wanted
+    )
+
+
 def test_who_was_waiting_at_the_rate_gate_when_storage_closed_waits_for_it_to_open(
     client: redis.Redis, storage: StorageGate
 ) -> None:
     gate = ClosingRateGate(client, lambda: storage.refused(NO_BUCKET))
-    turns = TurnsWhileStored(gate, ProviderBreaker(client), storage)
     looked = threading.Event()
 
     def cancelled() -> bool:
@@ -63,7 +73,7 @@ def test_who_was_waiting_at_the_rate_gate_when_storage_closed_waits_for_it_to_op
         return False
 
     with ThreadPoolExecutor(1) as pool:
-        turn = pool.submit(turns.acquire, cancelled)
+        turn = pool.submit(wait, gate, client, storage, cancelled)
         assert looked.wait(EVENT_TIMEOUT_SECONDS)
         assert not turn.done()
         storage.stored()
@@ -71,8 +81,21 @@ def test_who_was_waiting_at_the_rate_gate_when_storage_closed_waits_for_it_to_op
     assert gate.turns == 2
 
 
-def test_a_shutdown_ends_the_wait(client: redis.Redis, storage: StorageGate) -> None:
+@pytest.fixture
+def gate(client: redis.Redis) -> RateGate:
+    return RateGate(client, turns_per_window=1_000)
+
+
+def test_a_shutdown_ends_the_wait(client: redis.Redis, storage: StorageGate, gate: RateGate) -> None:
     storage.refused(NO_BUCKET)
-    turns = TurnsWhileStored(RateGate(client, turns_per_window=1_000), ProviderBreaker(client), storage)
     with pytest.raises(TurnCancelled):
-        turns.acquire(lambda: True)
+        wait(gate, client, storage, lambda: True)
+
+
+def test_who_settles_the_session_ends_the_wait(
+    client: redis.Redis, storage: StorageGate, gate: RateGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_gate, "LOOK_SECONDS", 0.0)
+    storage.refused(NO_BUCKET)
+    with pytest.raises(NoLongerWanted):
+        wait(gate, client, storage, lambda: False, wanted=False)

@@ -7,9 +7,6 @@ import psycopg
 
 from sandbox.supabase_local import BUCKET
 
-API_CONNECTIONS = "postgres.js"
-"""Name of the Supabase API's connections; it opens new ones when they are ended, after one call that fails."""
-
 
 @contextmanager
 def _administering(dsn: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
@@ -22,22 +19,15 @@ def _administering(dsn: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]
 
 @contextmanager
 def read_only_database(dsn: str) -> Iterator[None]:
-    """The database takes no writes, as after a failover or with a full disk."""
+    """The database takes no writes, as after a failover or with a full disk; sessions that set otherwise still may."""
     with _administering(dsn) as connection:
-        _set_read_only(connection, "on")
+        connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        connection.execute("SELECT pg_reload_conf()")
         try:
             yield
         finally:
-            _set_read_only(connection, "off")
-
-
-def _set_read_only(connection: psycopg.Connection[tuple[object, ...]], value: str) -> None:
-    connection.execute(
-        f'ALTER DATABASE "{connection.info.dbname}" SET default_transaction_read_only = {value}'.encode()
-    )
-    connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [API_CONNECTIONS]
-    )
+            connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            connection.execute("SELECT pg_reload_conf()")
 
 
 def rename_bucket(dsn: str, old: str, new: str) -> None:

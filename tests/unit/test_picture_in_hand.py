@@ -6,9 +6,9 @@ from typing import cast
 import pytest
 
 from models.failures import NoLongerWanted, PlatformFailure, PlatformLocked, PlatformUnavailable, StorageRefused
-from services.storage_gate import StorageGate
+from services.storage_gate import LOOK_SECONDS, StorageGate
 from services.supabase_client import SupabaseClient
-from worker.picture_in_hand import LOOK_SECONDS, MOMENT_SECONDS, PictureInHand
+from worker.picture_in_hand import MOMENT_SECONDS, PictureInHand
 
 AWAY = PlatformUnavailable("store_result", "HTTP 503")
 LOCKED = PlatformLocked("store_result", "HTTP 403")
