@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from services.provider_breaker import ProviderBreaker
+from services.provider_breaker import Probe, ProviderBreaker
 from services.rate_gate import RateGate
 
 
@@ -24,13 +24,13 @@ class TurnOutcome(Enum):
 class Turn:
     """The right to send one request, now.
 
-    ``granted_at`` is on ``time.monotonic``'s clock; ``probe`` marks the one call that tests
-    whether a pause is over.
+    ``granted_at`` is on ``time.monotonic``'s clock; only the one call that tests whether a pause is over has a
+    ``probe``.
     """
 
     waited_seconds: float
     granted_at: float
-    probe: bool
+    probe: Probe | None
 
 
 class TurnGate:
@@ -52,10 +52,10 @@ class TurnGate:
             try:
                 self._gate.acquire(cancelled)
             except BaseException:
-                if probe:
-                    self._breaker.release_probe()
+                if probe is not None:
+                    self._breaker.release_probe(probe)
                 raise
-            if probe or self._breaker.is_closed():  # it may have opened while we waited at the gate
+            if probe is not None or self._breaker.is_closed():  # it may have opened while we waited at the gate
                 now = time.monotonic()
                 return Turn(waited_seconds=now - started, granted_at=now, probe=probe)
 
@@ -71,8 +71,8 @@ class TurnGate:
     def report(self, turn: Turn, outcome: TurnOutcome, reason: str = "") -> None:
         """Tells what came of a turn; ``reason`` is the failure's kind. Never raises for Redis being away."""
         if outcome is TurnOutcome.BLOCKED:
-            self._breaker.open(reason)
-        elif turn.probe and outcome is TurnOutcome.ANSWERED:
-            self._breaker.succeeded()
-        elif turn.probe:
-            self._breaker.release_probe()
+            self._breaker.open(reason, turn.probe)
+        elif turn.probe is not None and outcome is TurnOutcome.ANSWERED:
+            self._breaker.succeeded(turn.probe)
+        elif turn.probe is not None:
+            self._breaker.release_probe(turn.probe)

@@ -17,6 +17,7 @@ import redis
 import structlog
 from limits.storage import RedisStorage
 
+from services.redis_refusals import words_of
 from services.turn_waiting import FairLock, sleep_unless
 
 log = structlog.get_logger()
@@ -132,7 +133,12 @@ class RateGate:
                 try:
                     wait_seconds = self._try_once()
                 except redis.RedisError as error:
-                    log.warning("rate_gate_without_redis", error=type(error).__name__, sleep_seconds=outage_sleep)
+                    log.warning(
+                        "rate_gate_without_redis",
+                        error=type(error).__name__,
+                        cause=words_of(error),
+                        sleep_seconds=outage_sleep,
+                    )
                     sleep_unless(cancelled, outage_sleep)
                     outage_sleep = min(2 * outage_sleep, MAX_OUTAGE_SLEEP_SECONDS)
                     continue

@@ -12,16 +12,14 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-import kombu.exceptions
 import redis
 import structlog
-from celery import Celery
 
 from models.failures import BadTask, PlatformFailure
 from models.health import Component
 from services.bounded_replies import ReplyTooLarge
+from services.redis_refusals import words_of
 from services.task_queue import LongElement, TaskQueue
-from worker.celery_app import TASK_NAME
 from worker.dead_letters import DeadLetter
 from worker.dispatcher import Dispatch, Dispatcher
 from worker.health import HealthBoard
@@ -29,6 +27,7 @@ from worker.intake import Accepted, Rejected, read_element, read_ends
 from worker.intake_stop import Intake, IntakeStop
 from worker.measurements import LetterBuried, Measure
 from worker.policy import Fail, message_for
+from worker.publishing import BrokerAway, Publisher
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
 
@@ -45,10 +44,6 @@ RECONCILE_ROUNDS: Final = 15
 After every error, every returned run and every element too long to be read the look comes at once."""
 
 
-class BrokerAway(Exception):
-    """Celery's broker did not take a dispatch; the platform's queue is another matter (ADR 0011)."""
-
-
 class Consumer:
     """The loop of one executor. ``run`` is its thread; ``round`` is one turn of it, which tests call."""
 
@@ -57,7 +52,7 @@ class Consumer:
         *,
         executor: UUID,
         queue: TaskQueue,
-        celery: Celery,
+        publisher: Publisher,
         dispatcher: Dispatcher,
         settlement: Settlement,
         measure: Measure,
@@ -66,13 +61,14 @@ class Consumer:
     ) -> None:
         self._executor = executor
         self._queue = queue
-        self._celery = celery
+        self._publisher = publisher
         self._dispatcher = dispatcher
         self._settlement = settlement
         self._measure = measure
         self._board = board
         self._intake = intake
         self._stopping = threading.Event()
+        self._popping = False
         self._unpublished: list[Dispatch] = []
         self._rounds_until_reconcile = 0
         # Settling bad elements waits for the database; taking good ones must not wait with it.
@@ -87,9 +83,12 @@ class Consumer:
                 if self._stopping.is_set():
                     break
                 self._rounds_until_reconcile = 0
+                if isinstance(error, redis.ConnectionError) and self._dispatcher.has_returned():
+                    continue  # interrupted for it; a task that the pop may have moved is found with it
                 part = Component.BROKER if isinstance(error, BrokerAway) else Component.REDIS
-                self._board.part(part, up=False, reason=str(error) or type(error).__name__)
-                log.warning("consumer_error", reason=type(error).__name__, retry_in=ERROR_BACKOFF_SECONDS)
+                cause = words_of(error) if isinstance(error, redis.RedisError) else str(error)
+                self._board.part(part, up=False, reason=cause)
+                log.warning("consumer_error", reason=type(error).__name__, cause=cause, retry_in=ERROR_BACKOFF_SECONDS)
                 self._stopping.wait(ERROR_BACKOFF_SECONDS)
             except Exception:
                 # Closing the connection under a pop that blocks raises whatever redis-py was doing just then.
@@ -100,6 +99,14 @@ class Consumer:
     def stop(self) -> None:
         """Take no more tasks. The caller also closes the connection, which ends a pop that blocks."""
         self._stopping.set()
+
+    def wake(self) -> None:
+        """Have a returned run looked at now instead of when the pop ends; for other threads.
+
+        Once may be too early, just before the pop begins, so it is to be said again and again.
+        """
+        if self._popping and self._dispatcher.has_returned():
+            self._queue.interrupt()
 
     def close(self) -> None:
         """After the loop has ended. Bad elements not settled by then have lost their task, so recovery settles them."""
@@ -121,15 +128,8 @@ class Consumer:
             self._reconcile()
         if not self._dispatcher.wait_for_room(ROOM_CHECK_SECONDS) or self._stopping.is_set():
             return
-        try:
-            element = self._queue.take(self._executor)
-        except ReplyTooLarge as refused:
-            log.warning("element_not_read", size_bytes=refused.size_bytes, limit_bytes=refused.limit_bytes)
-            self._rounds_until_reconcile = 0
-            if not self._stopping.is_set():
-                self._reconcile()
-            return
-        self._board.part(Component.REDIS, up=True)
+        element = self._take()
+        self._board.part(Component.REDIS, up=True)  # this was a write; reads are answered by a replica too
         if element is None:
             self._rounds_until_reconcile -= 1
         elif not self._stopping.is_set():
@@ -137,24 +137,44 @@ class Consumer:
 
     def _try_one(self) -> None:
         """One task, and of those that were given back the first; what comes of it, the Celery process tells."""
-        missed = self._dispatcher.not_dispatched(self._short_in_flight([]))
-        element = missed[0] if missed else self._queue.take(self._executor)
+        missed = self._not_dispatched()
+        element = missed[0] if missed else self._take()
         self._board.part(Component.REDIS, up=True)
         if element is not None and not self._stopping.is_set():
             self._handle(element, again=bool(missed))
             if self._intake is not None:
                 self._intake.tried()
 
+    def _take(self) -> bytes | None:
+        try:
+            return self._pop()
+        except ReplyTooLarge as refused:
+            log.warning("element_not_read", size_bytes=refused.size_bytes, limit_bytes=refused.limit_bytes)
+            self._rounds_until_reconcile = 0
+            if not self._stopping.is_set():
+                self._not_dispatched()  # finds it in flight and sets it aside
+            return None
+
+    def _pop(self) -> bytes | None:
+        self._popping = True
+        try:
+            return self._queue.take(self._executor)
+        finally:
+            self._popping = False
+
     def _reconcile(self) -> None:
-        too_long: list[LongElement] = []
-        missed = self._dispatcher.not_dispatched(self._short_in_flight(too_long))
-        self._board.part(Component.REDIS, up=True)
-        # These first: they do not need the broker, which may be what is away.
-        for long_element in too_long:
-            self._set_aside(long_element)
-        for element in missed:
+        for element in self._not_dispatched():
             self._handle(element, again=True)
         self._rounds_until_reconcile = RECONCILE_ROUNDS
+
+    def _not_dispatched(self) -> list[bytes]:
+        """What is in flight and was not given to Celery. What is too long to be a task is set aside on the way."""
+        too_long: list[LongElement] = []
+        missed = self._dispatcher.not_dispatched(self._short_in_flight(too_long))
+        # Before anything that needs the broker, which may be what is away.
+        for long_element in too_long:
+            self._set_aside(long_element)
+        return missed
 
     def _short_in_flight(self, too_long: list[LongElement]) -> Iterator[bytes]:
         """What is in flight and may be a task, read page by page; the rest is put into ``too_long``."""
@@ -185,12 +205,7 @@ class Consumer:
 
     def _publish(self, dispatch: Dispatch) -> None:
         # The id stays the same when it is not certain that the broker got it; Celery drops the second.
-        try:
-            self._celery.send_task(
-                TASK_NAME, args=[dispatch.element.decode()], task_id=dispatch.dispatch_id, retry=False
-            )
-        except (redis.RedisError, kombu.exceptions.OperationalError, OSError) as error:
-            raise BrokerAway(type(error).__name__) from error
+        self._publisher.publish(dispatch.dispatch_id, dispatch.element)
         self._board.part(Component.BROKER, up=True)
         self._dispatcher.published(dispatch)
 

@@ -16,11 +16,15 @@ from worker.link import Event, RunFinished, RunPostponed, RunReturned, RunStarte
 
 @dataclass(slots=True)
 class Dispatch:
-    """One element given to Celery. ``due_at`` is when it should have been started, on the monotonic clock."""
+    """One element given to Celery.
+
+    ``due_at`` is when it should have been started, on the monotonic clock; ``None`` until the broker has it: a broker
+    that takes nothing is no fault of Celery's.
+    """
 
     dispatch_id: str
     element: bytes
-    due_at: float
+    due_at: float | None = None
     started: bool = False
 
 
@@ -41,7 +45,7 @@ class Dispatcher:
 
     def add(self, element: bytes) -> Dispatch:
         """Enter an element that is about to be given to Celery."""
-        dispatch = Dispatch(str(uuid4()), element, due_at=self._now())
+        dispatch = Dispatch(str(uuid4()), element)
         with self._changed:
             self._dispatches[dispatch.dispatch_id] = dispatch
         return dispatch
@@ -70,6 +74,11 @@ class Dispatcher:
                     pass
             self._changed.notify_all()
 
+    def has_returned(self) -> bool:
+        """Whether a run was returned that nobody has looked at."""
+        with self._changed:
+            return self._returned
+
     def take_returned(self) -> bool:
         """Whether a run was returned since the last call; its in-flight copy waits to be dispatched again."""
         with self._changed:
@@ -91,7 +100,11 @@ class Dispatcher:
     def overdue_seconds(self) -> float:
         """How long the most overdue dispatch waits for a thread although one is free; 0 when none does."""
         with self._changed:
-            waiting = [dispatch.due_at for dispatch in self._dispatches.values() if not dispatch.started]
+            waiting = [
+                dispatch.due_at
+                for dispatch in self._dispatches.values()
+                if not dispatch.started and dispatch.due_at is not None
+            ]
             if not waiting or self._running() >= self._capacity:
                 return 0.0
             return max(0.0, self._now() - min(waiting))

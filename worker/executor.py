@@ -22,7 +22,7 @@ import structlog
 from config.settings import Settings
 from models.failures import PlatformFailure
 from models.health import Component
-from services.redis_client import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect
+from services.redis_client import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect, prove_writable
 from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from worker.celery_app import broker_keys, create_celery_app
@@ -46,6 +46,7 @@ from worker.link import (
 )
 from worker.measurements import TasksRecovered
 from worker.metrics import Metrics
+from worker.publishing import Publisher
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
 
@@ -58,7 +59,7 @@ READY_SECONDS: Final = 60.0
 
 HANG_SECONDS: Final = 30.0
 """A task that Celery was given starts within milliseconds. When one waits this long beside a free thread, and the
-broker answered throughout, Celery is alive but consumes nothing (celery #8030, #9054, #10205)."""
+broker took writes throughout, Celery is alive but consumes nothing (celery #8030, #9054, #10205)."""
 
 MALLOC_ARENAS: Final = "2"
 """glibc keeps up to 8 heaps per core for many threads and returns little of them; two save some 100 MB at 150 tasks."""
@@ -114,20 +115,22 @@ class Executor:
         self._metrics = metrics
         self._hang_seconds = hang_seconds
         self._idle_exit_seconds = idle_exit_seconds
-        self._queue = TaskQueue(connect(settings.redis_url))
+        self._queue_connection = connect(settings.redis_url)
+        self._queue = TaskQueue(self._queue_connection)
         self._blocking_connection = connect(
             settings.redis_url,
             timeout_seconds=BLOCKING_SOCKET_TIMEOUT_SECONDS,
             reply_limit_bytes=TRANSFER_LIMITS.whole_bytes,
         )
         self._broker = connect(settings.celery_broker_url)
+        self._publisher = Publisher(create_celery_app(settings, self.executor_id))
         self._dispatcher = Dispatcher(useful_concurrency(settings))
         self._database = DatabaseWatch(board)
         self._intake = IntakeStop(pause_seconds=settings.platform_pause_seconds)
         self._consumer = Consumer(
             executor=self.executor_id,
             queue=TaskQueue(self._blocking_connection),
-            celery=create_celery_app(settings, self.executor_id),
+            publisher=self._publisher,
             dispatcher=self._dispatcher,
             settlement=Settlement(store, metrics.measure),
             measure=metrics.measure,
@@ -204,10 +207,11 @@ class Executor:
         if self._child is None or self._child.poll() is not None:
             return ExecutorState.CHILD_DIED
         if not self._ready.is_set():
-            late = time.monotonic() - self._started_at > READY_SECONDS and self._broker_answers()
+            late = time.monotonic() - self._started_at > READY_SECONDS and self._broker_serves()
             return ExecutorState.NEVER_READY if late else ExecutorState.STARTING
         if not self._consumer_thread.is_alive():
             return ExecutorState.CONSUMER_DIED
+        self._consumer.wake()
         return ExecutorState.HUNG if self._hangs() else ExecutorState.RUNNING
 
     def running(self) -> int:
@@ -272,6 +276,9 @@ class Executor:
         else:
             self._metrics.measure(TasksRecovered("handed_back", handed_back))
             log.info("executor_ended", executor=self.name, handed_back=handed_back)
+        self._publisher.close()
+        for client in (self._queue_connection, self._blocking_connection, self._broker):
+            client.close()
 
     def _receive(self, event: Event) -> None:
         match event:
@@ -283,7 +290,10 @@ class Executor:
                 self._declared_dead.set()
             case PartSeen() | IntakeHeld():
                 self._take_note(event)
-            case RunStarted() | RunFinished() | RunPostponed() | RunReturned():
+            case RunReturned():
+                self._dispatcher.receive(event)
+                self._consumer.wake()
+            case RunStarted() | RunFinished() | RunPostponed():
                 self._dispatcher.receive(event)
             case _:
                 self._metrics.measure(event)
@@ -311,18 +321,19 @@ class Executor:
         if self._dispatcher.overdue_seconds() < self._hang_seconds:
             self._broker_answers_since = None
             return False
-        if not self._broker_answers():
+        if not self._broker_serves():
             self._broker_answers_since = None
             return False
         if self._broker_answers_since is None:
             self._broker_answers_since = time.monotonic()
         return time.monotonic() - self._broker_answers_since >= self._hang_seconds
 
-    def _broker_answers(self) -> bool:
+    def _broker_serves(self) -> bool:
         try:
-            return bool(self._broker.ping())
+            prove_writable(self._broker)
         except redis.RedisError:
             return False
+        return True
 
     @staticmethod
     def _log_stderr(child: "subprocess.Popen[bytes]") -> None:

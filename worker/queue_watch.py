@@ -1,10 +1,15 @@
-"""Looks at the platform's queue and at Celery's broker now and then: do they answer, and how long is the backlog?"""
+"""Looks at the platform's queue and at Celery's broker now and then: do they take writes, and how long is the backlog?
+
+After a failover the old primary answers every read, and a full server too; only a write tells.
+"""
 
 from typing import ClassVar
 
 import redis
 
 from models.health import Component
+from services.redis_client import prove_writable
+from services.redis_refusals import words_of
 from services.task_queue import TaskQueue
 from worker.health import HealthBoard
 from worker.metrics import Metrics
@@ -33,14 +38,14 @@ class QueueWatch:
         """Look once.
 
         Raises:
-            RedisError: it does not answer; the health board has been told.
+            RedisError: the queue does not answer or takes no writes; the health board has been told.
         """
         if self._broker is not None:
             self._look_at_broker(self._broker)
         try:
-            backlog = self._queue.length()
+            backlog = self._queue.backlog()
         except redis.RedisError as error:
-            self._tell_of_redis(up=False, reason=str(error))
+            self._tell_of_redis(up=False, reason=words_of(error))
             raise
         self._tell_of_redis(up=True)
         self._metrics.backlog.set(backlog)
@@ -52,8 +57,8 @@ class QueueWatch:
 
     def _look_at_broker(self, broker: "redis.Redis") -> None:
         try:
-            broker.ping()
+            prove_writable(broker)
         except redis.RedisError as error:
-            self._board.part(Component.BROKER, up=False, reason=str(error))
+            self._board.part(Component.BROKER, up=False, reason=words_of(error))
         else:
             self._board.part(Component.BROKER, up=True)

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import psutil
 import pytest
+import redis
 from prometheus_client import CollectorRegistry
 
 from config.settings import Settings
@@ -15,7 +16,7 @@ from models.generation import SessionStatus
 from models.health import Component
 from services.supabase_client import SupabaseClient
 from tests.support.worker import QUICK_SETTINGS, WAIT_SECONDS, Stage, Worker, wait_until
-from worker.celery_app import create_celery_app, queue_name
+from worker.celery_app import queue_name
 from worker.executor import Executor
 from worker.health import HealthBoard
 from worker.metrics import Metrics
@@ -92,6 +93,17 @@ def celery_children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "worker.celery_process" in child.cmdline()]
 
 
+def patient(url: str) -> redis.Redis:
+    """A client that waits for an answer as long as a test does."""
+    return redis.Redis.from_url(url, socket_timeout=2 * WAIT_SECONDS)
+
+
+def idle_pops(stage: Stage) -> list[str]:
+    """For each pop that blocks, for how many seconds it has."""
+    clients: list[dict[str, str]] = stage.redis.client_list()  # type: ignore[assignment] # redis-py types both as one
+    return [client["idle"] for client in clients if client["cmd"] == "brpop"]
+
+
 def restarts(metrics: Metrics, reason: str) -> float:
     """How many children were replaced for this reason."""
     return float(metrics.executor_restarts.labels(reason)._value.get())
@@ -100,13 +112,16 @@ def restarts(metrics: Metrics, reason: str) -> float:
 def test_a_celery_that_consumes_nothing_while_tasks_wait_is_replaced_after_what_runs_has_ended(
     stage: Stage, settings: Settings, supervisor: Supervisor, metrics: Metrics
 ) -> None:
-    """Told to consume nothing by its own remote control, it is as alive as in celery #8030, #9054 and #10205."""
+    """Somebody else gets what is meant for it, so it looks as in celery #8030, #9054 and #10205: alive, and idle."""
     running = stage.submit("[[sim:latency=2]] runs when Celery stops consuming")
     stage.wait_for_status("processing", running)
     hangs_before, hung = restarts(metrics, "hung"), supervisor.executor_id()
-    with create_celery_app(settings, hung) as celery:
-        celery.control.cancel_consumer(queue_name(hung), reply=True)
-    waiting = stage.submit("waits for a Celery that consumes")
+    with ThreadPoolExecutor(1) as thief:
+        stolen = thief.submit(patient(stage.world.redis.url).brpop, queue_name(hung), WAIT_SECONDS)
+        # Redis serves whoever waits longest, and Celery's own pop begins anew every second.
+        wait_until(lambda: any(int(idle) >= 2 for idle in idle_pops(stage)), "the thief is first in the line")
+        waiting = stage.submit("waits for a Celery that consumes")
+        assert stolen.result() is not None
     rows = stage.wait_for(running, waiting)
     assert [row.status for row in rows] == [SessionStatus.COMPLETED] * 2
     assert [stage.claim(session)["attempt"] for session in (running, waiting)] == [1, 1]

@@ -19,6 +19,7 @@ from worker.dispatcher import Dispatcher
 from worker.health import HealthBoard
 from worker.intake_stop import IntakeStop
 from worker.link import RunReturned
+from worker.publishing import Publisher
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
 
@@ -42,7 +43,7 @@ class Intake:
         self.consumer = Consumer(
             executor=self.executor,
             queue=TaskQueue(connect(settings.redis_url, reply_limit_bytes=TRANSFER_LIMITS.whole_bytes)),
-            celery=create_celery_app(settings, self.executor),
+            publisher=Publisher(create_celery_app(settings, self.executor)),
             dispatcher=self.dispatcher,
             settlement=Settlement(store, lambda _: None),
             measure=lambda _: None,

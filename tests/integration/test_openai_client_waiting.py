@@ -26,7 +26,7 @@ class TurnsAfterAWait:
         self.reported: list[TurnOutcome] = []
 
     def acquire(self, _cancelled: Callable[[], bool]) -> Turn:
-        return Turn(waited_seconds=self.waited_seconds, granted_at=time.monotonic(), probe=False)
+        return Turn(waited_seconds=self.waited_seconds, granted_at=time.monotonic(), probe=None)
 
     def report(self, _turn: Turn, outcome: TurnOutcome, _reason: str = "") -> None:
         self.reported.append(outcome)

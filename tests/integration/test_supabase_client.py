@@ -443,6 +443,7 @@ class TestTheDatabaseSaysNo:
     def test_by_being_read_only_and_is_away(self, store: SupabaseClient, postgres: LocalPostgres) -> None:
         with read_only_database(postgres.dsn):
             error = wait_until(lambda: refusal_of(lambda: renew(store)), "the API's sessions read the configuration")
+        assert error is not None
         assert (type(error), error.reason) == (PlatformUnavailable, "25006")
         assert error.detail == "cannot execute INSERT in a read-only transaction"
         assert wait_until(lambda: refusal_of(lambda: renew(store)) is None, "and read it again")

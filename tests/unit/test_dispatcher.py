@@ -89,7 +89,9 @@ def test_a_returned_run_is_reported_once(dispatcher: Dispatcher) -> None:
     dispatch = started(dispatcher)
     assert not dispatcher.take_returned()
     dispatcher.receive(RunReturned(dispatch.dispatch_id))
+    assert dispatcher.has_returned()
     assert (dispatcher.take_returned(), dispatcher.take_returned()) == (True, False)
+    assert not dispatcher.has_returned()
 
 
 @pytest.mark.parametrize(
@@ -136,11 +138,16 @@ class TestOverdue:
         time.advance(7)
         assert dispatcher.overdue_seconds() == 7
 
+    def test_what_the_broker_does_not_take_is_not_overdue(self, dispatcher: Dispatcher, time: SteppedClock) -> None:
+        dispatcher.add(b"for a full broker")
+        time.advance(100)
+        assert dispatcher.overdue_seconds() == 0
+
     def test_the_longest_wait_counts(self, time: SteppedClock) -> None:
         dispatcher = Dispatcher(capacity=3, now=time)
-        dispatcher.add(b"first")
+        dispatcher.published(dispatcher.add(b"first"))
         time.advance(5)
-        dispatcher.add(b"second")
+        dispatcher.published(dispatcher.add(b"second"))
         time.advance(1)
         assert dispatcher.overdue_seconds() == 6
 
@@ -155,6 +162,6 @@ class TestOverdue:
     def test_waiting_for_a_thread_that_works_is_no_hang(self, time: SteppedClock) -> None:
         dispatcher = Dispatcher(capacity=1, now=time)
         started(dispatcher)
-        dispatcher.add(b"waits for the one thread")
+        dispatcher.published(dispatcher.add(b"waits for the one thread"))
         time.advance(100)
         assert dispatcher.overdue_seconds() == 0
