@@ -37,7 +37,7 @@ from worker.reaper import Reaper
 from worker.rounds import AWAY, Rounds
 from worker.settlement import Settlement
 from worker.start_checks import Check, StartChecks
-from worker.startup import StartupError, check_database, check_redis, check_settings
+from worker.startup import StartupError, check_database, check_redis, check_settings, check_storage
 from worker.supervisor import EXIT_PART_DIED, EXIT_STOPPED, HEARTBEAT, Part, Supervisor
 
 EXIT_UNAVAILABLE: Final = 69
@@ -111,6 +111,7 @@ def checks_of(settings: Settings, store: SupabaseClient) -> list[Check]:
         Check(Component.REDIS, lambda: check_redis("REDIS_URL", settings.redis_url)),
         Check(Component.BROKER, lambda: check_redis("CELERY_BROKER_URL", settings.celery_broker_url)),
         Check(Component.DATABASE, lambda: check_database(store)),
+        Check(Component.STORAGE, lambda: check_storage(store)),
     ]
 
 

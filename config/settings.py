@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     openai_image_quality: str = Field(default=Effort().quality, validate_default=True)
     openai_image_complexity: str = Field(default=Effort().complexity, validate_default=True)
 
+    platform_pause_seconds: float = Field(default=30, gt=0, le=3_600)
+
     worker_concurrency: int = Field(default=200, ge=1, le=1_000)
     task_limit_seconds: float = Field(default=TASK_LIMIT_SECONDS, gt=0, le=3_000)
     shutdown_grace_seconds: float = Field(default=320, ge=1, le=3_600)

@@ -18,9 +18,11 @@ Failure
 │       ├── QuotaExhausted       credit, quota or spend limit used up
 │       ├── CredentialsRejected  401, or a 403 that is not about one model
 │       └── NoModelLeft          every configured model is gone or refused to this account
-├── PlatformFailure              what Supabase answered
-│   ├── PlatformUnavailable      away for now; the same call may be tried again
-│   └── PlatformRefused          it answered no; trying again will not help
+├── PlatformFailure              what Supabase, or something in its place, answered
+│   ├── PlatformUnavailable      away for now; the same call is tried again
+│   │   └── PlatformLocked       the same, but a person must act: key, plan, address, certificate
+│   ├── PlatformRefused          the database says no to this one session
+│   └── StorageRefused           Storage takes no picture like this until a person acts
 ├── DeadlineExceeded             the task's own time limit (NFR-5.2)
 ├── OwnerMismatch                the task names another owner than the session row
 ├── AttemptsExhausted            the worker died on this task as often as is allowed
@@ -201,26 +203,43 @@ class NoModelLeft(AccountBlocked):
 
 
 class PlatformFailure(Failure):
-    """Supabase did not do what was asked; ``operation`` names the call."""
+    """Supabase did not do what was asked.
+
+    ``operation`` names the call, ``reason`` is the code or the kind of error, ``detail`` what the other side said,
+    shortened and without secrets (models/others_words.py).
+    """
 
     kind = "platform"
 
-    def __init__(self, operation: str, reason: str) -> None:
-        super().__init__(f"{operation}: {reason}")
+    def __init__(self, operation: str, reason: str, detail: str = "") -> None:
+        super().__init__(f"{operation}: {reason}" + (f" ({detail})" if detail else ""))
         self.operation = operation
         self.reason = reason
+        self.detail = detail
 
 
 class PlatformUnavailable(PlatformFailure):
-    """Supabase is away or overloaded; the same call may be tried again."""
+    """Supabase is away or overloaded, or something else answered in its place; the same call is tried again."""
 
     kind = "platform_unavailable"
 
 
+class PlatformLocked(PlatformUnavailable):
+    """Supabase lets nobody with our settings in until a person acts. True of every session, so it is waited out."""
+
+    kind = "platform_locked"
+
+
 class PlatformRefused(PlatformFailure):
-    """Supabase answered no (permission, missing object, bad argument)."""
+    """The database says no to this one session (a constraint, a bad value, a function's own objection)."""
 
     kind = "platform_refused"
+
+
+class StorageRefused(PlatformFailure):
+    """Storage itself refuses the picture, and would refuse others: no such bucket, wrong type, too large."""
+
+    kind = "storage_refused"
 
 
 class DeadlineExceeded(Failure):

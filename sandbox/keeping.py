@@ -1,5 +1,6 @@
 """Keeps the parts of a running sandbox running, as a container's restart policy would."""
 
+import math
 import subprocess
 import time
 from collections.abc import Sequence
@@ -15,13 +16,17 @@ FIRST_DELAY_SECONDS: Final = 1.0
 LONGEST_DELAY_SECONDS: Final = 30.0
 """A worker that cannot start says why every half minute, and does not heat the machine."""
 
+DOUBLINGS_TO_THE_LONGEST: Final = 5
+"""2 to the power of some thousand failures is no floating-point number any more."""
+
 HEALTHY_SECONDS: Final = 30.0
 """Who ran this long did start well: the next delay is the first one again."""
 
 
 def restart_delay_seconds(failures: int) -> float:
     """How long to wait before the next start after ``failures`` (at least 1) in a row: 1, 2, 4, ... 30."""
-    return float(min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** (failures - 1)))
+    doublings = min(failures - 1, DOUBLINGS_TO_THE_LONGEST)
+    return min(LONGEST_DELAY_SECONDS, math.ldexp(FIRST_DELAY_SECONDS, doublings))
 
 
 def is_to_be_restarted(*, is_worker: bool, exit_code: int | None) -> bool:

@@ -29,6 +29,8 @@ from services.openai_models import ModelRoster
 from services.openai_request import EditForm, build_edit_form
 from services.openai_wire import Attempt, ProviderWire, TaskClock, Verdict
 from services.provider_turn import Turn, TurnGate, TurnOutcome
+from services.storage_gate import StorageGate
+from services.turns_while_stored import turn_while_stored
 
 log = structlog.get_logger()
 
@@ -66,6 +68,7 @@ class OpenAIImageClient:
         max_retries: further attempts with a model after 5xx, 408, 409, a broken connection or silence
             (``OPENAI_MAX_RETRIES``).
         turns: asked before every attempt.
+        storage: asked before the turn whether there is a place for the picture.
         cancelled: true once the process shuts down; then waiting for a turn ends with ``TurnCancelled``.
         on_attempt: told of every attempt, for metrics.
         on_model_gone: told once of every model that went, with its name.
@@ -82,6 +85,7 @@ class OpenAIImageClient:
         max_retries: int,
         turns: TurnGate,
         effort: Effort | None = None,
+        storage: StorageGate | None = None,
         cancelled: Callable[[], bool] = lambda: False,
         on_attempt: AttemptHook = lambda _model, _status, _code: None,
         on_model_gone: Callable[[str], None] = lambda _model: None,
@@ -94,6 +98,7 @@ class OpenAIImageClient:
         self._effort = effort or Effort()
         self._max_retries = max_retries
         self._turns = turns
+        self._storage = storage
         self._cancelled = cancelled
         self._on_attempt = on_attempt
         self._on_turn = on_turn
@@ -184,12 +189,19 @@ class OpenAIImageClient:
         if clock.remaining_seconds() <= 0:
             raise DeadlineExceeded(clock.limit_seconds)
         with clock.paused():
-            turn = self._turns.acquire(self._cancelled, input_images=form.image_count)
+            turn = self._turn(lambda: self._turns.acquire(self._cancelled, input_images=form.image_count), still_wanted)
             # On the same terms: the answer may be long in coming when the platform is away.
             wanted = self._is_wanted_after(turn, still_wanted)
         if not wanted:
             raise NoLongerWanted
         return turn
+
+    def _turn(self, acquire: Callable[[], Turn], still_wanted: Callable[[], bool]) -> Turn:
+        if self._storage is None:
+            return acquire()
+        return turn_while_stored(
+            self._storage, self._turns, acquire, cancelled=self._cancelled, still_wanted=still_wanted
+        )
 
     def _is_wanted_after(self, turn: Turn, still_wanted: Callable[[], bool]) -> bool:
         wanted = False

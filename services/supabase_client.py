@@ -1,25 +1,37 @@
 """The platform behind Supabase: session state and result storage, through the official client.
 
 Every function name and argument of ``supabase/migrations/`` is spelled here and nowhere else. Calls are
-idempotent (see the SQL), so a caller may repeat any of them after :class:`PlatformUnavailable`.
+idempotent (see the SQL), so a caller may repeat any of them after :class:`PlatformUnavailable`. What came back is
+judged in ``services/platform_errors.py``, and successes are read in ``services/platform_answers.py``.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
-from uuid import UUID
+from typing import Any, Final
+from uuid import UUID, uuid4
 
 import httpx
-from postgrest.exceptions import APIError
-from storage3.exceptions import StorageApiError
-from storage3.utils import StorageException
 from supabase.lib.client_options import SyncClientOptions
 
-from models.failures import PlatformRefused, PlatformUnavailable
-from models.generation import Channel, GeneratedImage, SessionRef
+from models.failures import PlatformFailure, PlatformLocked, PlatformUnavailable, StorageRefused
+from models.generation import GeneratedImage, SessionRef
+from models.others_words import fit_to_show
+from services import platform_answers
+from services.platform_answers import ClaimAnswer, CompleteAnswer, FailAnswer, ReleaseOutcome, UnownedSession
+from services.platform_errors import (
+    NOT_THE_ANSWER,
+    UNKNOWN_FUNCTION_CODES,
+    Answer,
+    is_already_there,
+    judge_function,
+    judge_storage,
+)
 from services.tls import public_client_context
 from supabase import Client, create_client
 
@@ -29,6 +41,10 @@ SCHEMA_VERSION: Final = 2
 BUCKET: Final = "virtual-tryon-images"
 SIGNED_URL_SECONDS: Final = 6 * 60 * 60
 """FR-1.7; the platform deletes the picture after the same time."""
+
+PROBE_FOLDER: Final = "wearon-worker"
+"""Of the pictures with which the worker asks whether Storage takes any; nobody lists them and each is removed at once.
+Not a folder of the platform's, so that a probe left over by a crash is nobody's picture."""
 
 REQUEST_TIMEOUT: Final = httpx.Timeout(20.0, connect=5.0)
 """Seconds. A state change takes milliseconds and an upload of 2 MB a second or two; past this the call is repeated."""
@@ -42,85 +58,53 @@ MAX_CONNECTIONS: Final = 32
 KEEPALIVE_SECONDS: Final = 30.0
 """Idle connections are dropped by us before the hosted proxy (a minute or more) does it under a request."""
 
-RETRYABLE_HTTP_STATUSES: Final = frozenset({"408", "425", "429", *map(str, range(500, 600))})
-"""Any server error: Supabase's gateway and storage have their own beyond the registered ones (520 to 524, 544)."""
-RETRYABLE_SQLSTATES: Final = frozenset({"55P03", "XX000"})
-"""A lock was not available within ``lock_timeout``; an internal error, as calls meet while SQL is being applied."""
-RETRYABLE_SQLSTATE_CLASSES: Final = frozenset({"08", "40", "53", "57", "58"})
-"""Connection, serialisation or deadlock, out of resources, operator intervention, system."""
-RETRYABLE_POSTGREST_CODES: Final = frozenset({"PGRST000", "PGRST001", "PGRST002", "PGRST003"})
-"""PostgREST cannot reach its database or its pool is exhausted (PostgREST documentation, group 0)."""
-CREDENTIALS_REFUSED_CODES: Final = frozenset(
-    {"401", "402", "403", "42501", "PGRST300", "PGRST301", "PGRST302", "PGRST303"}
-)
-"""The key is wrong or lacks the right: true of every session alike, so it is waited out, not blamed on one."""
 
-KEY_REFUSED_BY_GATEWAY: Final = "API key"
-"""In "Invalid API key" and "No API key found in request", with which the gateway before PostgREST answers 401; its body
-has no code, and the client keeps no status beside a body."""
+class Function(StrEnum):
+    """The worker's functions in the database."""
 
-NOT_THE_ANSWER: Final = "not the function's answer"
-
-Answer = TypeVar("Answer")
-
-UNKNOWN_FUNCTION_CODES: Final = frozenset({"PGRST202", "42883"})
+    SCHEMA_VERSION = "wearon_worker_schema_version"
+    HEARTBEAT = "wearon_worker_heartbeat"
+    CLAIM = "wearon_worker_claim_v2"
+    RELEASE = "wearon_worker_release"
+    COMPLETE = "wearon_worker_complete_v2"
+    FAIL = "wearon_worker_fail_v2"
+    RECOVER = "wearon_worker_recover"
+    RETIRE = "wearon_worker_retire"
+    FORGET = "wearon_worker_forget"
+    UNOWNED_SESSIONS = "wearon_worker_unowned_sessions"
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimAnswer:
-    """What the database said to a claim; the outcomes are explained beside ``wearon_worker_claim_v2``."""
+class Errand(StrEnum):
+    """What the worker asks of Storage."""
 
-    outcome: str
-    owner_id: UUID | None = None
-    attempt: int = 0
-    rate_limited: int = 0
-    same_executor: bool = False
-    status: str | None = None
-    retry_after_seconds: float = 0.0
+    STORE = "store_result"
+    SIGN = "sign_result"
+    LOOK_AT_BUCKET = "look_at_bucket"
+    REMOVE = "remove_probe"
 
 
-@dataclass(frozen=True, slots=True)
-class CompleteAnswer:
-    """What the database said to a result; the outcomes are explained beside ``wearon_worker_complete_v2``."""
+class _NoAnswer(Exception):
+    """Carries an answer that is no success past the libraries, which drop its status or read it their own way."""
 
-    outcome: str
-    retry_after_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class FailAnswer:
-    """What the database said to a failure: ``outcome``, what was given back, and the row's request id if it has one."""
-
-    outcome: str
-    refund_kind: str = "none"
-    refunded_credits: int = 0
-    request_id: str | None = None
-    retry_after_seconds: float = 0.0
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
 
 
-@dataclass(frozen=True, slots=True)
-class UnownedSession:
-    """An open session that no live executor holds."""
+def _stop_what_is_no_answer(response: httpx.Response) -> None:
+    """Sees every answer before the libraries do: an error, or a success that is not even JSON."""
+    response.read()
+    if response.status_code == HTTPStatus.NO_CONTENT or (response.is_success and _is_json(response.content)):
+        return
+    raise _NoAnswer(Answer(response.status_code, response.text, response.headers.get("location")))
 
-    session: SessionRef
-    created_at: datetime
 
-
-def is_retryable(code: str | None) -> bool:
-    """Whether an error code of PostgREST, PostgreSQL or HTTP means "away for now" and not "no" to this one call.
-
-    A wrong key or a missing function is "away" too: an operator mends it, and meanwhile the queue waits.
-    """
-    if code is None:
-        return True
-    return (
-        code in CREDENTIALS_REFUSED_CODES
-        or code in UNKNOWN_FUNCTION_CODES
-        or code in RETRYABLE_HTTP_STATUSES
-        or code in RETRYABLE_POSTGREST_CODES
-        or code in RETRYABLE_SQLSTATES
-        or (len(code) == len("40001") and code[:2] in RETRYABLE_SQLSTATE_CLASSES)
-    )
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 class SupabaseClient:
@@ -137,6 +121,7 @@ class SupabaseClient:
                 max_keepalive_connections=MAX_CONNECTIONS,
                 keepalive_expiry=KEEPALIVE_SECONDS,
             ),
+            event_hooks={"response": [_stop_what_is_no_answer]},
         )
         self._client: Client = create_client(
             url,
@@ -146,6 +131,7 @@ class SupabaseClient:
         # Both are made on first use, which is not safe when two threads are first.
         self._rest = self._client.postgrest
         self._files = self._client.storage.from_(BUCKET)
+        self._bucket_url = f"{url}/storage/v1/bucket/{BUCKET}"
 
     def close(self) -> None:
         """Close the connections."""
@@ -154,27 +140,23 @@ class SupabaseClient:
     def schema_version(self) -> int | None:
         """Version of the worker's migration in the database; ``None`` when it was never applied."""
         try:
-            version = self._rpc("wearon_worker_schema_version", {})
+            return platform_answers.version(Function.SCHEMA_VERSION, self._rpc(Function.SCHEMA_VERSION, {}))
         except PlatformUnavailable as error:
             if error.reason in UNKNOWN_FUNCTION_CODES:
                 return None
             raise
-        if not isinstance(version, int):
-            raise PlatformUnavailable("wearon_worker_schema_version", NOT_THE_ANSWER)
-        return version
 
     def heartbeat(self, executor: UUID, *, host: str, lease_seconds: float) -> bool:
         """Register an executor or renew its lease; ``False`` when it was declared dead."""
-        answer = self._object(
-            "wearon_worker_heartbeat",
-            {"p_executor": str(executor), "p_host": host, "p_lease_seconds": lease_seconds},
+        answer = self._rpc(
+            Function.HEARTBEAT, {"p_executor": str(executor), "p_host": host, "p_lease_seconds": lease_seconds}
         )
-        return bool(answer["alive"])
+        return platform_answers.alive(Function.HEARTBEAT, answer)
 
     def claim(self, session: SessionRef, *, executor: UUID, fence: UUID, attempt_limit: int) -> ClaimAnswer:
         """Take a session to run it; repeat with the same ``fence`` for the same answer."""
-        answer = self._object(
-            "wearon_worker_claim_v2",
+        answer = self._rpc(
+            Function.CLAIM,
             {
                 **_session(session),
                 "p_executor": str(executor),
@@ -182,30 +164,21 @@ class SupabaseClient:
                 "p_attempt_limit": attempt_limit,
             },
         )
-        owner_id = answer.get("owner_id")
-        return ClaimAnswer(
-            outcome=answer["outcome"],
-            owner_id=UUID(owner_id) if owner_id else None,
-            attempt=answer.get("attempt", 0),
-            rate_limited=answer.get("rate_limited", 0),
-            same_executor=answer.get("same_executor", False),
-            status=answer.get("status"),
-            retry_after_seconds=float(answer.get("retry_after_seconds", 0)),
-        )
+        return platform_answers.claim(Function.CLAIM, answer)
 
-    def release(self, session: SessionRef, *, fence: UUID, rate_limited: bool) -> str:
+    def release(self, session: SessionRef, *, fence: UUID, rate_limited: bool) -> ReleaseOutcome:
         """Hand a claimed session back to the queue; returns the outcome."""
-        answer = self._object(
-            "wearon_worker_release", {**_session(session), "p_fence": str(fence), "p_rate_limited": rate_limited}
+        answer = self._rpc(
+            Function.RELEASE, {**_session(session), "p_fence": str(fence), "p_rate_limited": rate_limited}
         )
-        return str(answer["outcome"])
+        return platform_answers.release(Function.RELEASE, answer)
 
     def complete(
         self, session: SessionRef, *, fence: UUID, image_url: str, processing_time_ms: int, image: GeneratedImage
     ) -> CompleteAnswer:
         """Mark a session completed (FR-1.8)."""
-        answer = self._object(
-            "wearon_worker_complete_v2",
+        answer = self._rpc(
+            Function.COMPLETE,
             {
                 **_session(session),
                 "p_fence": str(fence),
@@ -216,12 +189,12 @@ class SupabaseClient:
                 "p_estimated_cost_usd": _number(image.estimated_cost_usd),
             },
         )
-        return CompleteAnswer(answer["outcome"], float(answer.get("retry_after_seconds", 0)))
+        return platform_answers.completion(Function.COMPLETE, answer)
 
     def fail(self, session: SessionRef, *, fence: UUID | None, message: str, reason: str) -> FailAnswer:
         """Mark a session failed and undo its charge, once for ever (FR-2). ``message`` is what the person reads."""
-        answer = self._object(
-            "wearon_worker_fail_v2",
+        answer = self._rpc(
+            Function.FAIL,
             {
                 **_session(session),
                 "p_fence": None if fence is None else str(fence),
@@ -229,42 +202,35 @@ class SupabaseClient:
                 "p_reason": reason,
             },
         )
-        refund = answer.get("refund") or {}
-        return FailAnswer(
-            answer["outcome"],
-            refund.get("kind", "none"),
-            refund.get("credits", 0),
-            answer.get("request_id"),
-            float(answer.get("retry_after_seconds", 0)),
-        )
+        return platform_answers.failure(Function.FAIL, answer)
 
     def recover(self, executor: UUID, *, lease_seconds: float, holders: Sequence[UUID]) -> list[UUID]:
         """Declare executors dead whose lease ran out, take their claims, and say which of ``holders`` are dead."""
-        answer = self._object(
-            "wearon_worker_recover",
+        answer = self._rpc(
+            Function.RECOVER,
             {
                 "p_executor": str(executor),
                 "p_lease_seconds": lease_seconds,
                 "p_holders": [str(holder) for holder in holders],
             },
         )
-        return [UUID(dead) for dead in answer["dead"]]
+        return platform_answers.dead(Function.RECOVER, answer)
 
     def retire(self, executor: UUID) -> None:
         """End an executor's life at once."""
-        self._rpc("wearon_worker_retire", {"p_executor": str(executor)})
+        self._rpc(Function.RETIRE, {"p_executor": str(executor)})
 
     def forget(self, limit: int) -> int:
         """Delete old claims and executors, at most ``limit`` of each; returns how many of the more numerous kind."""
-        answer = self._object("wearon_worker_forget", {"p_limit": limit})
-        return max(int(answer["claims"]), int(answer["executors"]))
+        answer = self._rpc(Function.FORGET, {"p_limit": limit})
+        return platform_answers.forgotten(Function.FORGET, answer)
 
     def unowned_sessions(
         self, *, grace_seconds: float, after: datetime, after_id: UUID, limit: int
     ) -> list[UnownedSession]:
         """Open sessions older than the grace that no live executor holds, oldest first, after the given place."""
         rows = self._rpc(
-            "wearon_worker_unowned_sessions",
+            Function.UNOWNED_SESSIONS,
             {
                 "p_grace_seconds": grace_seconds,
                 "p_after": after.isoformat(),
@@ -272,58 +238,96 @@ class SupabaseClient:
                 "p_limit": limit,
             },
         )
-        if not isinstance(rows, list):
-            raise PlatformUnavailable("wearon_worker_unowned_sessions", NOT_THE_ANSWER)
-        return [
-            UnownedSession(
-                SessionRef(Channel(row["channel"]), UUID(row["session_id"])), datetime.fromisoformat(row["created_at"])
-            )
-            for row in rows
-        ]
+        return platform_answers.unowned(Function.UNOWNED_SESSIONS, rows)
 
     def store_result(self, path: str, jpeg: bytes) -> None:
-        """Put a finished picture at ``path``; again over itself when it is there already (FR-1.6)."""
-        self._call(
-            "store_result",
-            lambda: self._files.upload(path, jpeg, {"content-type": "image/jpeg", "upsert": "true"}),
-        )
+        """Put a finished picture at ``path``; again over itself when it is there already (FR-1.6).
+
+        Raises:
+            PlatformUnavailable: it may be there or not; store it again.
+            StorageRefused: Storage takes no picture like this.
+        """
+        with _judged(Errand.STORE, judge_storage):
+            try:
+                answer = self._files.upload(path, jpeg, {"content-type": "image/jpeg", "upsert": "true"})
+            except _NoAnswer as no:
+                # Two tries of ours met; the first one's picture is as good.
+                if is_already_there(no.answer):
+                    return
+                raise
+            if not str(answer.full_path).endswith(path):
+                raise PlatformUnavailable(Errand.STORE, NOT_THE_ANSWER)
 
     def sign_result(self, path: str) -> str:
-        """A link to the picture at ``path`` that works for six hours (FR-1.7)."""
-        answer = self._call("sign_result", lambda: self._files.create_signed_url(path, SIGNED_URL_SECONDS))
-        url = answer.get("signedURL")
-        if not url:
-            raise PlatformRefused("sign_result", "no link in the answer")
-        return str(url)
+        """A link to the picture at ``path`` that works for six hours (FR-1.7).
+
+        Raises:
+            PlatformUnavailable: ask again.
+            StorageRefused: there is no such picture.
+        """
+        with _judged(Errand.SIGN, judge_storage):
+            url = str(self._files.create_signed_url(path, SIGNED_URL_SECONDS)["signedURL"])
+            if path not in url or "token=" not in url:
+                raise PlatformUnavailable(Errand.SIGN, NOT_THE_ANSWER)
+            return url
+
+    def check_storage(self, jpeg: bytes, size_bytes: int) -> None:
+        """Ask Storage whether it takes pictures: is the bucket there, are its limits wide enough, does it take one?
+
+        Args:
+            jpeg: a small picture; it is stored, signed and removed.
+            size_bytes: the largest picture that will come.
+
+        Raises:
+            PlatformUnavailable: it does not say.
+            StorageRefused: it takes none; ``detail`` is what it says.
+        """
+        with _judged(Errand.LOOK_AT_BUCKET, judge_storage):
+            # Not through the client: its form demands an owner, and a bucket made by SQL has none.
+            bucket = self._http.get(self._bucket_url, headers=self._rest.headers).json()
+            limit_bytes = platform_answers.size_limit_bytes(Errand.LOOK_AT_BUCKET, bucket)
+        if limit_bytes and limit_bytes < size_bytes:
+            words = f"the bucket takes files of up to {limit_bytes} bytes, pictures may have {size_bytes}"
+            raise StorageRefused(Errand.LOOK_AT_BUCKET, "size limit", words)
+        path = f"{PROBE_FOLDER}/probe-{uuid4()}.jpg"
+        self.store_result(path, jpeg)
+        self.sign_result(path)
+        self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        try:
+            with _judged(Errand.REMOVE, judge_storage):
+                self._files.remove([path])
+        except PlatformFailure:
+            # It takes pictures, which was the question. What is left is a few hundred bytes.
+            return
 
     def _rpc(self, function: str, arguments: dict[str, Any]) -> Any:
-        return self._call(function, lambda: self._rest.rpc(function, arguments).execute().data)
+        with _judged(function, judge_function):
+            return self._rest.rpc(function, arguments).execute().data
 
-    def _object(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        answer = self._rpc(function, arguments)
-        if not isinstance(answer, dict):
-            # postgrest passes on whatever something in between sent with a 200: a page, an empty answer.
-            raise PlatformUnavailable(function, NOT_THE_ANSWER)
-        return answer
 
-    @staticmethod
-    def _call(operation: str, call: Callable[[], Answer]) -> Answer:
-        try:
-            return call()
-        except httpx.TransportError as error:
-            raise PlatformUnavailable(operation, type(error).__name__) from error
-        except APIError as error:
-            code = error.code
-            if code is None and KEY_REFUSED_BY_GATEWAY in (error.message or ""):
-                code = str(HTTPStatus.UNAUTHORIZED.value)
-            kind = PlatformUnavailable if is_retryable(code) else PlatformRefused
-            raise kind(operation, code or "no code") from error
-        except StorageApiError as error:
-            kind = PlatformUnavailable if is_retryable(str(error.status)) else PlatformRefused
-            raise kind(operation, f"HTTP {error.status}") from error
-        except (StorageException, httpx.HTTPError, ValueError) as error:
-            # ValueError: a 200 whose body is not JSON comes from something in between, not from the platform.
-            raise PlatformUnavailable(operation, type(error).__name__) from error
+@contextmanager
+def _judged(operation: str, judge: Callable[[str, Answer], PlatformFailure]) -> Iterator[None]:
+    """Everything that can go wrong in a call becomes a ``PlatformFailure``."""
+    try:
+        yield
+    except _NoAnswer as no:
+        raise judge(operation, no.answer) from None
+    except httpx.HTTPError as error:
+        kind = PlatformLocked if _is_certificate_refused(error) else PlatformUnavailable
+        raise kind(operation, type(error).__name__, fit_to_show(str(error))) from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        # So the libraries fail on a success whose body is a page or another's JSON. It came from something in between.
+        raise PlatformUnavailable(operation, NOT_THE_ANSWER, type(error).__name__) from error
+
+
+def _is_certificate_refused(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _session(session: SessionRef) -> dict[str, str]:

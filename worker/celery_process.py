@@ -19,19 +19,24 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from config.logging_config import configure_logging
 from config.settings import Settings, unpack
+from models.health import Component
 from services.openai_client import OpenAIImageClient
 from services.provider_breaker import ProviderBreaker
 from services.provider_turn import TurnGate
 from services.rate_gate import RateGate
 from services.redis_client import connect
+from services.storage_gate import StorageGate
 from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from services.url_guard import TrustedHosts
+from worker.away_watch import AwayWatch
+from worker.burial_brake import BurialBrake
 from worker.celery_app import create_celery_app, leave_logging_alone
-from worker.link import ChildEnd, DeclaredDead, ExecutorReady
+from worker.link import ChildEnd, DeclaredDead, ExecutorReady, IntakeHeld, PartSeen
 from worker.measurements import ModelRetired, ProviderAsked, TurnTaken
 from worker.pipeline import Pipeline
 from worker.settlement import Settlement
+from worker.storage_probe import probe_storage
 from worker.task_run import TaskRunner
 from worker.tasks import DispatchRegister, register_generate_task
 
@@ -109,11 +114,21 @@ def ignore_decided_warnings() -> None:
 def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_down: threading.Event) -> TaskRunner:
     """Put together what runs a task, from the settings."""
     redis = connect(settings.redis_url)
+    store = SupabaseClient(settings.supabase_url, settings.supabase_service_role_key.get_secret_value())
+    storage = StorageGate(
+        lambda: probe_storage(store),
+        lambda reason: link.send(PartSeen(Component.STORAGE, not reason, reason)),
+        pause_seconds=settings.platform_pause_seconds,
+    )
     return TaskRunner(
         executor=executor,
         queue=TaskQueue(redis),
         settlement=Settlement(
-            SupabaseClient(settings.supabase_url, settings.supabase_service_role_key.get_secret_value()), link.send
+            store,
+            link.send,
+            gate=storage,
+            watch=AwayWatch(lambda reason: link.send(PartSeen(Component.DATABASE, not reason, reason))),
+            cancelled=shutting_down.is_set,
         ),
         pipeline=Pipeline(
             TrustedHosts.parse(settings.image_url_trusted_hosts),
@@ -131,6 +146,7 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
                     ),
                     ProviderBreaker(redis, pause_seconds=settings.openai_pause_seconds),
                 ),
+                storage=storage,
                 cancelled=shutting_down.is_set,
                 on_attempt=lambda model, _status, code: link.send(ProviderAsked(model, code)),
                 on_model_gone=lambda model: link.send(ModelRetired(model)),
@@ -142,6 +158,7 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
         task_limit_seconds=settings.task_limit_seconds,
         cancelled=shutting_down.is_set,
         on_declared_dead=lambda: link.send(DeclaredDead()),
+        brake=BurialBrake(lambda reason: link.send(IntakeHeld(reason)), pause_seconds=settings.platform_pause_seconds),
     )
 
 

@@ -24,6 +24,7 @@ from worker.dead_letters import DeadLetter
 from worker.dispatcher import Dispatch, Dispatcher
 from worker.health import HealthBoard
 from worker.intake import Accepted, Rejected, read_element, read_ends, session_id_of
+from worker.intake_stop import Intake, IntakeStop
 from worker.measurements import ErrorUnforeseen, LetterBuried, Measure
 from worker.policy import Fail, message_for
 from worker.publishing import BrokerAway, Publisher
@@ -56,6 +57,7 @@ class Consumer:
         settlement: Settlement,
         measure: Measure,
         board: HealthBoard,
+        intake: IntakeStop | None = None,
     ) -> None:
         self._executor = executor
         self._queue = queue
@@ -64,6 +66,7 @@ class Consumer:
         self._settlement = settlement
         self._measure = measure
         self._board = board
+        self._intake = intake
         self._stopping = threading.Event()
         self._popping = False
         self._unpublished: list[Dispatch] = []
@@ -116,23 +119,43 @@ class Consumer:
             self._unpublished.pop()
         for broken, reason in self._dispatcher.broken():
             self._bury_broken(broken, reason)
+        match self._intake.ask() if self._intake is not None else Intake.OPEN:
+            case Intake.CLOSED:
+                self._stopping.wait(ROOM_CHECK_SECONDS)
+                return
+            case Intake.ONE_TASK:
+                self._try_one()
+                return
         if self._dispatcher.take_returned() or self._rounds_until_reconcile <= 0:
             self._reconcile()
         if not self._dispatcher.wait_for_room(ROOM_CHECK_SECONDS) or self._stopping.is_set():
             return
-        try:
-            element = self._pop()
-        except ReplyTooLarge as refused:
-            log.warning("element_not_read", size_bytes=refused.size_bytes, limit_bytes=refused.limit_bytes)
-            self._rounds_until_reconcile = 0
-            if not self._stopping.is_set():
-                self._reconcile()
-            return
+        element = self._take()
         self._board.part(Component.REDIS, up=True)  # this was a write; reads are answered by a replica too
         if element is None:
             self._rounds_until_reconcile -= 1
         elif not self._stopping.is_set():
             self._handle(element)
+
+    def _try_one(self) -> None:
+        """One task, and of those that were given back the first; what comes of it, the Celery process tells."""
+        missed = self._not_dispatched()
+        element = missed[0] if missed else self._take()
+        self._board.part(Component.REDIS, up=True)
+        if element is not None and not self._stopping.is_set():
+            self._handle(element, again=bool(missed))
+            if self._intake is not None:
+                self._intake.tried()
+
+    def _take(self) -> bytes | None:
+        try:
+            return self._pop()
+        except ReplyTooLarge as refused:
+            log.warning("element_not_read", size_bytes=refused.size_bytes, limit_bytes=refused.limit_bytes)
+            self._rounds_until_reconcile = 0
+            if not self._stopping.is_set():
+                self._not_dispatched()  # finds it in flight and sets it aside
+            return None
 
     def _pop(self) -> bytes | None:
         self._popping = True
@@ -142,14 +165,18 @@ class Consumer:
             self._popping = False
 
     def _reconcile(self) -> None:
-        too_long: list[LongElement] = []
-        missed = self._dispatcher.not_dispatched(self._short_in_flight(too_long))
-        # These first: they do not need the broker, which may be what is away.
-        for long_element in too_long:
-            self._set_aside(long_element)
-        for element in missed:
+        for element in self._not_dispatched():
             self._handle(element, again=True)
         self._rounds_until_reconcile = RECONCILE_ROUNDS
+
+    def _not_dispatched(self) -> list[bytes]:
+        """What is in flight and was not given to Celery. What is too long to be a task is set aside on the way."""
+        too_long: list[LongElement] = []
+        missed = self._dispatcher.not_dispatched(self._short_in_flight(too_long))
+        # Before anything that needs the broker, which may be what is away.
+        for long_element in too_long:
+            self._set_aside(long_element)
+        return missed
 
     def _short_in_flight(self, too_long: list[LongElement]) -> Iterator[bytes]:
         """What is in flight and may be a task, read page by page; the rest is put into ``too_long``."""
@@ -254,4 +281,6 @@ class Consumer:
                     self._settlement.fail_unowned(session, decision)
                 except PlatformFailure as error:
                     # The session has no task any more, so recovery finds and settles it.
-                    log.error("bad_element_not_settled", operation=error.operation, reason=error.reason)
+                    log.error(
+                        "bad_element_not_settled", operation=error.operation, reason=error.reason, detail=error.detail
+                    )

@@ -20,19 +20,23 @@ import structlog
 
 from config.settings import Settings, pack
 from models.failures import PlatformFailure
+from models.health import Component
 from services.redis_client import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect, prove_writable
 from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from worker.celery_app import broker_keys, create_celery_app
 from worker.celery_process import EXECUTOR_VARIABLE, LINK_VARIABLE
 from worker.consumer import Consumer
+from worker.database_watch import Asker, DatabaseWatch
 from worker.dispatcher import Dispatcher
 from worker.executor_state import ExecutorState
 from worker.health import HealthBoard
+from worker.intake_stop import IntakeStop
 from worker.link import (
     DeclaredDead,
     Event,
     ExecutorReady,
+    IntakeHeld,
     ParentEnd,
     PartSeen,
     RunBroke,
@@ -113,6 +117,8 @@ class Executor:
         self._broker = connect(settings.celery_broker_url)
         self._publisher = Publisher(create_celery_app(settings, self.executor_id))
         self._dispatcher = Dispatcher(useful_concurrency(settings))
+        self._database = DatabaseWatch(board)
+        self._intake = IntakeStop(pause_seconds=settings.platform_pause_seconds)
         self._consumer = Consumer(
             executor=self.executor_id,
             queue=TaskQueue(self._blocking_connection),
@@ -121,6 +127,7 @@ class Executor:
             settlement=Settlement(store, metrics.measure),
             measure=metrics.measure,
             board=board,
+            intake=self._intake,
         )
         self._consumer_thread = threading.Thread(target=self._consumer.run, name="consumer", daemon=True)
         self._child: subprocess.Popen[bytes] | None = None
@@ -145,6 +152,7 @@ class Executor:
         # The lease first: on record without one, it would look dead to the others.
         self.renew_lease()
         self._queue.register(self.executor_id)
+        self._board.part(Component.STORAGE, up=True)  # what the Celery process before this one found, this one will too
         self._started_at = time.monotonic()
         here, there = socket.socketpair()
         with there:
@@ -182,9 +190,14 @@ class Executor:
         Raises:
             PlatformFailure: it could not be told.
         """
-        alive = self._leases.heartbeat(
-            self.executor_id, host=socket.gethostname(), lease_seconds=self._settings.worker_lease_seconds
-        )
+        try:
+            alive = self._leases.heartbeat(
+                self.executor_id, host=socket.gethostname(), lease_seconds=self._settings.worker_lease_seconds
+            )
+        except PlatformFailure as failure:
+            self._database.fails(Asker.HEARTBEAT, str(failure))
+            raise
+        self._database.answers(Asker.HEARTBEAT)
         if not alive:
             self._declared_dead.set()
 
@@ -279,8 +292,8 @@ class Executor:
                 self._ready.set()
             case DeclaredDead():
                 self._declared_dead.set()
-            case PartSeen(component, up, reason):
-                self._board.part(component, up=up, reason=reason)
+            case PartSeen() | IntakeHeld():
+                self._take_note(event)
             case RunReturned() | RunBroke():
                 self._dispatcher.receive(event)
                 self._consumer.wake()
@@ -295,6 +308,25 @@ class Executor:
     def _unread(self) -> ExecutorState | None:
         """What is not read of the child any more, if anything."""
         return next((state for state, reader in self._readers.items() if not reader.is_alive()), None)
+
+    def _take_note(self, seen: PartSeen | IntakeHeld) -> None:
+        """Of how the platform treats the Celery process."""
+        match seen:
+            case IntakeHeld(reason):
+                self._intake.tasks(fail_in_a_row=bool(reason))
+                self._tell_of_database(Asker.BURIALS, up=not reason, reason=reason)
+            case PartSeen(Component.DATABASE, up, reason):
+                self._tell_of_database(Asker.RUNS, up=up, reason=reason)
+            case PartSeen(component, up, reason):
+                if component is Component.STORAGE:
+                    self._intake.storage(takes_pictures=up)
+                self._board.part(component, up=up, reason=reason)
+
+    def _tell_of_database(self, asker: Asker, *, up: bool, reason: str) -> None:
+        if up:
+            self._database.answers(asker)
+        else:
+            self._database.fails(asker, reason)
 
     def _hangs(self) -> bool:
         if self._dispatcher.overdue_seconds() < self._hang_seconds:

@@ -85,6 +85,13 @@ class PartSeen:
         object.__setattr__(self, "component", Component(self.component))
 
 
+@dataclass(frozen=True, slots=True)
+class IntakeHeld:
+    """Tasks fail one after the other for this reason: take no more of them. An empty reason: go on."""
+
+    reason: str
+
+
 Event = (
     ExecutorReady
     | DeclaredDead
@@ -94,6 +101,7 @@ Event = (
     | RunReturned
     | RunBroke
     | PartSeen
+    | IntakeHeld
     | Measurement
 )
 

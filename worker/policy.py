@@ -44,6 +44,7 @@ MESSAGES: Final[dict[type[Failure], str]] = {
     ),
     failures.RateLimited: "We are very busy right now. Please try again in a minute.",
     failures.AccountBlocked: "Try-on is not available right now. Please try again later.",
+    failures.StorageRefused: "Try-on is not available right now. Please try again later.",
     failures.ProviderUnavailable: "The picture service is not available right now. Please try again in a few minutes.",
     failures.DeadlineExceeded: "Making your picture took too long. Please try again.",
 }

@@ -20,7 +20,8 @@ import structlog
 from config.settings import Settings
 from models.failures import PlatformRefused, TaskLost
 from models.generation import SessionRef
-from services.supabase_client import SupabaseClient, UnownedSession
+from services.platform_answers import UnownedSession
+from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from worker.executor import forget
 from worker.letter_retention import LetterRetention
@@ -152,7 +153,9 @@ class Reaper:
             try:
                 answer = self._settlement.fail_unowned(session, Fail(message_for(TaskLost()), TaskLost.kind))
             except PlatformRefused as error:
-                log.error("lost_session_not_settled", operation=error.operation, reason=error.reason)
+                log.error(
+                    "lost_session_not_settled", operation=error.operation, reason=error.reason, detail=error.detail
+                )
                 return
             if answer.outcome == "failed":
                 self._measure(TasksRecovered("settled_lost_session"))

@@ -4,47 +4,30 @@ A result or a refund is not lost because Supabase is away for a moment: the call
 process dies, and then recovery finishes the job. All calls may be repeated (see the SQL).
 """
 
-import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
 import structlog
 
-from models.failures import PlatformUnavailable
+from models.failures import PlatformFailure, PlatformUnavailable
 from models.generation import GeneratedImage, SessionRef
-from services.supabase_client import ClaimAnswer, CompleteAnswer, FailAnswer, SupabaseClient
+from services.platform_answers import ClaimAnswer, CompleteAnswer, FailAnswer
+from services.storage_gate import StorageGate
+from services.supabase_client import SupabaseClient
 from services.turn_waiting import TurnCancelled
+from worker.away_watch import AwayWatch
 from worker.job_window import once_allowed
+from worker.landing import is_away, until_it_lands
 from worker.measurements import ChargeUndone, GenerationEnded, Measure
+from worker.picture_in_hand import Clock, PictureInHand
 from worker.policy import ATTEMPT_LIMIT, Fail
 
 log = structlog.get_logger()
 
-FIRST_RETRY_SECONDS: Final = 0.2
-LONGEST_RETRY_SECONDS: Final = 10.0
-"""Quick enough that a refund after a hiccup still takes under a second; slow enough to leave a sick database alone."""
-
-Answer = TypeVar("Answer")
-
-
-def until_it_lands(operation: str, call: Callable[[], Answer], sleep: Callable[[float], None] = time.sleep) -> Answer:
-    """Repeat ``call`` while Supabase is away, with growing, jittered pauses.
-
-    Raises:
-        PlatformRefused: Supabase answered no; repeating will not help.
-    """
-    attempt = 0
-    while True:
-        try:
-            return call()
-        except PlatformUnavailable as error:
-            pause = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2**attempt)
-            attempt += 1
-            log.warning("platform_away", operation=operation, reason=error.reason, attempt=attempt, retry_in=pause)
-            sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not cryptography
+OUTCOMES_OF_OTHERS: Final = frozenset({"settled", "owned", "refunded", "executor_dead", "missing"})
+"""Answers to a claim that is repeated while its picture waits: somebody else has the session, or it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +39,30 @@ class Claim:
 
 
 class Settlement:
-    """State changes of sessions."""
+    """State changes of sessions.
 
-    def __init__(self, store: SupabaseClient, measure: Measure) -> None:
+    Args:
+        store: the platform.
+        measure: takes measurements.
+        gate: told how Storage takes pictures, where any are bought.
+        watch: told how the database answers.
+        cancelled: true once the process is shutting down.
+    """
+
+    def __init__(
+        self,
+        store: SupabaseClient,
+        measure: Measure,
+        *,
+        gate: StorageGate | None = None,
+        watch: AwayWatch | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._store = store
         self._measure = measure
+        self._gate = gate
+        self._watch = watch or AwayWatch(lambda _reason: None)
+        self._cancelled = cancelled
 
     def claim(self, claim: Claim, executor: UUID, cancelled: Callable[[], bool]) -> ClaimAnswer:
         """Ask for the right to run the session; waits while the platform's job is about.
@@ -79,9 +81,7 @@ class Settlement:
 
         def ask() -> ClaimAnswer:
             try:
-                return self._store.claim(
-                    claim.session, executor=executor, fence=claim.fence, attempt_limit=ATTEMPT_LIMIT
-                )
+                return self._watch.watched("claim", lambda: self._claim_once(claim, executor))
             except PlatformUnavailable:
                 if cancelled():
                     raise TurnCancelled from None
@@ -89,12 +89,31 @@ class Settlement:
 
         return until_it_lands("claim", ask)
 
+    def is_still_ours(self, claim: Claim, executor: UUID) -> bool:
+        """Whether nobody else has settled or taken the session; one quick look, and "yes" when nobody can say."""
+        try:
+            return self._claim_once(claim, executor).outcome not in OUTCOMES_OF_OTHERS
+        except PlatformFailure:
+            return True
+
+    def _claim_once(self, claim: Claim, executor: UUID) -> ClaimAnswer:
+        return self._store.claim(claim.session, executor=executor, fence=claim.fence, attempt_limit=ATTEMPT_LIMIT)
+
     def release(self, claim: Claim, *, rate_limited: bool) -> None:
-        """Hand the session back to the queue."""
-        outcome = until_it_lands(
-            "release", lambda: self._store.release(claim.session, fence=claim.fence, rate_limited=rate_limited)
-        )
-        log.info("session_released", outcome=outcome, rate_limited=rate_limited)
+        """Hand the session back to the queue. At a shutdown one try is enough: recovery does it for a dead executor."""
+        try:
+            outcome = until_it_lands(
+                "release",
+                lambda: self._watch.watched(
+                    "release",
+                    lambda: self._store.release(claim.session, fence=claim.fence, rate_limited=rate_limited),
+                ),
+                may_repeat=lambda failure: is_away(failure) and not self._cancelled(),
+            )
+        except PlatformUnavailable as failure:
+            log.warning("release_left_to_recovery", reason=failure.reason, detail=failure.detail)
+        else:
+            log.info("session_released", outcome=outcome, rate_limited=rate_limited)
 
     def try_to_release(self, claim: Claim) -> None:
         """Let go of a session that cannot be settled now; one try, and nothing happens when it is not ours.
@@ -109,25 +128,33 @@ class Settlement:
         claim: Claim,
         image: GeneratedImage,
         path: str,
-        elapsed_seconds: Callable[[], float],
-        cancelled: Callable[[], bool],
+        clock: Clock,
+        still_ours: Callable[[], bool] = lambda: True,
     ) -> str:
         """Store the picture, sign it and mark the session completed; returns the outcome.
 
+        It is paid for, so no refusal is the last word while the task has time left.
+
         Raises:
-            PlatformRefused: the storage or the database does not take it.
+            PlatformRefused, StorageRefused: the database or Storage did not take it until the task's time was up.
+            NoLongerWanted: ``still_ours()`` said no while Storage did not take it.
             TurnCancelled: the process is shutting down, and the platform's job may be about to give the credit back.
         """
-        until_it_lands("store_result", lambda: self._store.store_result(path, image.jpeg))
-        url = until_it_lands("sign_result", lambda: self._store.sign_result(path))
-        processing_time_ms = round(elapsed_seconds() * 1_000)
+        picture = PictureInHand(self._store, self._gate, path=path, jpeg=image.jpeg, clock=clock, still_ours=still_ours)
+        url = until_it_lands("store_result", picture.offer, may_repeat=picture.may_offer_again)
+        processing_time_ms = round(clock.elapsed_seconds() * 1_000)
 
         def ask() -> CompleteAnswer:
             return self._store.complete(
                 claim.session, fence=claim.fence, image_url=url, processing_time_ms=processing_time_ms, image=image
             )
 
-        outcome = once_allowed("complete", lambda: until_it_lands("complete", ask), cancelled).outcome
+        def land() -> CompleteAnswer:
+            return until_it_lands(
+                "complete", lambda: self._watch.watched("complete", ask), may_repeat=picture.may_offer_again
+            )
+
+        outcome = once_allowed("complete", land, self._cancelled).outcome
         if outcome != "completed":
             log.warning("completion_came_too_late", outcome=outcome)
             return outcome
@@ -142,7 +169,7 @@ class Settlement:
         )
         return outcome
 
-    def fail(self, claim: Claim, decision: Fail, cancelled: Callable[[], bool]) -> str:
+    def fail(self, claim: Claim, decision: Fail) -> str:
         """Mark our session failed and undo its charge; returns the outcome.
 
         Raises:
@@ -151,9 +178,12 @@ class Settlement:
         """
 
         def ask() -> FailAnswer:
-            return until_it_lands("fail", lambda: self._try_to_fail(claim.session, claim.fence, decision))
+            return until_it_lands(
+                "fail",
+                lambda: self._watch.watched("fail", lambda: self._try_to_fail(claim.session, claim.fence, decision)),
+            )
 
-        return self._failed(once_allowed("fail", ask, cancelled), decision)
+        return self._failed(once_allowed("fail", ask, self._cancelled), decision)
 
     def fail_unowned(self, session: SessionRef, decision: Fail) -> FailAnswer:
         """The same for a session that nobody runs; one try, because recovery comes round again anyway.

@@ -5,11 +5,12 @@ from typing import Any
 import redis
 
 from config.settings import Settings
-from models.failures import PlatformFailure, PlatformUnavailable
+from models.failures import PlatformFailure, PlatformLocked, PlatformUnavailable, StorageRefused
 from services.redis_client import connect, prove_writable
-from services.supabase_client import CREDENTIALS_REFUSED_CODES, SCHEMA_VERSION, SupabaseClient
+from services.supabase_client import BUCKET, SCHEMA_VERSION, SupabaseClient
 from services.url_guard import TrustedHosts
 from worker.redis_diagnosis import Diagnosis, diagnose, faults_in
+from worker.storage_probe import probe_storage
 
 
 class StartupError(Exception):
@@ -83,22 +84,66 @@ def check_database(store: SupabaseClient) -> None:
     A newer version is fine: what a newer worker brought keeps the older names, for just such a deploy.
 
     Raises:
-        StartupAway: it does not answer.
-        StartupError: it refuses the key, or has not the migration.
+        StartupAway: it does not answer; it may yet.
+        StartupError: it does not take the key, or has not the migrations.
     """
     try:
         version = store.schema_version()
-    except PlatformFailure as error:
-        if error.reason in CREDENTIALS_REFUSED_CODES:
-            raise StartupError(
-                "SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key. It must be the service role key of the project."
-            ) from None
-        raise (StartupAway if isinstance(error, PlatformUnavailable) else StartupError)(
-            f"SUPABASE_URL: Supabase does not answer ({error.reason}). Check SUPABASE_URL in .env."
-        ) from None
+    except PlatformFailure as failure:
+        raise _platform_error(failure) from None
     if version is None or version < SCHEMA_VERSION:
         found = "does not have the worker's migrations" if version is None else f"has version {version} of them"
         raise StartupError(
             f"This worker needs version {SCHEMA_VERSION} of the worker's migrations, and the database {found}: apply "
             "supabase/migrations/ (supabase db push, or the files in order in the SQL editor), then start again."
         )
+
+
+def check_storage(store: SupabaseClient) -> None:
+    """Check that Storage has the bucket and takes a picture of ours.
+
+    Raises:
+        StartupAway: it does not answer; it may yet.
+        StartupError: it takes none.
+    """
+    try:
+        probe_storage(store)
+    except StorageRefused as refused:
+        raise StartupError(
+            f"SUPABASE_URL: Storage refuses pictures in the bucket {BUCKET}: {said_by(refused)}. It must exist in this "
+            "project, be private, and take image/jpeg of some megabytes (Storage in the Supabase dashboard)."
+        ) from None
+    except PlatformFailure as failure:
+        raise _platform_error(failure) from None
+
+
+def said_by(failure: PlatformFailure) -> str:
+    """The reason and the other side's own words, in one line."""
+    return f"{failure.reason}, {failure.detail}" if failure.detail else failure.reason
+
+
+def _platform_error(failure: PlatformFailure) -> StartupError:
+    said = said_by(failure)
+    match failure:
+        case PlatformLocked() if failure.reason == "HTTP 402":
+            return StartupError(
+                f"Supabase does not serve the project: {said}. Look in its dashboard: it is paused or over its limits."
+            )
+        case PlatformLocked() if failure.reason.startswith("HTTP 3"):
+            return StartupError(
+                f"SUPABASE_URL: not the API's address, it {failure.detail}. Use the Project URL of the dashboard."
+            )
+        case PlatformLocked() if "CERTIFICATE" in failure.detail.upper():
+            return StartupError(
+                f"SUPABASE_URL: the certificate is not trusted ({said}). Check the address; only certificates of "
+                "public authorities are accepted."
+            )
+        case PlatformLocked():
+            return StartupError(
+                f"SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key ({said}). It must be the service role key or a "
+                "secret key (sb_secret_...) of this project, and not disabled."
+            )
+        case PlatformUnavailable():
+            return StartupAway(f"SUPABASE_URL: Supabase does not answer ({said}). Check SUPABASE_URL in .env.")
+        case _:
+            return StartupError(f"Supabase refuses the worker's first question: {said}.")

@@ -24,10 +24,11 @@ from models.failures import (
 )
 from models.generation import GeneratedImage
 from models.task_payload import GenerationTask
+from services.platform_answers import ClaimAnswer
 from services.redis_refusals import words_of
-from services.supabase_client import ClaimAnswer
 from services.task_queue import TaskQueue
 from services.turn_waiting import TurnCancelled
+from worker.burial_brake import BurialBrake
 from worker.dead_letters import DeadLetter
 from worker.job_window import NOT_NOW
 from worker.measurements import GenerationTimed, LetterBuried, Measure
@@ -82,6 +83,7 @@ class TaskRunner:
         task_limit_seconds: NFR-5.2.
         cancelled: true once the process is shutting down; a task that has not called the provider yet is given back.
         on_declared_dead: told when the database holds the executor for dead.
+        brake: asked before a task is given up for a reason that may not be its own.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class TaskRunner:
         task_limit_seconds: float,
         cancelled: Callable[[], bool],
         on_declared_dead: Callable[[], None],
+        brake: BurialBrake,
     ) -> None:
         self._executor = executor
         self._queue = queue
@@ -104,6 +107,7 @@ class TaskRunner:
         self._task_limit_seconds = task_limit_seconds
         self._cancelled = cancelled
         self._on_declared_dead = on_declared_dead
+        self._brake = brake
 
     def run(self, element: bytes) -> RunResult:
         """Run the task of an in-flight element to its end, whatever that is. Raises nothing."""
@@ -113,19 +117,20 @@ class TaskRunner:
         try:
             return self._claim_and_run(task, element, claim)
         except PlatformRefused as error:
-            log.error("settlement_refused", operation=error.operation, reason=error.reason)
-            return self._give_up(element, task, claim, f"platform refused {error.operation}: {error.reason}")
+            log.error("settlement_refused", operation=error.operation, reason=error.reason, detail=error.detail)
+            reason = f"platform refused {error.operation}: {error.reason}"
+            return self._give_up(element, task, claim, reason, error.detail)
         except Exception as error:
             log.exception("run_broke")
             return self._give_up(element, task, claim, f"the run broke: {type(error).__name__}")
 
-    def _give_up(self, element: bytes, task: GenerationTask, claim: Claim, detail: str) -> RunResult:
+    def _give_up(self, element: bytes, task: GenerationTask, claim: Claim, reason: str, detail: str = "") -> RunResult:
         """Leave an open session to recovery, which settles only what nobody holds; the operator finds the element."""
         try:
             self._settlement.try_to_release(claim)
         except PlatformFailure as error:
-            log.error("release_refused", operation=error.operation, reason=error.reason)
-        return self._bury(element, task, detail)
+            log.error("release_refused", operation=error.operation, reason=error.reason, detail=error.detail)
+        return self._bury_unless_held(element, task, reason, detail)
 
     def _claim_and_run(self, task: GenerationTask, element: bytes, claim: Claim) -> RunResult:
         try:
@@ -142,18 +147,18 @@ class TaskRunner:
         match answer.outcome:
             case "claimed":
                 return self._run_claimed(task, element, claim, answer)
-            case "exhausted":
-                return self._fail(claim, AttemptsExhausted(f"{answer.attempt - 1} runs died"), element, answer)
-            case "refunded":
-                return self._fail(claim, GivenBack("its charge was given back already"), element, answer)
+            case "exhausted" | "refunded":
+                return self._fail(claim, why_not_run(answer), element, answer)
             case "executor_dead":
                 log.warning("executor_declared_dead")
                 self._on_declared_dead()
                 return Returned()
             case "missing":
                 log.error("session_missing")
-                return self._bury(element, task, "no such session in the database")
-            case _:
+                return self._bury_unless_held(element, task, "no such session in the database")
+            case "not_now":  # the settlement waits it out
+                return Returned()
+            case "settled" | "owned":
                 log.info("duplicate_dropped", outcome=answer.outcome, status=answer.status)
                 return self._finish(element)
 
@@ -162,14 +167,16 @@ class TaskRunner:
         if answer.owner_id != task.owner_id:
             mismatch = OwnerMismatch("the task names another owner than the session")
             log.error("owner_mismatch")
-            self._settlement.fail(claim, Fail(message_for(mismatch), mismatch.kind), self._cancelled)
+            self._settlement.fail(claim, Fail(message_for(mismatch), mismatch.kind))
             return self._bury(element, task, str(mismatch))
 
         clock = TaskClock(self._task_limit_seconds)
         try:
             image = self._make_image(task, clock, lambda: self._is_still_ours(claim))
             path = result_path(task.channel, task.owner_id, task.session_id)
-            outcome = self._settlement.complete(claim, image, path, clock.elapsed_seconds, self._cancelled)
+            outcome = self._settlement.complete(
+                claim, image, path, clock, lambda: self._settlement.is_still_ours(claim, self._executor)
+            )
         except TurnCancelled:
             raise
         except NoLongerWanted:
@@ -209,13 +216,19 @@ class TaskRunner:
             self._settlement.release(claim, rate_limited=True)
             return Postponed(decision.delay_seconds)
         log.warning("run_failed", kind=failure.kind, cause=str(failure))
-        return self._settled(self._settlement.fail(claim, decision, self._cancelled), element)
+        return self._settled(self._settlement.fail(claim, decision), element)
 
     def _settled(self, outcome: str, element: bytes) -> RunResult:
         if outcome in OUTCOMES_NOT_OURS:
             # Recovery took the session from us; the copy is what it runs the task from.
             return Returned()
         return self._finish(element)
+
+    def _bury_unless_held(self, element: bytes, task: GenerationTask, reason: str, detail: str = "") -> RunResult:
+        """Bury it, unless so many were buried for this reason that it may not be the task's fault."""
+        if not self._brake.may_bury(reason):
+            return Returned()
+        return self._bury(element, task, f"{reason} ({detail})" if detail else reason)
 
     def _bury(self, element: bytes, task: GenerationTask, detail: str) -> RunResult:
         letter = DeadLetter.about(
@@ -231,6 +244,7 @@ class TaskRunner:
         return Finished()
 
     def _finish(self, element: bytes) -> RunResult:
+        self._brake.ended_well()
         self._until_redis_answers(lambda: self._queue.finish(self._executor, element))
         return Finished()
 
@@ -244,3 +258,10 @@ class TaskRunner:
                 if self._cancelled():
                     return None
                 time.sleep(REDIS_RETRY_SECONDS)
+
+
+def why_not_run(answer: ClaimAnswer) -> Failure:
+    """Why a session that was claimed may not be run."""
+    if answer.outcome == "refunded":
+        return GivenBack("its charge was given back already")
+    return AttemptsExhausted(f"{answer.attempt - 1} runs died")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from queue import Queue
 from typing import Any, Final
@@ -15,7 +16,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from models.failures import PlatformRefused, PlatformUnavailable
+from models.failures import NoLongerWanted, PlatformRefused, PlatformUnavailable, StorageRefused
 from models.generation import Channel, GeneratedImage, SessionRef, SessionStatus, Usage
 from sandbox.postgres_local import LocalPostgres
 from sandbox.producer import Producer, Submitted
@@ -24,9 +25,24 @@ from services.supabase_client import SupabaseClient
 from supabase import create_client
 from tests.support.ledger_audit import ledger_faults
 from tests.support.platform_acts import give_up
+from tests.support.platform_faults import bucket_renamed
+from tests.support.platform_proxy import (
+    REST,
+    SIGN,
+    UPLOAD,
+    PlatformProxy,
+    Reply,
+    database_error,
+    page,
+    redirect,
+    said,
+    storage_error,
+)
+from worker import picture_in_hand
+from worker.landing import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, until_it_lands
 from worker.measurements import ChargeUndone, GenerationEnded, Measurement
 from worker.policy import Fail
-from worker.settlement import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Claim, Settlement, until_it_lands
+from worker.settlement import Claim, Settlement
 
 JPEG: Final = b"\xff\xd8\xff\xe0 as far as Storage cares"
 IMAGE: Final = GeneratedImage(JPEG, "gpt-image-1.5", Usage(50, 3_150, 1_056), Decimal("0.042251"))
@@ -35,14 +51,27 @@ ELAPSED_SECONDS: Final = 21.5
 EVENT_TIMEOUT_SECONDS: Final = 60.0
 
 
+@dataclass(frozen=True)
+class Clock:
+    """A task's clock that stands."""
+
+    left_seconds: float
+
+    def elapsed_seconds(self) -> float:
+        return ELAPSED_SECONDS
+
+    def remaining_seconds(self) -> float:
+        return self.left_seconds
+
+
 class Settling:
     """A settlement, what it measured, and the executor it settles for."""
 
     def __init__(self, store: SupabaseClient) -> None:
         self.measured: list[Measurement] = []
-        self.settlement = Settlement(store, self.measured.append)
-        self.executor = uuid4()
         self.stopping = threading.Event()
+        self.settlement = Settlement(store, self.measured.append, cancelled=self.stopping.is_set)
+        self.executor = uuid4()
         store.heartbeat(self.executor, host="test", lease_seconds=3600)
 
     def claimed(self, session: SessionRef) -> Claim:
@@ -51,11 +80,17 @@ class Settling:
         assert self.settlement.claim(claim, self.executor, lambda: False).outcome == "claimed"
         return claim
 
-    def complete(self, claim: Claim, path: str = "generated/owner/session.jpg") -> str:
-        return self.settlement.complete(claim, IMAGE, path, lambda: ELAPSED_SECONDS, self.stopping.is_set)
+    def complete(self, claim: Claim, path: str = "generated/owner/session.jpg", left_seconds: float = 60.0) -> str:
+        return self.settlement.complete(
+            claim,
+            IMAGE,
+            path,
+            Clock(left_seconds),
+            lambda: self.settlement.is_still_ours(claim, self.executor),
+        )
 
     def fail(self, claim: Claim) -> str:
-        return self.settlement.fail(claim, SORRY, self.stopping.is_set)
+        return self.settlement.fail(claim, SORRY)
 
 
 @pytest.fixture
@@ -311,6 +346,103 @@ class TestOutcomes:
         assert settling.measured == []
 
 
+class TestStorageSaysNo:
+    """A picture in hand is paid for: it is offered again and again."""
+
+    @pytest.fixture
+    def proxy(self, supabase: LocalSupabase) -> Iterator[PlatformProxy]:
+        with PlatformProxy(supabase.url) as gateway:
+            yield gateway
+
+    @pytest.fixture
+    def settling(self, producer: Producer, supabase: LocalSupabase, proxy: PlatformProxy) -> Iterator[Settling]:
+        client = SupabaseClient(proxy.url, supabase.service_role_key)
+        yield Settling(client)
+        client.close()
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            storage_error(423, "ResourceLocked", "The resource is locked"),
+            storage_error(409, "TransactionError", "transaction failed"),
+            storage_error(401, "Unauthorized", "no"),
+            storage_error(402, "PaymentRequired", "exceeded"),
+            storage_error(403, "Unauthorized", "new row violates row-level security policy"),
+            storage_error(404, "Bucket not found", "Bucket not found"),
+            storage_error(415, "invalid_mime_type", "mime type image/jpeg is not supported"),
+            storage_error(413, "Payload too large", "The object exceeded the maximum allowed size"),
+            page(404),
+            redirect("https://elsewhere.example/"),
+            said(200, message="something of its own"),
+        ],
+        ids=lambda reply: f"{reply.status} {reply.body[:60]!r}",
+    )
+    @pytest.mark.parametrize("path", [UPLOAD, SIGN], ids=["upload", "signature"])
+    def test_twice_whatever_it_says_and_takes_the_picture_then(
+        self, settling: Settling, producer: Producer, proxy: PlatformProxy, path: str, *, reply: Reply
+    ) -> None:
+        claim = settling.claimed(submit(producer, Channel.B2C).session)
+        proxy.answer(path, reply, times=2)
+        assert settling.complete(claim) == "completed"
+        assert proxy.answered(path) == 2
+        assert producer.session(claim.session).status is SessionStatus.COMPLETED
+
+    def test_for_good_until_the_task_s_time_is_up(
+        self, settling: Settling, producer: Producer, postgres: LocalPostgres
+    ) -> None:
+        claim = settling.claimed(submit(producer, Channel.B2C).session)
+        with bucket_renamed(postgres.dsn), pytest.raises(StorageRefused, match="Bucket not found"):
+            settling.complete(claim, left_seconds=0.0)
+        assert settling.complete(claim) == "completed"
+
+    def test_because_the_picture_is_there_already(
+        self, settling: Settling, producer: Producer, proxy: PlatformProxy
+    ) -> None:
+        claim = settling.claimed(submit(producer, Channel.B2C).session)
+        settling.complete(claim)
+        proxy.answer(UPLOAD, storage_error(409, "Duplicate", "The resource already exists"), times=1)
+        assert settling.complete(claim) == "completed"
+
+    def test_and_a_database_that_refuses_the_result_is_asked_again_too(
+        self, settling: Settling, producer: Producer, proxy: PlatformProxy
+    ) -> None:
+        claim = settling.claimed(submit(producer, Channel.B2C).session)
+        proxy.answer(f"{REST}wearon_worker_complete", database_error(400, "P0001"), times=2)
+        assert settling.complete(claim) == "completed"
+
+    @pytest.mark.parametrize("status", [401, 402, 403, 404, 503])
+    def test_while_the_session_is_settled_by_others_and_the_picture_is_let_go(
+        self,
+        settling: Settling,
+        producer: Producer,
+        postgres: LocalPostgres,
+        proxy: PlatformProxy,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        status: int,
+    ) -> None:
+        monkeypatch.setattr(picture_in_hand, "LOOK_SECONDS", 0.0)
+        claim = settling.claimed(submit(producer, Channel.B2C).session)
+        proxy.answer(UPLOAD, storage_error(status, "Unauthorized", "no"))
+        with ThreadPoolExecutor(1) as pool, each_retry() as retries:
+            pending = pool.submit(settling.complete, claim)
+            retries.get(timeout=EVENT_TIMEOUT_SECONDS)
+            with psycopg.connect(postgres.dsn, options="-c search_path=public") as connection:
+                assert give_up(connection, claim.session)
+            with pytest.raises(NoLongerWanted):
+                pending.result(EVENT_TIMEOUT_SECONDS)
+
+    def test_and_a_shutdown_does_not_wait_for_a_release(
+        self, producer: Producer, supabase: LocalSupabase, proxy: PlatformProxy
+    ) -> None:
+        store = SupabaseClient(proxy.url, supabase.service_role_key)
+        settlement = Settlement(store, lambda _: None, cancelled=lambda: True)
+        proxy.answer(REST, page(404))
+        with capture_logs() as logs:
+            settlement.release(Claim(submit(producer, Channel.B2C).session, uuid4()), rate_limited=False)
+        assert [entry["event"] for entry in logs] == ["release_left_to_recovery"]
+
+
 class TestUntilItLands:
     def test_pauses_grow_to_a_limit_and_never_agree_with_those_of_others(self) -> None:
         pauses: list[float] = []
@@ -329,6 +461,38 @@ class TestUntilItLands:
         assert all(limit / 2 <= pause <= limit for pause, limit in zip(pauses, limits, strict=True))
         assert len({pause / limit for pause, limit in zip(pauses, limits, strict=True)}) > 1, "jitter"
         assert [entry["attempt"] for entry in logs] == list(range(1, 13))
+
+    def test_an_outage_of_any_length_is_survived(self) -> None:
+        """Two hours came to 1024 tries, and 2 to the power of that is no floating-point number."""
+        tries, waited_seconds = 0, 0.0
+
+        def call() -> str:
+            nonlocal tries
+            tries += 1
+            if tries <= 5_000:
+                raise PlatformUnavailable("fail", "away")
+            return "landed"
+
+        def sleep(seconds: float) -> None:
+            nonlocal waited_seconds
+            waited_seconds += seconds
+
+        with capture_logs():
+            assert until_it_lands("fail", call, sleep) == "landed"
+        assert waited_seconds > 8 * 3600
+
+    def test_the_log_says_what_the_other_side_said(self) -> None:
+        answers = iter([PlatformUnavailable("wearon_worker_fail", "HTTP 404", "404 Not Found"), None])
+
+        def call() -> None:
+            if (error := next(answers)) is not None:
+                raise error
+
+        with capture_logs() as logs:
+            until_it_lands("fail", call, lambda _: None)
+        assert [(entry["event"], entry["reason"], entry["detail"]) for entry in logs] == [
+            ("platform_away", "HTTP 404", "404 Not Found")
+        ]
 
     def test_a_refusal_is_passed_on_at_once(self) -> None:
         def refuse() -> None:

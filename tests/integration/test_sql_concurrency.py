@@ -19,7 +19,7 @@ from sandbox.database_clock import DatabaseClock
 from sandbox.platform_jobs import fail_stuck, list_stuck, refund_stuck
 from sandbox.postgres_local import LocalPostgres
 from sandbox.producer import Producer, StoreMode
-from services.supabase_client import is_retryable
+from services.platform_errors import is_about_one_session
 from tests.support.ledger_audit import ledger_faults
 from tests.support.platform_acts import LONG_AGO, execute, fail, refund, value
 from tests.support.worker_sql import LEASE_SECONDS, Run, Superuser, WorkerSql
@@ -96,7 +96,7 @@ class Worker:
             try:
                 return action(self)
             except psycopg.Error as error:
-                if not is_retryable(error.sqlstate):
+                if error.sqlstate is None or is_about_one_session(error.sqlstate):
                     raise
                 self._outcomes[f"retried {error.sqlstate}"] += 1
 

@@ -2,12 +2,11 @@
 
 import base64
 import json
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,23 +15,33 @@ import psycopg
 import pytest
 
 import services.supabase_client
-from models.failures import PlatformRefused, PlatformUnavailable
-from models.generation import GeneratedImage, SessionRef, SessionStatus, Usage
+from models.failures import PlatformFailure, PlatformLocked, PlatformRefused, PlatformUnavailable, StorageRefused
+from models.generation import Channel, GeneratedImage, SessionRef, SessionStatus, Usage
 from sandbox.postgres_local import LocalPostgres
+from sandbox.processes import LOOPBACK
 from sandbox.producer import Producer, StoreMode
 from sandbox.supabase_local import BUCKET, LocalSupabase
-from services.supabase_client import (
-    SCHEMA_VERSION,
-    SIGNED_URL_SECONDS,
-    ClaimAnswer,
-    FailAnswer,
-    SupabaseClient,
-    is_retryable,
+from services.platform_answers import ClaimAnswer, FailAnswer
+from services.supabase_client import SCHEMA_VERSION, SIGNED_URL_SECONDS, SupabaseClient
+from tests.support.platform_faults import bucket_limited, bucket_renamed, read_only_database
+from tests.support.platform_proxy import (
+    EVERYTHING,
+    UPLOAD,
+    PlatformProxy,
+    Reply,
+    database_error,
+    page,
+    redirect,
+    said,
+    storage_error,
 )
+from tests.support.tls import Authority, TlsFront
+from tests.support.worker import wait_until
 from worker.policy import ATTEMPT_LIMIT
 
 JPEG = b"\xff\xd8\xff\xe0 as far as Storage cares"
 IMAGE = GeneratedImage(JPEG, "gpt-image-1.5", Usage(50, 3_150, 1_056), Decimal("0.042251"))
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.c2lnbmF0dXJl"
 URL = "https://platform.test/storage/v1/object/sign/picture.jpg?token=secret"
 LEASE_SECONDS = 45.0
 
@@ -49,6 +58,10 @@ def executor(store: SupabaseClient) -> UUID:
     identity = uuid4()
     assert store.heartbeat(identity, host="test", lease_seconds=LEASE_SECONDS)
     return identity
+
+
+def renew(store: SupabaseClient) -> bool:
+    return store.heartbeat(uuid4(), host="test", lease_seconds=LEASE_SECONDS)
 
 
 def claim(store: SupabaseClient, session: SessionRef, executor: UUID, fence: UUID) -> ClaimAnswer:
@@ -169,7 +182,7 @@ class TestStorage:
         assert token["exp"] - token["iat"] == SIGNED_URL_SECONDS == 21_600
 
     def test_what_is_not_there_cannot_be_signed(self, store: SupabaseClient) -> None:
-        with pytest.raises(PlatformRefused, match="sign_result"):
+        with pytest.raises(StorageRefused, match="sign_result"):
             store.sign_result(f"generated/{uuid4()}/{uuid4()}.jpg")
 
     def test_a_browser_s_key_stores_nothing(self, producer: Producer, supabase: LocalSupabase) -> None:
@@ -200,8 +213,20 @@ class TestNo:
 
 
 Call = Callable[[SupabaseClient], object]
+SOME = SessionRef(Channel.B2C, UUID(int=1))
+NOBODY = UUID(int=2)
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 CALLS: dict[str, Call] = {
-    "a function": lambda store: store.schema_version(),
+    "version": lambda store: store.schema_version(),
+    "heartbeat": lambda store: store.heartbeat(NOBODY, host="test", lease_seconds=LEASE_SECONDS),
+    "claim": lambda store: claim(store, SOME, NOBODY, NOBODY),
+    "release": lambda store: store.release(SOME, fence=NOBODY, rate_limited=False),
+    "complete": lambda store: complete(store, SOME, NOBODY),
+    "fail": lambda store: store.fail(SOME, fence=NOBODY, message="Sorry.", reason="moderated"),
+    "recover": lambda store: store.recover(NOBODY, lease_seconds=LEASE_SECONDS, holders=[]),
+    "unowned sessions": lambda store: store.unowned_sessions(
+        grace_seconds=0, after=BEGINNING, after_id=UUID(int=0), limit=1
+    ),
     "an upload": lambda store: store.store_result("generated/a/b.jpg", JPEG),
     "a signature": lambda store: store.sign_result("generated/a/b.jpg"),
 }
@@ -276,120 +301,243 @@ def wait_until_somebody_waits_for_a_lock(producer: Producer) -> None:
     raise AssertionError("nobody waits")
 
 
-class Proxy(BaseHTTPRequestHandler):
-    """A gateway in front of Supabase with a bad day: every path is answered by what ``answer`` says."""
-
-    answer: tuple[int, str, bytes] = (200, "application/json", b"")
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        status, content_type, body = self.answer
-        self.send_response(status)
-        self.send_header("content-type", content_type)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing on stderr."""
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[PlatformProxy]:
+    """With nothing behind it."""
+    with PlatformProxy("http://127.0.0.1:1") as gateway:
+        yield gateway
 
 
 @pytest.fixture
-def behind_proxy() -> Iterator[SupabaseClient]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    client = SupabaseClient(f"http://127.0.0.1:{server.server_port}", "sb_secret_x")
+def proxy(gateway: PlatformProxy) -> PlatformProxy:
+    gateway.forward_all()
+    return gateway
+
+
+@pytest.fixture(scope="module")
+def behind_proxy(gateway: PlatformProxy) -> Iterator[SupabaseClient]:
+    client = SupabaseClient(gateway.url, "sb_secret_x")
     yield client
     client.close()
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
-class TestAGateway:
+class TestSomethingBetween:
     @every_call
-    @pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 502, 503, 504, 520, 523, 544])
-    @pytest.mark.parametrize("body", [b"<html>sorry</html>", b"", b"{}"], ids=["html", "empty", "object"])
-    def test_that_is_overloaded_or_lost_its_origin_or_does_not_know_us_is_away(
-        self,
-        behind_proxy: SupabaseClient,
-        monkeypatch: pytest.MonkeyPatch,
-        call: Call,
-        *,
-        status: int,
-        body: bytes,
+    @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 410, 429, 500, 502, 503, 504, 520, 523, 544])
+    @pytest.mark.parametrize("body", [b"<html>sorry</html>", b"", b"{}", b'{"message": "sorry"}'])
+    def test_that_answers_in_the_platform_s_place_is_away(
+        self, behind_proxy: SupabaseClient, proxy: PlatformProxy, call: Call, *, status: int, body: bytes
     ) -> None:
-        monkeypatch.setattr(Proxy, "answer", (status, "text/html", body))
+        proxy.answer(EVERYTHING, Reply(status, body, "text/html"))
         with pytest.raises(PlatformUnavailable):
             call(behind_proxy)
 
     @every_call
-    @pytest.mark.parametrize("status", [400, 404, 413])
-    def test_that_says_no_is_a_refusal(
-        self, behind_proxy: SupabaseClient, monkeypatch: pytest.MonkeyPatch, call: Call, status: int
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_that_redirects_is_not_followed_and_the_way_it_shows_is_told(
+        self, behind_proxy: SupabaseClient, proxy: PlatformProxy, call: Call, *, status: int
     ) -> None:
-        monkeypatch.setattr(Proxy, "answer", (status, "text/html", b"<html>no</html>"))
-        with pytest.raises(PlatformRefused):
+        proxy.answer(EVERYTHING, redirect("https://elsewhere.example/login?token=secret", status))
+        with pytest.raises(PlatformLocked, match=r"redirects to https://elsewhere.example/login\?\[...\]"):
             call(behind_proxy)
 
     @every_call
-    def test_that_answers_200_with_a_page_of_its_own_is_away(
-        self, behind_proxy: SupabaseClient, monkeypatch: pytest.MonkeyPatch, call: Call
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"<html>back soon</html>",
+            b"",
+            b"{}",
+            b"[]",
+            b"null",
+            b"[1]",
+            b'"ok"',
+            b'{"message": "back soon"}',
+            b'{"outcome": null, "alive": "?", "dead": {}, "Key": 1, "signedURL": ""}',
+            b'[{"channel": "b2x"}]',
+        ],
+    )
+    def test_that_answers_200_with_something_of_its_own_is_away(
+        self, behind_proxy: SupabaseClient, proxy: PlatformProxy, call: Call, body: bytes
     ) -> None:
-        monkeypatch.setattr(Proxy, "answer", (200, "text/html", b"<html>back soon</html>"))
-        with pytest.raises(PlatformUnavailable):
+        if call is CALLS["unowned sessions"] and body == b"[]":
+            return  # which is an answer
+        proxy.answer(EVERYTHING, Reply(200, body))
+        with pytest.raises(PlatformUnavailable, match="not the answer"):
             call(behind_proxy)
+
+    def test_what_it_says_is_told_without_what_nobody_may_see(
+        self, behind_proxy: SupabaseClient, proxy: PlatformProxy
+    ) -> None:
+        proxy.answer(EVERYTHING, said(401, message="Legacy API keys are disabled", hint=f"not {JWT} but {URL}"))
+        with pytest.raises(PlatformLocked) as locked:
+            behind_proxy.schema_version()
+        assert locked.value.reason == "HTTP 401"
+        assert "Legacy API keys are disabled. not [...] but https://platform.test/" in locked.value.detail
+        assert "token" not in str(locked.value)
 
     @pytest.mark.parametrize("code", ["PGRST202", "42883"])
     def test_a_database_without_the_migration_has_no_version(
-        self, behind_proxy: SupabaseClient, monkeypatch: pytest.MonkeyPatch, code: str
+        self, behind_proxy: SupabaseClient, proxy: PlatformProxy, code: str
     ) -> None:
-        body = json.dumps({"code": code, "message": "no function", "hint": None, "details": None}).encode()
-        monkeypatch.setattr(Proxy, "answer", (404, "application/json", body))
+        proxy.answer(EVERYTHING, database_error(404, code))
         assert behind_proxy.schema_version() is None
 
-    @every_call
-    def test_no_secret_of_an_answer_gets_into_the_error(
-        self, behind_proxy: SupabaseClient, monkeypatch: pytest.MonkeyPatch, call: Call
-    ) -> None:
-        body = json.dumps({"message": f"no: {URL}", "error": URL, "statusCode": "400", "code": "P0001"}).encode()
-        monkeypatch.setattr(Proxy, "answer", (400, "application/json", body))
+    def test_a_certificate_nobody_vouches_for_is_for_a_person_to_mend(self, tmp_path: Path) -> None:
+        tls = Authority.create(tmp_path, "nobody").server_context(tmp_path, LOOPBACK)
+        with TlsFront(tls, 1) as front:
+            client = SupabaseClient(f"https://{LOOPBACK}:{front.port}", "sb_secret_x")
+            with pytest.raises(PlatformLocked, match="certificate verify failed"):
+                client.schema_version()
+
+
+class TestTheDatabaseSaysNo:
+    @pytest.mark.parametrize("code", ["22P02", "22003", "23503", "23505", "23514", "P0001"])
+    def test_to_one_session(self, behind_proxy: SupabaseClient, proxy: PlatformProxy, code: str) -> None:
+        proxy.answer(EVERYTHING, database_error(400, code, "Insufficient credits"))
         with pytest.raises(PlatformRefused) as refused:
-            call(behind_proxy)
-        assert "token" not in str(refused.value)
+            behind_proxy.schema_version()
+        assert (refused.value.reason, refused.value.detail) == (code, "Insufficient credits")
+
+    @pytest.mark.parametrize(
+        ("status", "code"),
+        [
+            (405, "25006"),  # read-only, as after a failover or when the disk is full
+            (400, "0A000"),
+            (500, "40001"),  # serialisation failure
+            (500, "40P01"),  # deadlock
+            (503, "08006"),  # connection failure
+            (503, "53300"),  # too many connections
+            (500, "55P03"),  # lock not available
+            (500, "57014"),  # statement timeout
+            (500, "57P01"),  # the server is being shut down
+            (500, "XX000"),  # internal error, as while SQL is being applied
+            (400, "42703"),  # a column that is not there: the migration
+            (404, "42P01"),
+            (503, "PT503"),  # a function's own status
+            (503, "PGRST000"),
+            (504, "PGRST003"),  # no connection from the pool in time
+            (300, "PGRST203"),  # two functions of that name
+            (404, "PGRST202"),
+            (400, "40"),  # no SQLSTATE at all
+            (400, "nobody knows"),
+        ],
+    )
+    def test_to_nobody_in_particular_and_is_away(
+        self, behind_proxy: SupabaseClient, proxy: PlatformProxy, status: int, code: str
+    ) -> None:
+        proxy.answer(EVERYTHING, database_error(status, code))
+        with pytest.raises(PlatformUnavailable):
+            behind_proxy.heartbeat(UUID(int=1), host="test", lease_seconds=LEASE_SECONDS)
+
+    @pytest.mark.parametrize(
+        ("status", "code"), [(401, "PGRST301"), (401, "42501"), (403, "42501"), (402, "nobody knows")]
+    )
+    def test_to_our_key_which_a_person_must_mend(
+        self, behind_proxy: SupabaseClient, proxy: PlatformProxy, status: int, code: str
+    ) -> None:
+        proxy.answer(EVERYTHING, database_error(status, code))
+        with pytest.raises(PlatformLocked):
+            behind_proxy.schema_version()
+
+    def test_by_being_read_only_and_is_away(self, store: SupabaseClient, postgres: LocalPostgres) -> None:
+        with read_only_database(postgres.dsn):
+            error = wait_until(lambda: refusal_of(lambda: renew(store)), "the API's sessions read the configuration")
+        assert error is not None
+        assert (type(error), error.reason) == (PlatformUnavailable, "25006")
+        assert error.detail == "cannot execute INSERT in a read-only transaction"
+        assert wait_until(lambda: refusal_of(lambda: renew(store)) is None, "and read it again")
 
 
-@pytest.mark.parametrize(
-    ("code", "retryable"),
-    [
-        (None, True),
-        ("40001", True),  # serialisation failure
-        ("40P01", True),  # deadlock
-        ("08006", True),  # connection failure
-        ("53300", True),  # too many connections
-        ("55P03", True),  # lock not available
-        ("XX000", True),  # internal error, for example "tuple concurrently updated" while SQL is being applied
-        ("57014", True),  # statement timeout
-        ("57P01", True),  # the server is being shut down
-        ("58030", True),  # I/O error
-        ("PGRST000", True),
-        ("PGRST003", True),  # no connection from the pool in time
-        ("503", True),
-        ("544", True),
-        ("42501", True),  # permission denied: the key
-        ("PGRST301", True),  # bad token
-        ("401", True),
-        ("PGRST202", True),  # no such function: the migration
-        ("42883", True),
-        ("23514", False),  # a CHECK
-        ("P0001", False),  # RAISE EXCEPTION
-        ("404", False),
-        ("40", False),  # no SQLSTATE at all
-    ],
-)
-def test_away_for_now_is_told_from_no_by_the_code(code: str | None, retryable: bool) -> None:
-    assert is_retryable(code) is retryable
+def refusal_of(call: Callable[[], object]) -> PlatformFailure | None:
+    try:
+        call()
+    except PlatformFailure as failure:
+        return failure
+    return None
+
+
+class TestStorageSaysNo:
+    @pytest.mark.parametrize(
+        ("status", "error", "message"),
+        [
+            (404, "Bucket not found", "Bucket not found"),
+            (415, "invalid_mime_type", "mime type image/jpeg is not supported"),
+            (413, "Payload too large", "The object exceeded the maximum allowed size"),
+            (400, "InvalidKey", "Invalid key: generated/a/b.jpg"),
+            (400, "TenantNotFound", "Missing tenant config for tenant abc"),
+        ],
+    )
+    def test_to_every_picture(
+        self, behind_proxy: SupabaseClient, proxy: PlatformProxy, status: int, error: str, message: str
+    ) -> None:
+        proxy.answer(UPLOAD, storage_error(status, error, message))
+        with pytest.raises(StorageRefused) as refused:
+            behind_proxy.store_result("generated/a/b.jpg", JPEG)
+        assert (refused.value.reason, refused.value.detail[-len(message) :]) == (f"HTTP {status}", message)
+
+    def test_by_a_gateway_that_finds_the_picture_too_large(
+        self, behind_proxy: SupabaseClient, proxy: PlatformProxy
+    ) -> None:
+        proxy.answer(UPLOAD, page(413, "Request Entity Too Large"))
+        with pytest.raises(StorageRefused, match="413 Request Entity Too Large"):
+            behind_proxy.store_result("generated/a/b.jpg", JPEG)
+
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [(423, "ResourceLocked"), (409, "TransactionError"), (429, "SlowDown"), (503, "SlowDown"), (544, "Timeout")],
+    )
+    def test_for_a_moment_and_is_away(
+        self, behind_proxy: SupabaseClient, proxy: PlatformProxy, status: int, error: str
+    ) -> None:
+        proxy.answer(UPLOAD, storage_error(status, error, "later"))
+        with pytest.raises(PlatformUnavailable, match=f"HTTP {status}"):
+            behind_proxy.store_result("generated/a/b.jpg", JPEG)
+
+    @pytest.mark.parametrize(
+        ("status", "error"), [(401, "Unauthorized"), (402, "x"), (403, "Unauthorized"), (400, "InvalidJWT")]
+    )
+    def test_to_our_key_which_a_person_must_mend(
+        self, behind_proxy: SupabaseClient, proxy: PlatformProxy, status: int, error: str
+    ) -> None:
+        proxy.answer(UPLOAD, storage_error(status, error, "signature verification failed"))
+        with pytest.raises(PlatformLocked, match="signature verification failed"):
+            behind_proxy.store_result("generated/a/b.jpg", JPEG)
+
+    @pytest.mark.parametrize("error", ["Duplicate", "KeyAlreadyExists", "ResourceAlreadyExists"])
+    def test_because_the_picture_is_there_and_that_is_yes(
+        self, behind_proxy: SupabaseClient, proxy: PlatformProxy, error: str
+    ) -> None:
+        proxy.answer(UPLOAD, storage_error(409, error, "The resource already exists"))
+        behind_proxy.store_result("generated/a/b.jpg", JPEG)
+
+
+class TestCheckStorage:
+    def test_a_bucket_that_takes_pictures_passes_and_nothing_is_left_behind(
+        self, store: SupabaseClient, supabase: LocalSupabase
+    ) -> None:
+        store.check_storage(JPEG, 1)
+        assert not [path for path in supabase.objects_directory.rglob("*") if "probe-" in path.name]
+
+    def test_a_bucket_that_is_not_there_is_refused_in_storage_s_words(
+        self, store: SupabaseClient, postgres: LocalPostgres
+    ) -> None:
+        with bucket_renamed(postgres.dsn), pytest.raises(StorageRefused, match="Bucket not found"):
+            store.check_storage(JPEG, 1)
+        store.check_storage(JPEG, 1)
+
+    def test_a_size_limit_that_is_too_small_is_refused(self, store: SupabaseClient, postgres: LocalPostgres) -> None:
+        with bucket_limited(postgres.dsn, size_bytes=1_000):
+            store.check_storage(JPEG, 1_000)
+            with pytest.raises(StorageRefused, match="up to 1000 bytes"):
+                store.check_storage(JPEG, 1_001)
+
+    def test_a_type_that_is_not_taken_is_refused(self, store: SupabaseClient, postgres: LocalPostgres) -> None:
+        with (
+            bucket_limited(postgres.dsn, types=["image/png"]),
+            pytest.raises(StorageRefused, match="image/jpeg is not supported"),
+        ):
+            store.check_storage(JPEG, 1)
 
 
 def test_the_bucket_is_the_platform_s() -> None:

@@ -22,6 +22,7 @@ from main import EXIT_MISCONFIGURED, EXIT_UNAVAILABLE
 from sandbox.processes import LOOPBACK
 from sandbox.redis_local import LocalRedis
 from sandbox.worker_local import REPOSITORY
+from tests.support.platform_faults import bucket_renamed
 from tests.support.worker import WAIT_SECONDS, Stage
 from worker.supervisor import EXIT_PART_DIED
 
@@ -129,6 +130,8 @@ def endings(
             stage.platform.execute(
                 "ALTER FUNCTION public.hidden_from_the_worker() RENAME TO wearon_worker_schema_version"
             )
+            with bucket_renamed(stage.world.postgres.dsn):
+                endings |= start_all(starter, {"no bucket": stage.world.settings()})
             starter.kill()
     return endings
 
@@ -163,6 +166,7 @@ EXPECTED: Final[dict[str, tuple[int, list[str]]]] = {
     "an old Redis": (EXIT_UNAVAILABLE, ["REDIS_URL: Redis at 127.0.0.1:", "is 5.0.7", "needs 6.2 or newer"]),
     "a wrong key": (EXIT_UNAVAILABLE, ["SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key"]),
     "a key of a browser": (EXIT_UNAVAILABLE, ["SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key"]),
+    "no bucket": (EXIT_UNAVAILABLE, ["Storage refuses pictures", "HTTP 404, Bucket not found. It must exist"]),
     "no migration": (EXIT_UNAVAILABLE, ["does not have the worker's migrations: apply supabase/migrations/"]),
     "an older schema": (EXIT_UNAVAILABLE, ["needs version 2 of", "has version 1 of", "apply supabase/migrations/"]),
 }

@@ -71,6 +71,7 @@ def test_every_other_failure_is_final_at_once(kind: type[Failure], before: int) 
         (failures.QuotaExhausted, "try again later"),
         (failures.CredentialsRejected, "try again later"),
         (failures.NoModelLeft, "try again later"),
+        (failures.StorageRefused, "try again later"),
         (failures.DeadlineExceeded, "too long"),
         (failures.ProviderRejectedRequest, DEFAULT_MESSAGE),
         (failures.ProviderAnswerUnusable, DEFAULT_MESSAGE),

@@ -5,7 +5,7 @@ import pytest
 from sandbox.keeping import is_to_be_restarted, restart_delay_seconds
 
 
-@pytest.mark.parametrize(("failures", "seconds"), [(1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (50, 30)])
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (50, 30), (100_000, 30)])
 def test_the_delay_doubles_up_to_half_a_minute(failures: int, seconds: float) -> None:
     assert restart_delay_seconds(failures) == seconds
 
