@@ -19,6 +19,7 @@ from config.logging_config import configure_logging, log_standard_error
 from config.settings import Settings, SettingsError, load_settings
 from models.failures import PlatformFailure
 from models.health import Component
+from services.provider_breaker import ProviderBreaker
 from services.redis_client import connect
 from services.supabase_client import LEASE_TIMEOUT, SupabaseClient
 from services.task_queue import TaskQueue
@@ -207,13 +208,19 @@ def rounds_of(shared: Shared, metrics: Metrics, supervisor: Supervisor) -> list[
         measure=metrics.measure,
         current_executor=supervisor.executor_id,
     )
-    watched_queue = TaskQueue(connect(settings.redis_url, timeout_seconds=QueueWatch.TIMEOUT_SECONDS))
+    watched_redis = connect(settings.redis_url, timeout_seconds=QueueWatch.TIMEOUT_SECONDS)
     watched_broker = (
         None
         if settings.celery_broker_url == settings.redis_url
         else connect(settings.celery_broker_url, timeout_seconds=QueueWatch.TIMEOUT_SECONDS)
     )
-    watch = QueueWatch(watched_queue, watched_broker, board, metrics)
+    watch = QueueWatch(
+        TaskQueue(watched_redis),
+        ProviderBreaker(watched_redis, pause_seconds=settings.openai_pause_seconds),
+        watched_broker,
+        board,
+        metrics,
+    )
     return [
         Rounds(
             HEARTBEAT,

@@ -117,7 +117,8 @@ class StartChecks:
             except StartupAway as error:
                 away[check.component] = error
         for check in self._checks:
-            self._board.part(check.component, up=check.component not in away)
+            why = away.get(check.component)
+            self._board.part(check.component, up=why is None, reason=str(why or ""))
         return away
 
     @staticmethod
