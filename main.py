@@ -19,6 +19,7 @@ from config.logging_config import configure_logging, log_standard_error
 from config.settings import Settings, SettingsError, load_settings
 from models.failures import PlatformFailure
 from models.health import Component
+from services.provider_breaker import ProviderBreaker
 from services.redis_client import connect
 from services.supabase_client import LEASE_TIMEOUT, SupabaseClient
 from services.task_queue import TaskQueue
@@ -48,6 +49,9 @@ EXIT_MISCONFIGURED: Final = 78
 HEARTBEATS_PER_LEASE: Final = 4
 """Three may get lost before the lease runs out. Not fewer: in the database a gap of more than half a lease between two
 renewals counts as having been cut off (docs/adr/0005)."""
+
+RECOVERY_RETRY_SECONDS: Final = 5.0
+"""FR-3.4: after a round that met Redis or Supabase away."""
 
 HEARTBEAT_RETRY_SECONDS: Final = 1.0
 """After a heartbeat that failed; with its short time limit (LEASE_TIMEOUT) several fit into what is left of a lease."""
@@ -204,13 +208,19 @@ def rounds_of(shared: Shared, metrics: Metrics, supervisor: Supervisor) -> list[
         measure=metrics.measure,
         current_executor=supervisor.executor_id,
     )
-    watched_queue = TaskQueue(connect(settings.redis_url, timeout_seconds=QueueWatch.TIMEOUT_SECONDS))
+    watched_redis = connect(settings.redis_url, timeout_seconds=QueueWatch.TIMEOUT_SECONDS)
     watched_broker = (
         None
         if settings.celery_broker_url == settings.redis_url
         else connect(settings.celery_broker_url, timeout_seconds=QueueWatch.TIMEOUT_SECONDS)
     )
-    watch = QueueWatch(watched_queue, watched_broker, board, metrics)
+    watch = QueueWatch(
+        TaskQueue(watched_redis),
+        ProviderBreaker(watched_redis, pause_seconds=settings.openai_pause_seconds),
+        watched_broker,
+        board,
+        metrics,
+    )
     return [
         Rounds(
             HEARTBEAT,
@@ -219,7 +229,13 @@ def rounds_of(shared: Shared, metrics: Metrics, supervisor: Supervisor) -> list[
             expected=(PlatformFailure,),
             retry_seconds=HEARTBEAT_RETRY_SECONDS,
         ),
-        Rounds("recovery", settings.recovery_interval_seconds, reaper.round, expected=AWAY),
+        Rounds(
+            "recovery",
+            settings.recovery_interval_seconds,
+            reaper.round,
+            expected=AWAY,
+            retry_seconds=RECOVERY_RETRY_SECONDS,
+        ),
         Rounds("queue-watch", watch.INTERVAL_SECONDS, watch.round, expected=AWAY),
         model_watch(settings, metrics),
     ]

@@ -5,6 +5,8 @@ Failure
 │   ├── ImageUnreachable         no answer, an error status, a redirect, too slow
 │   ├── ImageAddressRefused      the address may not be fetched (NFR-3.1)
 │   ├── ImageTooLarge            more bytes or pixels than allowed (NFR-3.2)
+│   ├── ImageWithoutType         a picture, but its content type is not image/*
+│   ├── IncompletePicture        the file ends before the picture does
 │   └── NotAnImage               wrong content type, broken or unsupported picture
 ├── ProviderFailure              what the image provider answered
 │   ├── RateLimited              429 that passes by itself (FR-3.1)
@@ -76,6 +78,26 @@ class ImageTooLarge(InputFailure):
         super().__init__(f"more than {limit} {unit}")
         self.limit = limit
         self.unit = unit
+
+
+class ImageWithoutType(InputFailure):
+    """The bytes begin like a picture, but the content type they were stored with is not ``image/*`` (Pattern 5)."""
+
+    kind = "image_without_type"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class IncompletePicture(InputFailure):
+    """The file ends too early: a part of what the picture shows is lost."""
+
+    kind = "incomplete_picture"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class NotAnImage(InputFailure):
@@ -221,6 +243,12 @@ class AttemptsExhausted(Failure):
     """The worker died on this task as often as is allowed."""
 
     kind = "attempts_exhausted"
+
+
+class GivenBack(Failure):
+    """The session is open, but its charge was given back already, so nothing may be made for it."""
+
+    kind = "given_back"
 
 
 class NoLongerWanted(Failure):

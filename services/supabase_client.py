@@ -23,8 +23,8 @@ from models.generation import Channel, GeneratedImage, SessionRef
 from services.tls import public_client_context
 from supabase import Client, create_client
 
-SCHEMA_VERSION: Final = 1
-"""What ``wearon_worker_schema_version()`` must answer."""
+SCHEMA_VERSION: Final = 2
+"""What ``wearon_worker_schema_version()`` must answer at least."""
 
 BUCKET: Final = "virtual-tryon-images"
 SIGNED_URL_SECONDS: Final = 6 * 60 * 60
@@ -68,7 +68,7 @@ UNKNOWN_FUNCTION_CODES: Final = frozenset({"PGRST202", "42883"})
 
 @dataclass(frozen=True, slots=True)
 class ClaimAnswer:
-    """What the database said to a claim; the outcomes are explained beside ``wearon_worker_claim``."""
+    """What the database said to a claim; the outcomes are explained beside ``wearon_worker_claim_v2``."""
 
     outcome: str
     owner_id: UUID | None = None
@@ -76,6 +76,15 @@ class ClaimAnswer:
     rate_limited: int = 0
     same_executor: bool = False
     status: str | None = None
+    retry_after_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteAnswer:
+    """What the database said to a result; the outcomes are explained beside ``wearon_worker_complete_v2``."""
+
+    outcome: str
+    retry_after_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,7 @@ class FailAnswer:
     refund_kind: str = "none"
     refunded_credits: int = 0
     request_id: str | None = None
+    retry_after_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +174,7 @@ class SupabaseClient:
     def claim(self, session: SessionRef, *, executor: UUID, fence: UUID, attempt_limit: int) -> ClaimAnswer:
         """Take a session to run it; repeat with the same ``fence`` for the same answer."""
         answer = self._object(
-            "wearon_worker_claim",
+            "wearon_worker_claim_v2",
             {
                 **_session(session),
                 "p_executor": str(executor),
@@ -180,6 +190,7 @@ class SupabaseClient:
             rate_limited=answer.get("rate_limited", 0),
             same_executor=answer.get("same_executor", False),
             status=answer.get("status"),
+            retry_after_seconds=float(answer.get("retry_after_seconds", 0)),
         )
 
     def release(self, session: SessionRef, *, fence: UUID, rate_limited: bool) -> str:
@@ -191,10 +202,10 @@ class SupabaseClient:
 
     def complete(
         self, session: SessionRef, *, fence: UUID, image_url: str, processing_time_ms: int, image: GeneratedImage
-    ) -> str:
-        """Mark a session completed (FR-1.8); returns the outcome."""
+    ) -> CompleteAnswer:
+        """Mark a session completed (FR-1.8)."""
         answer = self._object(
-            "wearon_worker_complete",
+            "wearon_worker_complete_v2",
             {
                 **_session(session),
                 "p_fence": str(fence),
@@ -205,12 +216,12 @@ class SupabaseClient:
                 "p_estimated_cost_usd": _number(image.estimated_cost_usd),
             },
         )
-        return str(answer["outcome"])
+        return CompleteAnswer(answer["outcome"], float(answer.get("retry_after_seconds", 0)))
 
     def fail(self, session: SessionRef, *, fence: UUID | None, message: str, reason: str) -> FailAnswer:
         """Mark a session failed and undo its charge, once for ever (FR-2). ``message`` is what the person reads."""
         answer = self._object(
-            "wearon_worker_fail",
+            "wearon_worker_fail_v2",
             {
                 **_session(session),
                 "p_fence": None if fence is None else str(fence),
@@ -220,7 +231,11 @@ class SupabaseClient:
         )
         refund = answer.get("refund") or {}
         return FailAnswer(
-            answer["outcome"], refund.get("kind", "none"), refund.get("credits", 0), answer.get("request_id")
+            answer["outcome"],
+            refund.get("kind", "none"),
+            refund.get("credits", 0),
+            answer.get("request_id"),
+            float(answer.get("retry_after_seconds", 0)),
         )
 
     def recover(self, executor: UUID, *, lease_seconds: float, holders: Sequence[UUID]) -> list[UUID]:
@@ -238,6 +253,11 @@ class SupabaseClient:
     def retire(self, executor: UUID) -> None:
         """End an executor's life at once."""
         self._rpc("wearon_worker_retire", {"p_executor": str(executor)})
+
+    def forget(self, limit: int) -> int:
+        """Delete old claims and executors, at most ``limit`` of each; returns how many of the more numerous kind."""
+        answer = self._object("wearon_worker_forget", {"p_limit": limit})
+        return max(int(answer["claims"]), int(answer["executors"]))
 
     def unowned_sessions(
         self, *, grace_seconds: float, after: datetime, after_id: UUID, limit: int

@@ -130,7 +130,8 @@ class BodyEstimator:
         Raises:
             ModelUnavailable: no process is ready, or it is closed.
             MeasurerGone: the process ended over this photograph; another one is being started.
-            NotAnImage, ImageTooLarge, PictureRefused, MeasuringFailed: as :meth:`size_rec.measurer.Measurer.measure`.
+            NotAnImage, IncompletePicture, ImageTooLarge, PictureRefused, MeasuringFailed: as
+                :meth:`size_rec.measurer.Measurer.measure`.
         """
         if not self.loaded:
             raise ModelUnavailable

@@ -55,6 +55,8 @@ def main() -> int:
     leave_logging_alone()
     allow_open_files(OPEN_FILES)
     shorten_warnings()
+    # Setting up its logging, Celery puts filters of its own before these.
+    signals.celeryd_after_setup.connect(lambda **_: ignore_decided_warnings(), weak=False)
     # Celery prints its notice of a shutdown past all logging; on standard error the main process makes it a line.
     sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
 
@@ -93,10 +95,15 @@ def shorten_warnings() -> None:
     * Root, in seven lines: one of ours instead. The image does not run as root, a sandbox may; what makes root
       dangerous to Celery is pickle, which is not accepted (``accept_content``).
     """
-    warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced", CPendingDeprecationWarning)
+    ignore_decided_warnings()
     if os.getuid() == 0 or os.geteuid() == 0:
         warnings.filterwarnings("ignore", r"You're running the worker with superuser privileges", SecurityWarning)
         log.warning("running_as_root", advice="run it as an ordinary user, as the image does")
+
+
+def ignore_decided_warnings() -> None:
+    """The part of ``shorten_warnings`` that has to be done again when Celery has set up its logging."""
+    warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced", CPendingDeprecationWarning)
 
 
 def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_down: threading.Event) -> TaskRunner:

@@ -17,9 +17,10 @@ REFUND_KINDS: Final = (
     "shopper_credit",
     "store_overage",
     "nothing_charged",
+    "unproven_charge",
     "already_refunded",
 )
-"""What ``wearon_worker_fail`` answers: the kinds of ``wearon_worker.refunds``, and that it was done before."""
+"""What ``wearon_worker_fail_v2`` answers: the kinds of ``wearon_worker.refunds``, and that it was done before."""
 
 FAILURE_REASONS: Final = (
     *kinds_below(Failure),

@@ -36,7 +36,9 @@ MESSAGES: Final[dict[type[Failure], str]] = {
     ),
     failures.ImageUnreachable: "We could not load one of your pictures. Please upload it again.",
     failures.ImageAddressRefused: "We could not load one of your pictures. Please upload it again.",
-    failures.ImageTooLarge: "One of your pictures is too large. Please use pictures of up to 10 MB and 32 megapixels.",
+    failures.ImageTooLarge: "One of your pictures is too large. Please use a JPEG of up to 10 MB and 64 megapixels.",
+    failures.ImageWithoutType: "One of your pictures was stored without its type. Please upload it again.",
+    failures.IncompletePicture: "The picture is incomplete. Please upload it again.",
     failures.NotAnImage: (
         "One of your pictures could not be read. Please use a JPEG, PNG, WebP, AVIF, HEIC or GIF picture."
     ),

@@ -2,7 +2,7 @@
 
 1. Executors whose lease ran out are declared dead; what they had in flight goes back to the queue to be run again.
 2. Open sessions that have no task anywhere and no live owner are failed and refunded, once.
-3. Dead letters that are too old are forgotten.
+3. Dead letters, claims and executors that nobody needs any more are deleted, a few at a time.
 
 Work of a live worker is never touched: what is dead is decided by the database alone (see wearon_worker_recover), and
 what still has a task by looking in every list.
@@ -40,6 +40,12 @@ SURELY_GONE_SECONDS: Final = 600.0
 """How long the list of a dead executor is still looked at. One that was only paused, or cut off, may move a last task
 into its list before it learns of its death, which takes it one heartbeat."""
 
+FORGET_LIMIT: Final = 500
+"""Rows deleted in one round: milliseconds for the database, and more than a busy hour makes in a minute of rounds."""
+
+FORGET_PAUSE_SECONDS: Final = 3600.0
+"""Between two looks for something to delete, once there was no more of it; days matter here, not minutes."""
+
 BEGINNING: Final = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
@@ -70,6 +76,7 @@ class Reaper:
         self._found_dead_at: dict[UUID, float] = {}
         self._page_after = BEGINNING
         self._suspects: frozenset[SessionRef] = frozenset()
+        self._forgets_at = now()
 
     def round(self) -> None:
         """Recover what the dead left and settle what has lost its task.
@@ -80,6 +87,7 @@ class Reaper:
         self._take_over_from_the_dead()
         self._settle_lost_sessions()
         self._letters.round()
+        self._forget_the_old()
 
     def _take_over_from_the_dead(self) -> None:
         executor = self._current_executor()
@@ -108,6 +116,15 @@ class Reaper:
         self._suspects = verdict.suspects
         for session in verdict.lost:
             self._settle(session)
+
+    def _forget_the_old(self) -> None:
+        if self._now() < self._forgets_at:
+            return
+        forgotten = self._store.forget(FORGET_LIMIT)
+        if forgotten:
+            log.info("old_rows_deleted", at_most_of_each=forgotten)
+        if forgotten < FORGET_LIMIT:
+            self._forgets_at = self._now() + FORGET_PAUSE_SECONDS
 
     def _next_page(self) -> list[SessionRef]:
         after, after_id = self._page_after

@@ -15,8 +15,9 @@ import structlog
 
 from models.failures import PlatformUnavailable
 from models.generation import GeneratedImage, SessionRef
-from services.supabase_client import ClaimAnswer, FailAnswer, SupabaseClient
+from services.supabase_client import ClaimAnswer, CompleteAnswer, FailAnswer, SupabaseClient
 from services.turn_waiting import TurnCancelled
+from worker.job_window import once_allowed
 from worker.measurements import ChargeUndone, GenerationEnded, Measure
 from worker.policy import ATTEMPT_LIMIT, Fail
 
@@ -62,10 +63,18 @@ class Settlement:
         self._measure = measure
 
     def claim(self, claim: Claim, executor: UUID, cancelled: Callable[[], bool]) -> ClaimAnswer:
-        """Ask for the right to run the session.
+        """Ask for the right to run the session; waits while the platform's job is about.
 
         Raises:
-            TurnCancelled: Supabase is away and the process is shutting down; nothing has been spent yet.
+            TurnCancelled: the process is shutting down; nothing has been spent yet.
+        """
+        return once_allowed("claim", lambda: self.look(claim, executor, cancelled), cancelled)
+
+    def look(self, claim: Claim, executor: UUID, cancelled: Callable[[], bool]) -> ClaimAnswer:
+        """The same with the first answer, whatever it is; of a claim held already it says whether it still is.
+
+        Raises:
+            TurnCancelled: Supabase is away and the process is shutting down.
         """
 
         def ask() -> ClaimAnswer:
@@ -95,21 +104,30 @@ class Settlement:
         """
         self._store.release(claim.session, fence=claim.fence, rate_limited=False)
 
-    def complete(self, claim: Claim, image: GeneratedImage, path: str, elapsed_seconds: Callable[[], float]) -> str:
+    def complete(
+        self,
+        claim: Claim,
+        image: GeneratedImage,
+        path: str,
+        elapsed_seconds: Callable[[], float],
+        cancelled: Callable[[], bool],
+    ) -> str:
         """Store the picture, sign it and mark the session completed; returns the outcome.
 
         Raises:
             PlatformRefused: the storage or the database does not take it.
+            TurnCancelled: the process is shutting down, and the platform's job may be about to give the credit back.
         """
         until_it_lands("store_result", lambda: self._store.store_result(path, image.jpeg))
         url = until_it_lands("sign_result", lambda: self._store.sign_result(path))
         processing_time_ms = round(elapsed_seconds() * 1_000)
-        outcome = until_it_lands(
-            "complete",
-            lambda: self._store.complete(
+
+        def ask() -> CompleteAnswer:
+            return self._store.complete(
                 claim.session, fence=claim.fence, image_url=url, processing_time_ms=processing_time_ms, image=image
-            ),
-        )
+            )
+
+        outcome = once_allowed("complete", lambda: until_it_lands("complete", ask), cancelled).outcome
         if outcome != "completed":
             log.warning("completion_came_too_late", outcome=outcome)
             return outcome
@@ -124,15 +142,18 @@ class Settlement:
         )
         return outcome
 
-    def fail(self, claim: Claim, decision: Fail) -> str:
+    def fail(self, claim: Claim, decision: Fail, cancelled: Callable[[], bool]) -> str:
         """Mark our session failed and undo its charge; returns the outcome.
 
         Raises:
             PlatformRefused: the database does not take it; the session stays open and recovery tries again.
+            TurnCancelled: the process is shutting down, and the platform's job may be about to give the credit back.
         """
-        return self._failed(
-            until_it_lands("fail", lambda: self._try_to_fail(claim.session, claim.fence, decision)), decision
-        )
+
+        def ask() -> FailAnswer:
+            return until_it_lands("fail", lambda: self._try_to_fail(claim.session, claim.fence, decision))
+
+        return self._failed(once_allowed("fail", ask, cancelled), decision)
 
     def fail_unowned(self, session: SessionRef, decision: Fail) -> FailAnswer:
         """The same for a session that nobody runs; one try, because recovery comes round again anyway.

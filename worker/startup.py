@@ -78,7 +78,9 @@ def _startup_error(name: str, url: str, fault: Diagnosis) -> StartupError:
 
 
 def check_database(store: SupabaseClient) -> None:
-    """Check that Supabase answers, takes the key and has the worker's migration.
+    """Check that Supabase answers, takes the key and has the worker's migrations up to the version this worker needs.
+
+    A newer version is fine: what a newer worker brought keeps the older names, for just such a deploy.
 
     Raises:
         StartupAway: it does not answer.
@@ -95,7 +97,8 @@ def check_database(store: SupabaseClient) -> None:
             f"SUPABASE_URL: Supabase does not answer ({error.reason}). Check SUPABASE_URL in .env."
         ) from None
     if version is None or version < SCHEMA_VERSION:
+        found = "does not have the worker's migrations" if version is None else f"has version {version} of them"
         raise StartupError(
-            "The database does not have the worker's migration. Apply supabase/migrations/ (supabase db push, or run "
-            "the files in order in the SQL editor), then start again."
+            f"This worker needs version {SCHEMA_VERSION} of the worker's migrations, and the database {found}: apply "
+            "supabase/migrations/ (supabase db push, or the files in order in the SQL editor), then start again."
         )

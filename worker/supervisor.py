@@ -153,7 +153,12 @@ class Supervisor:
                 away = Component.REDIS if isinstance(error, redis.RedisError) else Component.DATABASE
                 self._board.part(away, up=False, reason=str(error) or type(error).__name__)
                 self._opening.something_is_away()
-                log.warning("executor_not_started", reason=type(error).__name__, retry_in=START_RETRY_SECONDS)
+                log.warning(
+                    "executor_not_started",
+                    reason=type(error).__name__,
+                    cause=str(error),
+                    retry_in=START_RETRY_SECONDS,
+                )
                 self._stopping.wait(START_RETRY_SECONDS)
             else:
                 for answered in (Component.REDIS, Component.DATABASE):

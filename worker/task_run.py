@@ -15,6 +15,7 @@ from models.failures import (
     AttemptsExhausted,
     BadTask,
     Failure,
+    GivenBack,
     NoLongerWanted,
     OwnerMismatch,
     PlatformFailure,
@@ -28,6 +29,7 @@ from services.supabase_client import ClaimAnswer
 from services.task_queue import TaskQueue
 from services.turn_waiting import TurnCancelled
 from worker.dead_letters import DeadLetter
+from worker.job_window import NOT_NOW
 from worker.measurements import GenerationTimed, LetterBuried, Measure
 from worker.pipeline import Pipeline
 from worker.policy import Fail, RetryLater, decide, message_for
@@ -43,6 +45,9 @@ REDIS_RETRY_SECONDS: Final = 2.0
 
 OUTCOMES_NOT_OURS: Final = frozenset({"lost", "executor_dead"})
 """Answers that say: this run has nothing more to say about the session, and it may still be open."""
+
+OUTCOMES_STILL_OPEN: Final = frozenset({"claimed", "refunded", NOT_NOW})
+"""Answers to a second look after which the session is still to be settled, by whoever claims it next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +132,20 @@ class TaskRunner:
             answer = self._settlement.claim(claim, self._executor, self._cancelled)
         except TurnCancelled:
             return Returned()
+        try:
+            return self._act_on(answer, task, element, claim)
+        except TurnCancelled:
+            self._settlement.release(claim, rate_limited=False)
+            return Returned()
+
+    def _act_on(self, answer: ClaimAnswer, task: GenerationTask, element: bytes, claim: Claim) -> RunResult:
         match answer.outcome:
             case "claimed":
                 return self._run_claimed(task, element, claim, answer)
             case "exhausted":
                 return self._fail(claim, AttemptsExhausted(f"{answer.attempt - 1} runs died"), element, answer)
+            case "refunded":
+                return self._fail(claim, GivenBack("its charge was given back already"), element, answer)
             case "executor_dead":
                 log.warning("executor_declared_dead")
                 self._on_declared_dead()
@@ -148,20 +162,19 @@ class TaskRunner:
         if answer.owner_id != task.owner_id:
             mismatch = OwnerMismatch("the task names another owner than the session")
             log.error("owner_mismatch")
-            self._settlement.fail(claim, Fail(message_for(mismatch), mismatch.kind))
+            self._settlement.fail(claim, Fail(message_for(mismatch), mismatch.kind), self._cancelled)
             return self._bury(element, task, str(mismatch))
 
         clock = TaskClock(self._task_limit_seconds)
         try:
             image = self._make_image(task, clock, lambda: self._is_still_ours(claim))
             path = result_path(task.channel, task.owner_id, task.session_id)
-            outcome = self._settlement.complete(claim, image, path, clock.elapsed_seconds)
+            outcome = self._settlement.complete(claim, image, path, clock.elapsed_seconds, self._cancelled)
         except TurnCancelled:
-            self._settlement.release(claim, rate_limited=False)
-            return Returned()
+            raise
         except NoLongerWanted:
             log.info("settled_by_others_while_waiting")
-            return self._settled(self._settlement.claim(claim, self._executor, self._cancelled).outcome, element)
+            return self._without_a_run(claim, element)
         except Failure as failure:
             return self._fail(claim, failure, element, answer)
         except Exception as error:
@@ -174,7 +187,15 @@ class TaskRunner:
 
     def _is_still_ours(self, claim: Claim) -> bool:
         # A claim repeated with the same fence changes nothing and says whether the session is still open and ours.
-        return self._settlement.claim(claim, self._executor, self._cancelled).outcome == "claimed"
+        return self._settlement.look(claim, self._executor, self._cancelled).outcome == "claimed"
+
+    def _without_a_run(self, claim: Claim, element: bytes) -> RunResult:
+        outcome = self._settlement.look(claim, self._executor, self._cancelled).outcome
+        if outcome in OUTCOMES_STILL_OPEN:
+            # The platform's job is about. The copy is run again, and then waits before it takes anything.
+            self._settlement.release(claim, rate_limited=False)
+            return Returned()
+        return self._settled(outcome, element)
 
     def _make_image(self, task: GenerationTask, clock: TaskClock, still_wanted: Callable[[], bool]) -> GeneratedImage:
         # Pattern 4: a fresh event loop for each task, closed whatever happens.
@@ -188,7 +209,7 @@ class TaskRunner:
             self._settlement.release(claim, rate_limited=True)
             return Postponed(decision.delay_seconds)
         log.warning("run_failed", kind=failure.kind, cause=str(failure))
-        return self._settled(self._settlement.fail(claim, decision), element)
+        return self._settled(self._settlement.fail(claim, decision, self._cancelled), element)
 
     def _settled(self, outcome: str, element: bytes) -> RunResult:
         if outcome in OUTCOMES_NOT_OURS:

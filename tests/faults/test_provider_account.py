@@ -67,6 +67,18 @@ def test_an_account_that_is_blocked_fails_the_task_refunds_it_and_pauses_all_cal
     assert stage.redis.exists("wearon:provider:pause")
 
 
+def test_health_names_the_provider_while_calls_are_paused_and_is_well_again_afterwards(
+    stage: Stage, worker: Worker
+) -> None:
+    wait_until(lambda: worker.health()["status"] == "ok", "health has forgotten the test before")
+    stage.wait_for(stage.submit("[[sim:quota]] health looks"))
+    wait_until(lambda: worker.health()["degraded"] == ["provider"], "health names the provider")
+    assert worker.wait_for_line("part_down", part="provider", level="error", reason="quota_exhausted")
+    [row] = stage.wait_for(stage.submit("ends the pause"))
+    assert row.status == SessionStatus.COMPLETED
+    wait_until(lambda: worker.health()["status"] == "ok", "health tells that all is well")
+
+
 def test_a_pause_burns_one_task_while_the_others_wait_without_using_up_their_time(stage: Stage, worker: Worker) -> None:
     stage.wait_for(stage.submit("[[sim:quota]] the first"))
     waiting = [stage.submit(f"waits for the end of the pause {number}") for number in range(4)]

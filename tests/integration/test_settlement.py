@@ -1,5 +1,6 @@
 """Settling against the real Supabase API: whatever goes away while a result or a refund lands, it lands once."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +22,8 @@ from sandbox.producer import Producer, Submitted
 from sandbox.supabase_local import BUCKET, LocalSupabase
 from services.supabase_client import SupabaseClient
 from supabase import create_client
-from tests.support.ledger_audit import ledger_faults, platform_expires
+from tests.support.ledger_audit import ledger_faults
+from tests.support.platform_acts import give_up
 from worker.measurements import ChargeUndone, GenerationEnded, Measurement
 from worker.policy import Fail
 from worker.settlement import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Claim, Settlement, until_it_lands
@@ -40,6 +42,7 @@ class Settling:
         self.measured: list[Measurement] = []
         self.settlement = Settlement(store, self.measured.append)
         self.executor = uuid4()
+        self.stopping = threading.Event()
         store.heartbeat(self.executor, host="test", lease_seconds=3600)
 
     def claimed(self, session: SessionRef) -> Claim:
@@ -49,10 +52,10 @@ class Settling:
         return claim
 
     def complete(self, claim: Claim, path: str = "generated/owner/session.jpg") -> str:
-        return self.settlement.complete(claim, IMAGE, path, lambda: ELAPSED_SECONDS)
+        return self.settlement.complete(claim, IMAGE, path, lambda: ELAPSED_SECONDS, self.stopping.is_set)
 
     def fail(self, claim: Claim) -> str:
-        return self.settlement.fail(claim, SORRY)
+        return self.settlement.fail(claim, SORRY, self.stopping.is_set)
 
 
 @pytest.fixture
@@ -229,7 +232,7 @@ class TestSupabaseIsAway:
             pending = pool.submit(settling.complete, claim)
             retries.get(timeout=EVENT_TIMEOUT_SECONDS)
             with psycopg.connect(postgres.dsn, options="-c search_path=public") as connection:
-                assert platform_expires(connection, session)
+                assert give_up(connection, session)
             supabase.start()
             assert pending.result(EVENT_TIMEOUT_SECONDS) == "settled"
         assert producer.session(session).status is SessionStatus.FAILED

@@ -120,6 +120,11 @@ def endings(
         stage.platform.execute(f"ALTER FUNCTION {SCHEMA_VERSION} RENAME TO hidden_from_the_worker")
         try:
             endings |= start_all(starter, {"no migration": stage.world.settings()})
+            stage.platform.execute(
+                f"CREATE FUNCTION {SCHEMA_VERSION} RETURNS integer LANGUAGE sql SET search_path = '' AS 'SELECT 1'"
+            )
+            endings |= start_all(starter, {"an older schema": stage.world.settings()})
+            stage.platform.execute(f"DROP FUNCTION {SCHEMA_VERSION}")
         finally:
             stage.platform.execute(
                 "ALTER FUNCTION public.hidden_from_the_worker() RENAME TO wearon_worker_schema_version"
@@ -158,7 +163,8 @@ EXPECTED: Final[dict[str, tuple[int, list[str]]]] = {
     "an old Redis": (EXIT_UNAVAILABLE, ["REDIS_URL: Redis at 127.0.0.1:", "is 5.0.7", "needs 6.2 or newer"]),
     "a wrong key": (EXIT_UNAVAILABLE, ["SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key"]),
     "a key of a browser": (EXIT_UNAVAILABLE, ["SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key"]),
-    "no migration": (EXIT_UNAVAILABLE, ["does not have the worker's migration", "Apply supabase/migrations/"]),
+    "no migration": (EXIT_UNAVAILABLE, ["does not have the worker's migrations: apply supabase/migrations/"]),
+    "an older schema": (EXIT_UNAVAILABLE, ["needs version 2 of", "has version 1 of", "apply supabase/migrations/"]),
 }
 
 

@@ -11,6 +11,7 @@ from models import failures
 from models.failures import Failure, ProviderFailure
 from models.health import Component, HealthReport
 from services import openai_client
+from services.provider_breaker import ProviderBreaker
 from services.task_queue import TaskQueue
 from size_rec import problems
 from size_rec.admission import Refusal
@@ -220,8 +221,17 @@ class GoneQueue:
         return self.answers.pop()
 
 
+class ClosedBreaker:
+    """Calls may go on."""
+
+    def blocked_by(self) -> None:
+        """Nothing."""
+
+
 def test_the_backlog_does_not_outlive_the_redis_it_was_asked_of(metrics: Metrics, registry: CollectorRegistry) -> None:
-    watch = QueueWatch(cast(TaskQueue, GoneQueue()), None, HealthBoard(), metrics)
+    watch = QueueWatch(
+        cast(TaskQueue, GoneQueue()), cast(ProviderBreaker, ClosedBreaker()), None, HealthBoard(), metrics
+    )
     watch.round()
     before = registry.get_sample_value("wearon_backlog")
     with pytest.raises(redis.ConnectionError):

@@ -64,6 +64,8 @@ def test_every_other_failure_is_final_at_once(kind: type[Failure], before: int) 
         (failures.ImageUnreachable, "could not load"),
         (failures.ImageAddressRefused, "could not load"),
         (failures.ImageTooLarge, "10 MB"),
+        (failures.ImageWithoutType, "stored without its type. Please upload it again."),
+        (failures.IncompletePicture, "The picture is incomplete. Please upload it again."),
         (failures.NotAnImage, "JPEG, PNG, WebP, AVIF, HEIC or GIF"),
         (failures.ProviderUnavailable, "not available right now"),
         (failures.QuotaExhausted, "try again later"),
