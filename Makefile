@@ -1,28 +1,49 @@
-# Every target makes what it needs from nothing but Python >= 3.11 and make.
+# Every target makes what it needs from nothing but Python 3.11 to 3.14 and make.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(BIN)/python
 STAMP  := $(VENV)/.installed
+# MediaPipe's own graph, which nothing needs but the comparison with it: Python 3.11 or 3.12 on x86-64.
+REFERENCE_PYTHON ?= $(PYTHON)
+REFERENCE        := .venv-reference
+REFERENCE_STAMP  := $(REFERENCE)/.installed
+# A Redis 7, to run the tests on instead of Valkey: the package redis-server of Debian 12 and Ubuntu 24.04 is one.
+REDIS7           ?= /usr/bin/redis-server
+REDIS_TESTS      := tests/faults tests/integration/test_chaos_elements.py tests/integration/test_chaos_fronts.py tests/integration/test_dead_letters.py \
+	tests/integration/test_long_elements.py tests/integration/test_missed_copies.py tests/integration/test_provider_breaker.py \
+	tests/integration/test_rate_gate.py tests/integration/test_redis_at_start.py tests/integration/test_redis_failover.py \
+	tests/integration/test_returned_runs.py tests/integration/test_letter_retention.py tests/integration/test_sandbox_parts.py tests/integration/test_task_queue.py \
+	tests/integration/test_tls_redis.py tests/integration/test_worker_recovery.py tests/integration/test_worker_results.py \
+	tests/integration/test_worker_startup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock demo sandbox reset test lint format contracts bench bench-size calibrate chaos dev up down logs build clean
+.PHONY: help install lock wheels demo sandbox reset test test-redis7 lint format contracts costs bench bench-size reference \
+	reference-landmarks calibrate chaos dev up down logs build clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 21
 
 install: $(STAMP) ## Make .venv with the pinned, hash-checked packages (about half a minute, once)
 
-$(STAMP): requirements.txt requirements-dev.txt
+$(STAMP): requirements.txt requirements-dev.txt requirements-networks.txt size_rec/network_files.py
 	@echo "Installing the pinned packages into $(VENV) (once; about half a minute) ..."
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12) and "wearon-worker needs Python 3.11 or 3.12 (mediapipe has no wheel for newer ones); this is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14) and "wearon-worker needs Python 3.11 to 3.14; this is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.14")'
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	@$(RUN) -m size_rec.fetch_networks
 	@touch $(STAMP)
 
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command 'make lock' --quiet
+
 lock: $(STAMP) ## Recompile the lock files after a change in pyproject.toml
-	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet -o requirements.txt
-	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet -c requirements.txt -o requirements-dev.txt
+	@$(LOCK) pyproject.toml -o requirements.txt
+	@$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	@$(LOCK) --group pyproject.toml:reference -o requirements-reference.txt
+
+wheels: $(STAMP) ## Ask the package index for a wheel of every package, for each Python and machine (a minute)
+	@$(RUN) -m scripts.check_wheels
 
 demo: $(STAMP) ## Watch real tasks go through the real worker on embedded parts (under two minutes)
 	@$(RUN) -m sandbox demo
@@ -36,12 +57,16 @@ reset: $(STAMP) ## Wipe the sandbox's data
 test: $(STAMP) ## Run every test on real embedded parts (a few minutes)
 	@$(RUN) -m pytest
 
+test-redis7: $(STAMP) ## Run what depends on Redis on a Redis 7: make test-redis7 REDIS7=/path/to/redis-server
+	@test -x "$(REDIS7)" || { echo "$(REDIS7) is not there. On Debian 12 and Ubuntu 24.04: apt-get install redis-server; or say REDIS7=/path/to/redis-server"; exit 2; }
+	@WEARON_REDIS_SERVER="$(REDIS7)" $(RUN) -m pytest $(REDIS_TESTS)
+
 lint: $(STAMP) ## ruff, mypy --strict, import rules, shellcheck
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/shellcheck .ci/run
+	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck .ci/run; else echo "shellcheck left out: it has no wheel for this machine"; fi
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix --quiet .
@@ -50,11 +75,25 @@ format: $(STAMP) ## Format the code
 contracts: $(STAMP) ## Regenerate contracts/ (JSON Schema and TypeScript) from the model
 	@$(RUN) -m scripts.generate_contracts
 
+costs: $(STAMP) ## Work out what a picture costs, into docs/costs.md
+	@$(RUN) -m scripts.costs
+
 bench: $(STAMP) ## Measure; every figure beside its reference from the same run (about ten minutes)
 	@$(RUN) -m scripts.bench
 
-bench-size: $(STAMP) ## Measure size recommendation: errors, refusals, speed (a minute)
+bench-size: $(STAMP) ## Measure size recommendation: errors, refusals, speed (a minute); "make reference" adds MediaPipe's own
 	@$(RUN) -m scripts.bench_size
+
+reference: $(REFERENCE_STAMP) ## Make .venv-reference with MediaPipe's own graph (Python 3.11 or 3.12 on x86-64 only)
+
+$(REFERENCE_STAMP): requirements-reference.txt
+	@$(REFERENCE_PYTHON) -c 'import platform, sys; sys.exit(not ((3, 11) <= sys.version_info[:2] <= (3, 12) and platform.machine() in ("x86_64", "AMD64")) and "MediaPipe 0.10.21 has wheels for Python 3.11 and 3.12 on x86-64 only; this is " + sys.version.split()[0] + " on " + platform.machine() + ". Set REFERENCE_PYTHON=/path/to/python3.12")'
+	@test -x $(REFERENCE)/bin/python || $(REFERENCE_PYTHON) -m venv $(REFERENCE)
+	@$(REFERENCE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-reference.txt
+	@touch $(REFERENCE_STAMP)
+
+reference-landmarks: $(REFERENCE_STAMP) ## Remake the landmarks by MediaPipe's own graph that a test compares with
+	@$(REFERENCE)/bin/python -m scripts.bench_size.reference_landmarks
 
 calibrate: $(STAMP) ## Refit size recommendation: make calibrate ANSUR=folder with the two ANSUR II tables
 	@test -n "$(ANSUR)" || { echo "Say where the ANSUR II tables are: make calibrate ANSUR=/path/to/folder"; exit 2; }
@@ -80,4 +119,4 @@ build: ## Build the production image
 
 clean: ## Remove .venv, the sandbox's data and build leftovers
 	@test ! -d .sandbox || $(RUN) -m sandbox reset
-	rm -rf $(VENV) .sandbox demo-results .mypy_cache .ruff_cache .hypothesis sandbox/node/node_modules
+	rm -rf $(VENV) $(REFERENCE) .sandbox demo-results .mypy_cache .ruff_cache .hypothesis sandbox/node/node_modules

@@ -70,6 +70,10 @@ class Producer(PlatformDatabase):
         super().close()
         self._redis.close()
 
+    def drop_redis_connections(self) -> None:
+        """Connect anew for the next push, as the app's client does after an error."""
+        self._redis.connection_pool.disconnect()
+
     def new_user(self, *, balance: int = 10) -> UUID:
         """A b2c user with ``balance`` credits from the sign-up bonus."""
         user_id = uuid4()

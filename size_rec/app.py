@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import structlog
 from fastapi import Body, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
-from models.health import HealthReport
+from models.health import Component, HealthReport
 from models.size_rec import EstimateBodyRequest, EstimateBodyResponse, Measurements, SizeRange
 from services.url_guard import TrustedHosts
 from size_rec.estimator import BodyEstimator
@@ -35,12 +35,16 @@ log = structlog.get_logger()
 class HealthAnswer(BaseModel):
     """Body of GET /health."""
 
-    status: str
+    status: Literal["ok", "degraded"]
     model_loaded: bool
     redis_connected: bool
     broker_connected: bool
     consumer_alive: bool
     celery_alive: bool
+    degraded: list[Component]
+    """The parts that do not work although they should now."""
+    starting: bool
+    draining: bool
 
 
 def create_app(
@@ -75,11 +79,14 @@ def create_app(
         report = health()
         return HealthAnswer(
             status=report.status,
-            model_loaded=report.model_loaded,
-            redis_connected=report.redis_connected,
-            broker_connected=report.broker_connected,
-            consumer_alive=report.consumer_alive,
-            celery_alive=report.celery_alive,
+            model_loaded=report.parts[Component.MODEL],
+            redis_connected=report.parts[Component.REDIS],
+            broker_connected=report.parts[Component.BROKER],
+            consumer_alive=report.parts[Component.CONSUMER],
+            celery_alive=report.parts[Component.CELERY],
+            degraded=list(report.degraded),
+            starting=report.starting,
+            draining=report.draining,
         )
 
     @app.get("/metrics", include_in_schema=False)

@@ -202,7 +202,7 @@ class _Weighing(NamedTuple):
 def _weighing(model: BodyModel, sex: int, stated: int, seen_flags: bytes) -> _Weighing:
     """For one sex, the first ``stated`` measures given and the features of ``seen_flags`` (one byte each) measured."""
     known, mixed = model.body_covariance[sex, :stated, :stated], model.body_covariance[sex, :, :stated]
-    stated_inverse = np.linalg.inv(known)
+    stated_inverse = np.linalg.inv(known).astype(np.float64, copy=False)
     stated_gain = mixed @ stated_inverse
     covariance = model.body_covariance[sex] - stated_gain @ mixed.T
     seen = np.frombuffer(seen_flags, dtype=np.bool_)

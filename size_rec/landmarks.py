@@ -65,5 +65,5 @@ def _within(indices: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
 
 
 def _logistic(logits: NDArray[_Number]) -> NDArray[_Number]:
-    probabilities: NDArray[_Number] = 1 / (1 + np.exp(-logits))
-    return probabilities
+    probabilities = 1 / (1 + np.exp(-logits))
+    return probabilities.astype(logits.dtype, copy=False)

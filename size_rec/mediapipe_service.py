@@ -11,7 +11,8 @@ from PIL import Image
 from size_rec.detection import noticed_people
 from size_rec.framing import MIN_SIDE_PX, CutOut, Square, as_input, cut_out, letterboxed, square_of_points
 from size_rec.landmarks import landmarks_of, mask_of, world_landmarks_of
-from size_rec.networks import PERSON_DETECTION, POSE_LANDMARKS, Network
+from size_rec.network_files import PERSON_DETECTION, POSE_LANDMARKS
+from size_rec.networks import Network
 from size_rec.pose import PersonBox, Pose
 
 MIN_PRESENCE = 0.5
@@ -32,7 +33,7 @@ class PoseModel:
     """The two networks, for one picture at a time, each independent of the ones before.
 
     Raises:
-        ImportError, ValueError, RuntimeError: as :class:`size_rec.networks.Network`.
+        ImportError, NetworkUnusable, ValueError, RuntimeError: as :class:`size_rec.networks.Network`.
     """
 
     def __init__(self) -> None:

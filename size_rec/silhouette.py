@@ -126,13 +126,15 @@ def _nearest(inside: BoolArray, columns: FloatArray) -> tuple[IndexArray, FloatA
 def _first(marked: BoolArray, *, otherwise: int) -> IndexArray:
     """The column of the first marked pixel of every row. One byte a pixel is searched, which is what makes it fast."""
     columns = marked.argmax(axis=1)
-    return np.where(marked[np.arange(len(marked)), columns], columns, otherwise)
+    first: IndexArray = np.where(marked[np.arange(len(marked)), columns], columns, otherwise)
+    return first
 
 
 def _last(marked: BoolArray, *, otherwise: int) -> IndexArray:
     """The column of the last marked pixel of every row."""
     width = marked.shape[1]
-    return width - 1 - _first(marked[:, ::-1], otherwise=width - 1 - otherwise)
+    last: IndexArray = width - 1 - _first(marked[:, ::-1], otherwise=width - 1 - otherwise)
+    return last
 
 
 def _rows(mask: MaskArray, rows: FloatArray) -> MaskArray:

@@ -10,14 +10,12 @@ import httpx
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from models.health import HealthReport
+from models.health import Component, HealthReport
 from services.url_guard import TrustedHosts
 from size_rec.app import create_app
 from size_rec.estimator import BodyEstimator
 
-READY = HealthReport(
-    model_loaded=True, redis_connected=True, broker_connected=True, consumer_alive=True, celery_alive=True
-)
+READY = HealthReport(parts=dict.fromkeys(Component, True))
 LOOPBACK = TrustedHosts.parse("127.0.0.1,localhost")
 LOAD_TIMEOUT_SECONDS = 60
 PATIENT_SECONDS = 60

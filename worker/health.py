@@ -2,59 +2,56 @@
 
 import threading
 
-from models.health import HealthReport
+import structlog
+
+from models.health import TRUSTED_UNTIL_THEY_FAIL, Component, HealthReport
+
+log = structlog.get_logger()
 
 
 class HealthBoard:
-    """State of the parts, written by their threads and read by /health. Safe to share between threads."""
+    """State of the parts, written by their threads and read by /health. Safe to share between threads.
+
+    A part that stops working is an error line with the reason, and one line more when it works again; so whoever finds
+    a fault tells the board and need not think of the log.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._redis_connected = False
-        self._broker_connected = False
-        self._consumer_alive = False
-        self._celery_alive = False
-        self._model_loaded = False
+        self._parts = {component: component in TRUSTED_UNTIL_THEY_FAIL for component in Component}
+        self._starting = False
+        self._draining = False
 
-    def redis_contact(self, *, connected: bool) -> None:
-        """The platform's queue answered, or did not."""
-        with self._lock:
-            self._redis_connected = connected
+    def part(self, component: Component, *, up: bool, reason: str = "") -> None:
+        """The part works, or does not.
 
-    def broker_contact(self, *, connected: bool) -> None:
-        """Celery's broker answered, or did not; it may be another Redis than the platform's queue (ADR 0011)."""
+        Args:
+            component: which one.
+            up: whether it works.
+            reason: what it said, for the log; without secrets.
+        """
         with self._lock:
-            self._broker_connected = connected
+            changed = self._parts[component] != up
+            self._parts[component] = up
+            expected_down = self._draining
+        if not changed:
+            return
+        if up:
+            log.info("part_works", part=component.value)
+        elif not expected_down:
+            log.error("part_down", part=component.value, reason=reason)
 
-    def executor(self, *, consumer_alive: bool, celery_alive: bool) -> None:
-        """What the supervisor sees of the executor."""
+    def starting(self, *, value: bool) -> None:
+        """The worker is not ready yet, or has become so."""
         with self._lock:
-            self._consumer_alive = consumer_alive
-            self._celery_alive = celery_alive
+            self._starting = value
 
-    def model(self, *, loaded: bool) -> None:
-        """Whether the size recommendation's pose model is loaded."""
+    def draining(self) -> None:
+        """The worker was told to stop; from now on it takes no tasks by intention."""
         with self._lock:
-            self._model_loaded = loaded
+            self._draining = True
 
     def report(self) -> HealthReport:
         """The state now."""
         with self._lock:
-            return HealthReport(
-                model_loaded=self._model_loaded,
-                redis_connected=self._redis_connected,
-                broker_connected=self._broker_connected,
-                consumer_alive=self._consumer_alive,
-                celery_alive=self._celery_alive,
-            )
-
-    def components(self) -> dict[str, bool]:
-        """The parts by name, for the metrics."""
-        report = self.report()
-        return {
-            "model": report.model_loaded,
-            "redis": report.redis_connected,
-            "broker": report.broker_connected,
-            "consumer": report.consumer_alive,
-            "celery": report.celery_alive,
-        }
+            return HealthReport(parts=dict(self._parts), starting=self._starting, draining=self._draining)

@@ -9,13 +9,20 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Final, get_args
+
+import structlog
+
+from models.health import Component
+from worker.measurements import Measurement
 
 ORPHANED_EXIT_CODE: Final = 70
 """EX_SOFTWARE (sysexits.h): the main process is gone."""
 
 READ_BYTES: Final = 65_536
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +65,39 @@ class RunReturned:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One measurement for the metrics, which live in the main process (worker/metrics.py)."""
+class RunBroke:
+    """The run ended by an error that nobody foresaw; its in-flight copy is still there, and it is not to run again."""
 
-    metric: str
-    value: float = 1.0
-    labels: Mapping[str, str] = field(default_factory=dict)
+    dispatch_id: str
+    reason: str
 
 
-Event = ExecutorReady | DeclaredDead | RunStarted | RunFinished | RunPostponed | RunReturned | Measured
+@dataclass(frozen=True, slots=True)
+class PartSeen:
+    """A part of the world works or does not, as the Celery process sees it; ``reason`` is for the log."""
 
-_EVENTS: Final[Mapping[str, type[Event]]] = {
-    kind.__name__: kind
-    for kind in (ExecutorReady, DeclaredDead, RunStarted, RunFinished, RunPostponed, RunReturned, Measured)
-}
+    component: Component
+    up: bool
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        # Over the link it comes as a plain string.
+        object.__setattr__(self, "component", Component(self.component))
+
+
+Event = (
+    ExecutorReady
+    | DeclaredDead
+    | RunStarted
+    | RunFinished
+    | RunPostponed
+    | RunReturned
+    | RunBroke
+    | PartSeen
+    | Measurement
+)
+
+_EVENTS: Final[Mapping[str, type[Event]]] = {kind.__name__: kind for kind in get_args(Event)}
 
 
 def encode(event: Event) -> bytes:
@@ -119,10 +145,18 @@ class ParentEnd:
     def __init__(self, parent: socket.socket) -> None:
         self._socket = parent
 
-    def listen(self, receive: Callable[[Event], None]) -> None:
-        """Pass on events until the child is gone."""
+    def listen(self, receive: Callable[[Event], None], on_dropped: Callable[[], None]) -> None:
+        """Pass on events until the child is gone.
+
+        A line that is no event, and an event that cannot be received, are a fault of ours: logged and told to
+        ``on_dropped``. The next ones are passed on all the same, for among them are the ends of tasks.
+        """
         for line in self._lines():
-            receive(decode(line))
+            try:
+                receive(decode(line))
+            except Exception:
+                log.exception("link_event_dropped", line=line.decode(errors="replace"))
+                on_dropped()
 
     def _lines(self) -> Iterator[bytes]:
         pending = b""

@@ -2,6 +2,7 @@
 
 1. Executors whose lease ran out are declared dead; what they had in flight goes back to the queue to be run again.
 2. Open sessions that have no task anywhere and no live owner are failed and refunded, once.
+3. Dead letters that are too old are forgotten.
 
 Work of a live worker is never touched: what is dead is decided by the database alone (see wearon_worker_recover), and
 what still has a task by looking in every list.
@@ -22,8 +23,8 @@ from models.generation import SessionRef
 from services.supabase_client import SupabaseClient, UnownedSession
 from services.task_queue import TaskQueue
 from worker.executor import forget
-from worker.link import Measured
-from worker.metrics import Measure
+from worker.letter_retention import LetterRetention
+from worker.measurements import Measure, TasksRecovered
 from worker.policy import Fail, message_for
 from worker.queue_elements import TRANSFER_LIMITS, session_named_by
 from worker.recovery import judge
@@ -65,6 +66,7 @@ class Reaper:
         self._measure = measure
         self._current_executor = current_executor
         self._now = now
+        self._letters = LetterRetention(queue)
         self._found_dead_at: dict[UUID, float] = {}
         self._page_after = BEGINNING
         self._suspects: frozenset[SessionRef] = frozenset()
@@ -77,6 +79,7 @@ class Reaper:
         """
         self._take_over_from_the_dead()
         self._settle_lost_sessions()
+        self._letters.round()
 
     def _take_over_from_the_dead(self) -> None:
         executor = self._current_executor()
@@ -89,7 +92,7 @@ class Reaper:
             found_dead_at = self._found_dead_at.setdefault(executor_id, self._now())
             handed_back = self._queue.hand_back(executor_id)
             if handed_back:
-                self._measure(Measured("recovered", float(handed_back), {"action": "handed_back"}))
+                self._measure(TasksRecovered("handed_back", handed_back))
                 log.warning("dead_executor_recovered", executor=str(executor_id), handed_back=handed_back)
             if self._now() - found_dead_at > SURELY_GONE_SECONDS:
                 forget(self._queue, self._broker, executor_id)
@@ -135,5 +138,5 @@ class Reaper:
                 log.error("lost_session_not_settled", operation=error.operation, reason=error.reason)
                 return
             if answer.outcome == "failed":
-                self._measure(Measured("recovered", labels={"action": "settled_lost_session"}))
+                self._measure(TasksRecovered("settled_lost_session"))
                 log.warning("lost_session_settled", request_id=answer.request_id)

@@ -17,8 +17,7 @@ from models.failures import PlatformUnavailable
 from models.generation import GeneratedImage, SessionRef
 from services.supabase_client import ClaimAnswer, FailAnswer, SupabaseClient
 from services.turn_waiting import TurnCancelled
-from worker.link import Measured
-from worker.metrics import Measure
+from worker.measurements import ChargeUndone, GenerationEnded, Measure
 from worker.policy import ATTEMPT_LIMIT, Fail
 
 log = structlog.get_logger()
@@ -114,7 +113,7 @@ class Settlement:
         if outcome != "completed":
             log.warning("completion_came_too_late", outcome=outcome)
             return outcome
-        self._measure(Measured("generation", labels={"outcome": "completed", "reason": ""}))
+        self._measure(GenerationEnded("completed"))
         log.info(
             "session_completed",
             processing_time_ms=processing_time_ms,
@@ -153,8 +152,8 @@ class Settlement:
 
     def _failed(self, answer: FailAnswer, decision: Fail) -> str:
         if answer.outcome == "failed":
-            self._measure(Measured("generation", labels={"outcome": "failed", "reason": decision.reason}))
-            self._measure(Measured("refund", labels={"kind": answer.refund_kind}))
+            self._measure(GenerationEnded("failed", decision.reason))
+            self._measure(ChargeUndone(answer.refund_kind))
             log.info(
                 "session_failed",
                 reason=decision.reason,

@@ -23,12 +23,12 @@ from models.failures import (
 )
 from models.generation import GeneratedImage
 from models.task_payload import GenerationTask
+from services.redis_refusals import words_of
 from services.supabase_client import ClaimAnswer
 from services.task_queue import TaskQueue
 from services.turn_waiting import TurnCancelled
 from worker.dead_letters import DeadLetter
-from worker.link import Measured
-from worker.metrics import Measure
+from worker.measurements import GenerationTimed, LetterBuried, Measure
 from worker.pipeline import Pipeline
 from worker.policy import Fail, RetryLater, decide, message_for
 from worker.routing import result_path
@@ -169,7 +169,7 @@ class TaskRunner:
             return self._fail(claim, UnexpectedFailure(type(error).__name__), element, answer)
         if outcome == "completed":
             queued_for = datetime.now(UTC) - task.created_at
-            self._measure(Measured("duration_seconds", max(0.0, queued_for.total_seconds())))
+            self._measure(GenerationTimed(max(0.0, queued_for.total_seconds())))
         return self._settled(outcome, element)
 
     def _is_still_ours(self, claim: Claim) -> bool:
@@ -205,7 +205,7 @@ class TaskRunner:
             session_ids=(task.session_id,),
             request_id=task.request_id,
         )
-        self._measure(Measured("dead_letter", labels={"reason": letter.reason}))
+        self._measure(LetterBuried(letter.reason))
         self._until_redis_answers(lambda: self._queue.bury(self._executor, element, letter.encode()))
         return Finished()
 
@@ -219,7 +219,7 @@ class TaskRunner:
                 return call()
             except redis.RedisError as error:
                 # The session is terminal already, so a copy that stays is found settled by whoever takes it next.
-                log.warning("redis_away", reason=type(error).__name__)
+                log.warning("redis_away", reason=type(error).__name__, cause=words_of(error))
                 if self._cancelled():
                     return None
                 time.sleep(REDIS_RETRY_SECONDS)

@@ -1,15 +1,21 @@
-"""MediaPipe Pose as its package runs it: the reference for throughput, and for what our own framing must agree with."""
+"""MediaPipe Pose as its package runs it: the reference for throughput, and for what our own framing must agree with.
+
+The only thing here that needs MediaPipe itself, and with it NumPy 1 and protobuf 4: it runs in the environment that
+``make reference`` makes (Python 3.11 or 3.12 on x86-64), never in the worker's (ADR 0108).
+"""
 
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
-from size_rec.networks import MODEL_PACKAGE, package_folder
 from size_rec.pose import FloatArray, RgbArray
 
+MODEL_PACKAGE = "mediapipe"
 GRAPH_FILE = "modules/pose_landmark/pose_landmark_cpu.binarypb"
 LANDMARKS = "pose_landmarks"
 OUTPUTS = (LANDMARKS, "pose_world_landmarks", "segmentation_mask")
@@ -19,6 +25,24 @@ WITH_MASK = True
 OVER_TIME = ("use_prev_landmarks", "smooth_landmarks", "smooth_segmentation")
 SMOOTHED = False
 """Every photograph is on its own; nothing carries over from the one before."""
+
+
+def decoded(photograph: Path) -> RgbArray:
+    """The photograph's pixels, upright."""
+    with Image.open(photograph) as photo:
+        return np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
+
+
+def package_folder() -> Path:
+    """Where mediapipe is installed, found without importing it.
+
+    Raises:
+        ModuleNotFoundError: it is not.
+    """
+    package = PathFinder.find_spec(MODEL_PACKAGE)
+    if package is None or not package.submodule_search_locations:
+        raise ModuleNotFoundError(f"{MODEL_PACKAGE} is not installed: see `make reference`", name=MODEL_PACKAGE)
+    return Path(package.submodule_search_locations[0])
 
 
 def enter_package_past_its_init() -> Path:

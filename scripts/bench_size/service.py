@@ -19,7 +19,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from config.logging_config import configure_logging
-from models.health import HealthReport
+from models.health import Component, HealthReport
 from services.url_guard import TrustedHosts
 from size_rec.app import create_app
 from size_rec.estimator import BodyEstimator
@@ -28,8 +28,8 @@ READY_TIMEOUT_SECONDS = 60.0
 REQUEST_TIMEOUT_SECONDS = 30.0
 RECEIVE_BYTES = 64 * 1024
 END_OF_HEAD = b"\r\n\r\n"
-KEPT_CONNECTION_SECONDS = 60
-"""Longer than the bare model's turn, in which the callers are silent."""
+KEPT_CONNECTION_SECONDS = 600
+"""Longer than the bare model's turn, in which the callers are silent: seconds, or minutes on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,7 @@ def serve(port: int) -> int:
     estimator = BodyEstimator()
     estimator.start()
     app = create_app(
-        health=lambda: HealthReport(
-            model_loaded=estimator.loaded,
-            redis_connected=True,
-            broker_connected=True,
-            consumer_alive=True,
-            celery_alive=True,
-        ),
+        health=lambda: HealthReport(parts=dict.fromkeys(Component, True) | {Component.MODEL: estimator.loaded}),
         registry=CollectorRegistry(),
         estimator=estimator,
         trusted_hosts=TrustedHosts.parse("127.0.0.1"),

@@ -17,7 +17,9 @@ from sandbox.local_server import LocalServer
 from sandbox.processes import StartupFailed
 from sandbox.worker_local import LocalWorker
 from sandbox.world import World
+from scripts.chaos.api_edge import ApiEdge, EdgeFault
 from scripts.chaos.plan import WHOLE_KILLS, Blow, ChaosPlan, Outage, OutagePlan, Strike
+from scripts.chaos.redis_pair import RedisPair
 
 IN_FLIGHT_PATTERN: Final = "wearon:tasks:inflight:*"
 
@@ -53,20 +55,24 @@ class Disturbances:
         workers: Sequence[LocalWorker],
         plan: ChaosPlan,
         *,
+        redis_pair: RedisPair,
+        edge: ApiEdge,
         postgres_guard: threading.Lock,
         say: Callable[[str], None],
     ) -> None:
         self._world = world
         self._workers = workers
         self._plan = plan
+        self._redis_pair = redis_pair
+        self._edge = edge
         self._guard = postgres_guard
         self._say = say
-        self._redis = redis.Redis.from_url(world.redis.url, socket_timeout=1.0)
+        self._redis = redis.Redis.from_url(redis_pair.url, socket_timeout=1.0)
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._begun = 0
         self._total = sum(map(len, plan.strikes))
-        self.counts: Counter[Blow | Outage] = Counter()
+        self.counts: Counter[Blow | Outage | EdgeFault] = Counter()
         self.kills = 0
         self.strays: list[str] = []
         self._threads = [
@@ -207,7 +213,7 @@ class Disturbances:
     def _break_server(self, planned: OutagePlan) -> None:
         match planned.outage:
             case Outage.REDIS_KILLED:
-                self._down([self._world.redis], planned.seconds)
+                self._down([self._redis_pair], planned.seconds)
             case Outage.SUPABASE_KILLED:
                 self._down([self._world.supabase], planned.seconds)
             case Outage.DATABASE_KILLED:
@@ -215,11 +221,17 @@ class Disturbances:
                 with self._guard:
                     self._down([self._world.postgres, self._world.supabase], planned.seconds)
             case Outage.REDIS_HANGS:
-                self._hang(self._world.redis, planned.seconds)
+                self._hang(self._redis_pair, planned.seconds)
             case Outage.SUPABASE_HANGS:
                 self._hang(self._world.supabase, planned.seconds)
+            case Outage.REDIS_FAILS_OVER:
+                self._redis_pair.fail_over()
+            case EdgeFault() as fault:
+                self._edge.fault = fault
+                self._stopping.wait(planned.seconds)
+                self._edge.fault = None
 
-    def _down(self, servers: Sequence[LocalServer], seconds: float) -> None:
+    def _down(self, servers: Sequence[LocalServer | RedisPair], seconds: float) -> None:
         """Kill the servers, the one that needs the others first; start them in the opposite order."""
         for server in reversed(servers):
             server.kill()
@@ -227,7 +239,7 @@ class Disturbances:
         for server in servers:
             server.start()
 
-    def _hang(self, server: LocalServer, seconds: float) -> None:
+    def _hang(self, server: LocalServer | RedisPair, seconds: float) -> None:
         server.pause()
         self._stopping.wait(seconds)
         server.resume()

@@ -10,6 +10,7 @@ from typing import Any, Final
 from sandbox.image_host import FAULT_NAMES
 from sandbox.openai_sim.faults import FAULTS
 from sandbox.producer import StoreMode
+from scripts.chaos.api_edge import EdgeFault
 
 TASKS_PER_ACCOUNT: Final = 3
 """On average; sessions that share a balance may disturb each other."""
@@ -22,13 +23,13 @@ SPECIAL_DELIVERIES: Final = 3
 PLATFORM_EXPIRIES: Final = 12
 """Sessions that the platform's own job fails and refunds while the worker has them."""
 
-FIRST_MODEL: Final = "gpt-image-1.5"
+FIRST_MODEL: Final = "gpt-image-2.6-sunburst"
 ALL_MODELS_GONE: Final = "[[sim:model-gone]]"
 
 MARKER_VALUES: Final = {"slow-drip": "60"}
 """Longer than a task may take in a run."""
 
-HARMLESS_FAULTS: Final = frozenset({"no-usage", "usage-without-details", "png-instead"})
+HARMLESS_FAULTS: Final = frozenset({"no-usage", "usage-without-details", "cached-input", "png-instead"})
 """The picture may be fine in spite of these."""
 
 
@@ -108,10 +109,13 @@ class Outage(StrEnum):
     SUPABASE_KILLED = "supabase killed"
     SUPABASE_HANGS = "supabase hangs"
     DATABASE_KILLED = "postgres and supabase killed"
+    REDIS_FAILS_OVER = "redis replica takes over"
 
 
-OUTAGES: Final = (
+OUTAGES: Final[tuple[Outage | EdgeFault, ...]] = (
+    *EdgeFault,
     *(Outage.REDIS_KILLED,) * 3,
+    *(Outage.REDIS_FAILS_OVER,) * 2,
     Outage.REDIS_HANGS,
     *(Outage.SUPABASE_KILLED,) * 2,
     Outage.SUPABASE_HANGS,
@@ -131,7 +135,7 @@ class Strike:
 class OutagePlan:
     """An outage and how long it lasts."""
 
-    outage: Outage
+    outage: Outage | EdgeFault
     seconds: float
 
 

@@ -158,6 +158,7 @@ class PlatformSide:
                 self._producer.push(element)
                 is_pushed = True
             except redis.RedisError:
+                self._producer.drop_redis_connections()
                 time.sleep(PUSH_RETRY_SECONDS)
 
     def expired(self) -> set[SessionRef]:

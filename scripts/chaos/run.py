@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from sandbox.processes import LOOPBACK
 from sandbox.producer import Producer
 from sandbox.worker_local import LocalWorker
 from sandbox.world import World
+from scripts.chaos.api_edge import ApiEdge, EdgeFault
 from scripts.chaos.audit import Audit, audit
 from scripts.chaos.collect import collect, lost_elements, open_work
 from scripts.chaos.disturbances import Disturbances
@@ -27,6 +28,7 @@ from scripts.chaos.evidence import Limits
 from scripts.chaos.plan import Blow, ChaosPlan, Outage, make_plan
 from scripts.chaos.platform_side import PlatformSide
 from scripts.chaos.provider_watch import ProviderWatch
+from scripts.chaos.redis_pair import RedisPair
 from scripts.chaos.report import call_summary, last_line, write_report
 
 WORKERS: Final = 2
@@ -96,6 +98,7 @@ class _Parts:
     disturbances: Disturbances
     provider: ProviderWatch
     queue: "redis.Redis"
+    redis_pair: RedisPair
 
 
 def run(directory: Path, *, seed: int, tasks: int, kills: int, keep: bool, say: Callable[[str], None]) -> Outcome:
@@ -128,23 +131,39 @@ def _set_up(
     stack: ExitStack, directory: Path, world: World, plan: ChaosPlan, *, seed: int, say: Callable[[str], None]
 ) -> _Parts:
     pictures = stack.enter_context(ImageHost())
-    producer = stack.enter_context(world.producer())
-    queue = stack.enter_context(redis.Redis.from_url(world.redis.url))
+    redis_pair, edge = _fronts(stack, directory, world)
+    producer = stack.enter_context(Producer(world.postgres.dsn, redis_pair.url))
+    queue = stack.enter_context(redis.Redis.from_url(redis_pair.url))
     postgres_guard = threading.Lock()
     platform = PlatformSide(producer, pictures, _picture(), random.Random(seed), postgres_guard)
     stack.callback(platform.close)
-    settings = world.settings(IMAGE_URL_TRUSTED_HOSTS=LOOPBACK, **SETTINGS)
+    settings = world.settings(
+        REDIS_URL=redis_pair.url, SUPABASE_URL=edge.url, IMAGE_URL_TRUSTED_HOSTS=LOOPBACK, **SETTINGS
+    )
     workers = tuple(world.worker(directory / f"worker-{number}", settings) for number in range(1, WORKERS + 1))
     for worker in workers:
         say(f"starting {worker.directory.name}")
         stack.callback(_end, worker)
         worker.start()
-    disturbances = Disturbances(world, workers, plan, postgres_guard=postgres_guard, say=say)
+    disturbances = Disturbances(
+        world, workers, plan, redis_pair=redis_pair, edge=edge, postgres_guard=postgres_guard, say=say
+    )
     stack.callback(disturbances.stop)
     provider = ProviderWatch(world.simulator)
     provider.start()
     stack.callback(provider.stop)
-    return _Parts(world, workers, producer, platform, disturbances, provider, queue)
+    return _Parts(world, workers, producer, platform, disturbances, provider, queue, redis_pair)
+
+
+def _fronts(stack: ExitStack, directory: Path, world: World) -> tuple[RedisPair, ApiEdge]:
+    """What the workers talk to: a name for two Redis servers, and a gateway before the Supabase API."""
+    redis_pair = RedisPair(world.redis, directory / "redis-replica")
+    redis_pair.set_up()
+    stack.callback(redis_pair.close)
+    edge = ApiEdge(world.supabase.url)
+    edge.start()
+    stack.callback(edge.stop)
+    return redis_pair, edge
 
 
 def _disturb(parts: _Parts, plan: ChaosPlan, say: Callable[[str], None]) -> None:
@@ -188,7 +207,7 @@ def _judge(parts: _Parts, directory: Path, seed: int, say: Callable[[str], None]
     parts.provider.stop()
     disturbances, platform, provider = parts.disturbances, parts.platform, parts.provider
     evidence = collect(
-        parts.world,
+        replace(parts.world, redis=parts.redis_pair.primary),
         parts.producer,
         platform.tasks,
         expired=platform.expired(),
@@ -218,7 +237,7 @@ def _judge(parts: _Parts, directory: Path, seed: int, say: Callable[[str], None]
     return Outcome(verdict, line)
 
 
-def _counted(counts: "Counter[Blow | Outage]") -> str:
+def _counted(counts: "Counter[Blow | Outage | EdgeFault]") -> str:
     return ", ".join(f"{what} {count}x" for what, count in sorted(counts.items()))
 
 

@@ -1,7 +1,7 @@
 """The inputs of many tasks at once, from a live server: who waits for whom, and what is held how long."""
 
 import asyncio
-import inspect
+import gc
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from models.task_payload import GenerationTask
 from sandbox.openai_sim.client import SimulatorClient
 from sandbox.openai_sim.server import running_simulator
 from sandbox.redis_local import LocalRedis
-from services.image_download import MAX_DOWNLOAD_BYTES
+from services.image_download import MAX_DOWNLOAD_BYTES, DownloadedImage
 from services.openai_client import OpenAIImageClient
 from services.provider_breaker import ProviderBreaker
 from services.provider_turn import TurnGate
@@ -121,6 +121,12 @@ def make(pipe: Pipeline, task: GenerationTask, clock: TaskClock | None = None) -
     clock = clock or TaskClock(TASK_LIMIT_SECONDS)
     with asyncio.Runner() as runner:
         return runner.run(pipe.make_image(task, clock, lambda: True))
+
+
+def pictures_in_memory() -> int:
+    """How many downloaded pictures somebody in this process still holds."""
+    gc.collect()
+    return sum(isinstance(each, DownloadedImage) for each in gc.get_objects())
 
 
 def nothing_is_held(pipe: Pipeline) -> bool:
@@ -240,7 +246,7 @@ def test_a_failed_tasks_pictures_that_wait_for_preparation_are_dropped_with_it(
     made: Callable[[], Pipeline], server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "PREPARING_THREADS", 1)
-    pipe, free = made(), threading.Event()
+    pipe, free, before = made(), threading.Event(), pictures_in_memory()
     pipe._preparers.submit(free.wait)
     try:
         with ThreadPoolExecutor(1) as thread:
@@ -248,9 +254,10 @@ def test_a_failed_tasks_pictures_that_wait_for_preparation_are_dropped_with_it(
                 task = thread.submit(make, pipe, task_for(host, "/honest", "/silent"))
                 wait_until(lambda: pipe._preparers._work_queue.qsize() == 1)
                 assert not nothing_is_held(pipe)
+                assert pictures_in_memory() == before + 1
             assert isinstance(task.exception(AT_ONCE_SECONDS), ImageUnreachable)
         assert nothing_is_held(pipe)
-        waiting = pipe._preparers._work_queue.get_nowait()
-        assert list(inspect.getclosurevars(waiting.fn).nonlocals.values()) == [[]]
+        assert pipe._preparers._work_queue.qsize() == 1, "the preparation itself still waits"
+        assert pictures_in_memory() == before
     finally:
         free.set()

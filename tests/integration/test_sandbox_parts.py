@@ -26,7 +26,7 @@ from sandbox.platform_state import LedgerEntry
 from sandbox.postgres_local import LocalPostgres
 from sandbox.processes import StartupFailed, wheel_directory
 from sandbox.producer import QUEUE_KEY, InsufficientCredits, Producer, StoreMode
-from sandbox.redis_local import LocalRedis
+from sandbox.redis_local import SERVER_VARIABLE, LocalRedis, server_program
 from sandbox.supabase_local import BASELINE, BUCKET, LocalSupabase
 from supabase import Client, create_client
 from tests.conftest import is_foreign
@@ -60,6 +60,25 @@ class TestRedis:
                 client.ping()
             server.resume()
             assert redis.Redis.from_url(server.url).ping()
+
+    def test_another_server_runs_when_the_environment_names_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        named = tmp_path / "redis server"
+        named.write_text(f'#!/bin/sh\ntouch "{tmp_path}/it-was-this-one"\nexec "{server_program()}" "$@"\n')
+        named.chmod(0o755)
+        monkeypatch.setenv(SERVER_VARIABLE, str(named))
+        with LocalRedis(tmp_path) as server:
+            assert redis.Redis.from_url(server.url).ping()
+        assert (tmp_path / "it-was-this-one").exists()
+
+    @pytest.mark.parametrize("named", ["no-such-program", "."])
+    def test_a_named_server_that_is_none_is_said_and_no_other_taken(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+    ) -> None:
+        monkeypatch.setenv(SERVER_VARIABLE, str(tmp_path / named))
+        with pytest.raises(StartupFailed, match=r"WEARON_REDIS_SERVER is .*, which is no program"):
+            LocalRedis(tmp_path).start()
 
     def test_a_server_that_cannot_start_says_why(self, tmp_path: Path, redis_server: LocalRedis) -> None:
         with pytest.raises(StartupFailed, match="Address already in use"):

@@ -22,7 +22,7 @@ from sandbox.supabase_local import BUCKET, LocalSupabase
 from services.supabase_client import SupabaseClient
 from supabase import create_client
 from tests.support.ledger_audit import ledger_faults, platform_expires
-from worker.link import Measured
+from worker.measurements import ChargeUndone, GenerationEnded, Measurement
 from worker.policy import Fail
 from worker.settlement import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Claim, Settlement, until_it_lands
 
@@ -37,7 +37,7 @@ class Settling:
     """A settlement, what it measured, and the executor it settles for."""
 
     def __init__(self, store: SupabaseClient) -> None:
-        self.measured: list[Measured] = []
+        self.measured: list[Measurement] = []
         self.settlement = Settlement(store, self.measured.append)
         self.executor = uuid4()
         store.heartbeat(self.executor, host="test", lease_seconds=3600)
@@ -53,9 +53,6 @@ class Settling:
 
     def fail(self, claim: Claim) -> str:
         return self.settlement.fail(claim, SORRY)
-
-    def counted(self) -> list[tuple[str, dict[str, str]]]:
-        return [(measured.metric, dict(measured.labels)) for measured in self.measured]
 
 
 @pytest.fixture
@@ -152,7 +149,7 @@ class TestSupabaseDies:
         assert (row.status, row.error_message) == (SessionStatus.FAILED, SORRY.message)
         assert refund_count(producer) == 1
         assert_credits_add_up(postgres)
-        assert [metric for metric, _ in settling.counted()] == ["generation", "refund"], "counted once"
+        assert [type(each) for each in settling.measured] == [GenerationEnded, ChargeUndone], "counted once"
 
     @both_channels
     def test_while_a_completion_is_under_way_and_the_picture_is_delivered(
@@ -171,7 +168,7 @@ class TestSupabaseDies:
         assert_credits_add_up(postgres)
         stored = create_client(supabase.url, supabase.service_role_key).storage.from_(BUCKET).download(path)
         assert stored == JPEG
-        assert settling.counted() == [("generation", {"outcome": "completed", "reason": ""})]
+        assert settling.measured == [GenerationEnded("completed")]
 
 
 class TestSupabaseIsAway:
@@ -237,7 +234,7 @@ class TestSupabaseIsAway:
             assert pending.result(EVENT_TIMEOUT_SECONDS) == "settled"
         assert producer.session(session).status is SessionStatus.FAILED
         assert refund_count(producer) == 1
-        assert settling.counted() == [], "neither a success nor a failure of ours"
+        assert settling.measured == [], "neither a success nor a failure of ours"
         assert_credits_add_up(postgres)
 
     def test_and_recovery_does_not_wait_because_it_comes_round_again(
@@ -247,7 +244,7 @@ class TestSupabaseIsAway:
         supabase.kill()
         with pytest.raises(PlatformUnavailable):
             settling.settlement.fail_unowned(session, SORRY)
-        assert settling.counted() == []
+        assert settling.measured == []
         supabase.start()
         assert settling.settlement.fail_unowned(session, SORRY).outcome == "failed"
         assert refund_count(producer) == 1
@@ -268,7 +265,7 @@ class TestOutcomes:
             ("failure_not_recorded", "lost"),
         ]
         assert producer.session(session).status is SessionStatus.PROCESSING
-        assert settling.counted() == []
+        assert settling.measured == []
 
     def test_a_failure_is_logged_and_counted_with_its_reason_and_its_refund(
         self, settling: Settling, producer: Producer
@@ -285,9 +282,9 @@ class TestOutcomes:
                 "refunded_credits": 3,
             }
         ]
-        assert settling.counted() == [
-            ("generation", {"outcome": "failed", "reason": "moderated"}),
-            ("refund", {"kind": "user_credit"}),
+        assert settling.measured == [
+            GenerationEnded("failed", "moderated"),
+            ChargeUndone("user_credit"),
         ]
 
     def test_no_link_to_the_picture_gets_into_the_log(self, settling: Settling, producer: Producer) -> None:
@@ -308,7 +305,7 @@ class TestOutcomes:
         with pytest.raises(PlatformRefused):
             settling.fail(claim)
         assert producer.session(claim.session).status is SessionStatus.PROCESSING
-        assert settling.counted() == []
+        assert settling.measured == []
 
 
 class TestUntilItLands:

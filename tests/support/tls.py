@@ -1,4 +1,7 @@
-"""Throw-away certificates, and a TLS front for a server that speaks none."""
+"""Throw-away certificates, and a TLS front for a server that speaks none.
+
+The certificates have all that RFC 5280 asks for, since Python 3.13 and newer refuse others (VERIFY_X509_STRICT).
+"""
 
 import ipaddress
 import socket
@@ -19,6 +22,17 @@ from sandbox.processes import LOOPBACK
 
 VALID_FOR: Final = timedelta(hours=1)
 BLOCK_BYTES: Final = 64 * 1024
+SIGNS_CERTIFICATES: Final = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +49,9 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _named(name)
         certificate = (
-            _certificate(subject, issuer=subject, key=key)
+            _certificate(subject, issuer=subject, key=key, issuer_key=key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(SIGNS_CERTIFICATES, critical=True)
             .sign(key, hashes.SHA256())
         )
         path = directory / f"{name}.pem"
@@ -47,7 +62,7 @@ class Authority:
         """What a server needs whose certificate is good for the IP address."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _certificate(_named(f"server {address}"), issuer=self._certificate.subject, key=key)
+            _certificate(_named(f"server {address}"), issuer=self._certificate.subject, key=key, issuer_key=self._key)
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -67,7 +82,9 @@ def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _certificate(subject: x509.Name, *, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _certificate(
+    subject: x509.Name, *, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, issuer_key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -77,6 +94,8 @@ def _certificate(subject: x509.Name, *, issuer: x509.Name, key: ec.EllipticCurve
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - VALID_FOR)
         .not_valid_after(now + VALID_FOR)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
 
 

@@ -11,6 +11,7 @@ from models.generation import Channel, SessionRef, SessionStatus
 from sandbox.image_host import FAULT_NAMES
 from sandbox.openai_sim.faults import FAULTS, parse_markers
 from sandbox.producer import StoreMode
+from scripts.chaos.api_edge import EdgeFault
 from scripts.chaos.audit import REFUND_KINDS, Rule, audit
 from scripts.chaos.evidence import AccountEvidence, Evidence, LedgerLine, Limits, Payer, SessionEvidence, WorkerRefund
 from scripts.chaos.plan import FIRST_MODEL, WHOLE_KILLS, Blow, Delivery, Outage, is_fatal, make_plan
@@ -285,7 +286,7 @@ def test_every_plan_has_every_kind_of_trouble(seed: int) -> None:
     assert sum(blow in WHOLE_KILLS for blow in blows) == 15
     assert set(blows) == set(Blow)
     assert [outage.outage for outage in plan.outages].count(Outage.REDIS_KILLED) >= 2
-    assert {outage.outage for outage in plan.outages} == set(Outage)
+    assert {outage.outage for outage in plan.outages} == {*Outage, *EdgeFault}
 
 
 def test_too_few_tasks_for_every_kind_of_trouble_are_refused() -> None:

@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
 
 import pytest
+from structlog.testing import capture_logs
 
+from models.health import Component
 from worker.link import (
     ORPHANED_EXIT_CODE,
     READ_BYTES,
@@ -18,14 +20,26 @@ from worker.link import (
     DeclaredDead,
     Event,
     ExecutorReady,
-    Measured,
     ParentEnd,
+    PartSeen,
+    RunBroke,
     RunFinished,
     RunPostponed,
     RunReturned,
     RunStarted,
     decode,
     encode,
+)
+from worker.measurements import (
+    ChargeUndone,
+    ErrorUnforeseen,
+    GenerationEnded,
+    GenerationTimed,
+    LetterBuried,
+    ModelRetired,
+    ProviderAsked,
+    TasksRecovered,
+    TurnTaken,
 )
 
 WAIT_SECONDS = 30.0
@@ -37,8 +51,17 @@ EVENTS: list[Event] = [
     RunFinished("a"),
     RunPostponed("a", 10.5),
     RunReturned("a"),
-    Measured("duration_seconds", 31.25),
-    Measured("generation", labels={"outcome": "failed", "reason": "line\nbreak \u2028 ü"}),
+    RunBroke("a", "KeyError"),
+    PartSeen(Component.STORAGE, up=False, reason="line\nbreak \u2028 ü"),
+    GenerationEnded("failed", "moderated"),
+    GenerationTimed(31.25),
+    ChargeUndone("user_credit"),
+    ProviderAsked("gpt-image-2.6-sunburst", "ok"),
+    ModelRetired("gpt-image-1.5"),
+    TurnTaken(0.5),
+    LetterBuried("not_json"),
+    TasksRecovered("handed_back", 3),
+    ErrorUnforeseen("run"),
 ]
 
 CHILD = """
@@ -62,7 +85,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def heard_until_the_end(here: socket.socket) -> tuple[list[Event], threading.Thread]:
     heard: list[Event] = []
-    listener = threading.Thread(target=ParentEnd(here).listen, args=(heard.append,))
+    listener = threading.Thread(target=ParentEnd(here).listen, args=(heard.append, lambda: None))
     listener.start()
     return heard, listener
 
@@ -93,7 +116,7 @@ def test_events_arrive_in_order_until_the_child_is_gone(pair: tuple[socket.socke
 def test_events_cut_anywhere_by_the_socket_are_put_together(pair: tuple[socket.socket, socket.socket]) -> None:
     here, there = pair
     heard, listener = heard_until_the_end(here)
-    long = Measured("generation", labels={"reason": "x" * (3 * READ_BYTES)})
+    long = LetterBuried("x" * (3 * READ_BYTES))
     sent = encode(long) + encode(RunStarted("a")) + encode(long)
     for start in range(0, len(sent), 7_001):
         there.sendall(sent[start : start + 7_001])
@@ -109,6 +132,48 @@ def test_half_an_event_of_a_killed_child_is_no_event(pair: tuple[socket.socket, 
     there.close()
     listener.join(WAIT_SECONDS)
     assert heard == [RunStarted("a")]
+
+
+NO_EVENTS = [
+    pytest.param(b"no JSON\n", id="no JSON"),
+    pytest.param(b"\xff\xfe\n", id="no text"),
+    pytest.param(b"7\n", id="no pair"),
+    pytest.param(b'["GenrationEnded", {}]\n', id="unknown kind"),
+    pytest.param(b'["RunStarted", {"dispatch": "a"}]\n', id="unknown field"),
+    pytest.param(b'["PartSeen", {"component": "storrage", "up": true}]\n', id="unknown part"),
+]
+
+
+@pytest.mark.parametrize("line", NO_EVENTS)
+def test_a_line_that_is_no_event_is_told_of_and_the_next_ones_are_heard(
+    pair: tuple[socket.socket, socket.socket], line: bytes
+) -> None:
+    here, there = pair
+    heard: list[Event] = []
+    dropped: list[str] = []
+    there.sendall(encode(RunStarted("a")) + line + encode(RunFinished("a")))
+    there.close()
+    with capture_logs() as lines:
+        ParentEnd(here).listen(heard.append, lambda: dropped.append("one"))
+    assert heard == [RunStarted("a"), RunFinished("a")]
+    assert dropped == ["one"]
+    assert [(said["event"], said["log_level"]) for said in lines] == [("link_event_dropped", "error")]
+
+
+def test_an_event_whose_receiver_fails_does_not_end_the_listening(pair: tuple[socket.socket, socket.socket]) -> None:
+    here, there = pair
+    heard: list[Event] = []
+    dropped: list[str] = []
+
+    def receive(event: Event) -> None:
+        if event == LetterBuried("not_json"):
+            raise ValueError("a misnamed measurement")
+        heard.append(event)
+
+    there.sendall(encode(LetterBuried("not_json")) + encode(RunFinished("a")))
+    there.close()
+    ParentEnd(here).listen(receive, lambda: dropped.append("one"))
+    assert (heard, dropped) == ([RunFinished("a")], ["one"])
 
 
 def test_events_of_many_threads_do_not_mix(pair: tuple[socket.socket, socket.socket]) -> None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,13 +152,11 @@ def test_a_figure_unlike_any_other_widens_the_spread(
 
 def test_a_body_in_two_photographs_is_never_in_both_parts(made_up: tuple[TapeTable, OutlineTable]) -> None:
     _, bodies = made_up
-    twice = replace(
-        bodies,
-        **{
-            name: np.concatenate([getattr(bodies, name), getattr(bodies, name)[:50]])
-            for name in ("values", "log_measures", "female", "loose")
-        },
-    )
+    longer: dict[str, Any] = {
+        name: np.concatenate([getattr(bodies, name), getattr(bodies, name)[:50]])
+        for name in ("values", "log_measures", "female", "loose")
+    }
+    twice = replace(bodies, **longer)
     parts = split_by_body(twice)
     assert len(parts) == FOLDS
     assert sorted(np.concatenate(parts)) == list(range(BODIES + 50))

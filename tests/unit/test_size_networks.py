@@ -6,7 +6,8 @@ import pytest
 from size_rec.detection import ANCHORS, POINTS, noticed_people
 from size_rec.framing import SAMPLES, WHOLE_SAMPLES
 from size_rec.landmarks import LANDMARKS, NUMBERS_EACH, landmarks_of, mask_of, world_landmarks_of
-from size_rec.networks import POSE_LANDMARKS, Network
+from size_rec.network_files import POSE_LANDMARKS
+from size_rec.networks import Network
 from size_rec.pose import FloatArray
 
 CELLS = 64
@@ -141,9 +142,3 @@ def test_a_network_answers_the_same_picture_alike_every_time() -> None:
     network.run(np.zeros_like(pixels))
     assert [output.shape for output in first] == [(195,), (1,), (256, 256, 1), (64, 64, 39), (117,)]
     assert all((one == other).all() for one, other in zip(first, network.run(pixels), strict=True))
-
-
-def test_without_the_package_the_model_is_missing_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("size_rec.networks.MODEL_PACKAGE", "no_such_package_at_all")
-    with pytest.raises(ModuleNotFoundError, match="no_such_package_at_all is not installed"):
-        Network(POSE_LANDMARKS)

@@ -10,7 +10,7 @@ from size_rec import mediapipe_service
 from size_rec.detection import ANCHORS, POINTS
 from size_rec.framing import SAMPLES, WHOLE_SAMPLES
 from size_rec.mediapipe_service import Found, PoseModel
-from size_rec.networks import PERSON_DETECTION
+from size_rec.network_files import PERSON_DETECTION, NetworkFile
 from size_rec.pose import Float32Array
 
 PICTURE: Final = Image.new("RGB", (448, 448), "grey")
@@ -22,8 +22,8 @@ class ScriptedNetwork:
     presence = 0.9
     fills = False
 
-    def __init__(self, model: str) -> None:
-        self._answer = self._people() if model == PERSON_DETECTION else None
+    def __init__(self, file: NetworkFile) -> None:
+        self._answer = self._people() if file == PERSON_DETECTION else None
 
     def run(self, pixels: Float32Array) -> list[Float32Array]:
         if self._answer is not None:
