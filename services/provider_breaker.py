@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, cast
 from uuid import uuid4
@@ -19,6 +20,7 @@ from uuid import uuid4
 import redis
 import structlog
 
+from services.redis_refusals import words_of
 from services.turn_waiting import FairLock, sleep_unless
 
 log = structlog.get_logger()
@@ -45,7 +47,36 @@ _BLOCKED_KEY: Final = "wearon:provider:blocked"
 _PAUSE_KEY: Final = "wearon:provider:pause"
 _PROBE_KEY: Final = "wearon:provider:probe"
 
+_RENEW_PROBE: Final = """
+-- KEYS[1]  the right to probe
+-- ARGV     who holds it, milliseconds of its lease
+-- Returns  1; or 0 when it is not theirs any more.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+
+_RELEASE_PROBE: Final = """
+-- KEYS[1]  the right to probe
+-- ARGV[1]  who gives it back; when it is somebody else's by now, nothing happens
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+end
+"""
+
 _Change = Callable[["redis.client.Pipeline"], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The right to make the one call that shows whether a pause is over.
+
+    It may be lost: a process that stands still for longer than the lease finds that somebody else has it.
+    """
+
+    holder: str = field(default_factory=lambda: uuid4().hex)
+    over: threading.Event = field(default_factory=threading.Event)
 
 
 class _State(Enum):
@@ -75,34 +106,33 @@ class ProviderBreaker:
         self._pause_milliseconds = int(pause_seconds * 1000)
         self._poll_seconds = poll_seconds
         self._closed_cache_seconds = closed_cache_seconds
-        self._probe_lease_seconds = probe_lease_seconds
-        self._probe_over = threading.Event()
+        self._probe_lease_milliseconds = int(probe_lease_seconds * 1000)
         self._closed_until = 0.0
         self._unwritten: deque[_Change] = deque()
         self._write_order = threading.Lock()
         self._queue = FairLock()
 
-    def wait_until_closed(self, cancelled: Callable[[], bool]) -> bool:
+    def wait_until_closed(self, cancelled: Callable[[], bool]) -> Probe | None:
         """Blocks the calling thread until it may call the provider.
 
         Returns:
-            True if this call is the probe: its verdict must be told with ``succeeded``, ``open`` or ``release_probe``.
+            A probe if this call is one: its verdict must be told with ``succeeded``, ``open`` or ``release_probe``.
 
         Raises:
             TurnCancelled: ``cancelled()`` became true while waiting.
         """
         if self._believed_closed():
-            return False
+            return None
         with self._queue.held(cancelled):
             while True:
                 try:
                     state = self._look()
                     if state is _State.CLOSED:
-                        return False
-                    if state is _State.HALF_OPEN and self._take_probe():
-                        return True
+                        return None
+                    if state is _State.HALF_OPEN and (probe := self._take_probe()) is not None:
+                        return probe
                 except redis.RedisError as error:
-                    log.warning("provider_breaker_without_redis", error=type(error).__name__)
+                    _log_without_redis(error)
                 sleep_unless(cancelled, self._poll_seconds)
 
     def is_closed(self) -> bool:
@@ -114,11 +144,25 @@ class ProviderBreaker:
         except redis.RedisError:
             return False
 
-    def open(self, reason: str) -> None:
-        """Pauses all callers on all hosts; ``reason`` is the failure's kind, for whoever looks into Redis."""
-        log.error("provider_calls_paused", reason=reason, pause_seconds=self._pause_milliseconds / 1000)
+    def blocked_by(self) -> str | None:
+        """Kind of the failure for which calls are paused, on whatever host it was met; ``None`` while they may go on.
 
-        self._probe_over.set()
+        Raises:
+            RedisError: it cannot be asked.
+        """
+        reason = cast(bytes | None, self._client.get(_BLOCKED_KEY))
+        return None if reason is None else reason.decode()
+
+    def open(self, reason: str, probe: Probe | None = None) -> None:
+        """Pauses all callers on all hosts.
+
+        Args:
+            reason: the failure's kind, for whoever looks into Redis.
+            probe: the one that was refused, if the call was one.
+        """
+        log.error("provider_calls_paused", reason=reason, pause_seconds=self._pause_milliseconds / 1000)
+        if probe is not None:
+            probe.over.set()
 
         def change(pipe: redis.client.Pipeline) -> None:
             pipe.set(_BLOCKED_KEY, reason)
@@ -127,16 +171,16 @@ class ProviderBreaker:
 
         self._write(change)
 
-    def succeeded(self) -> None:
+    def succeeded(self, probe: Probe) -> None:
         """The probe went through: calls go on."""
         log.info("provider_calls_resumed")
-        self._probe_over.set()
+        probe.over.set()
         self._write(lambda pipe: pipe.delete(_BLOCKED_KEY, _PAUSE_KEY, _PROBE_KEY))
 
-    def release_probe(self) -> None:
+    def release_probe(self, probe: Probe) -> None:
         """The probe brought no verdict (no answer, or the task ended before asking): somebody else may probe."""
-        self._probe_over.set()
-        self._write(lambda pipe: pipe.delete(_PROBE_KEY))
+        probe.over.set()
+        self._write(lambda pipe: pipe.eval(_RELEASE_PROBE, 1, _PROBE_KEY, probe.holder))
 
     def _believed_closed(self) -> bool:
         return time.monotonic() < self._closed_until
@@ -151,28 +195,24 @@ class ProviderBreaker:
             return _State.CLOSED
         return _State.HALF_OPEN if pause is None and probe is None else _State.PAUSED
 
-    def _take_probe(self) -> bool:
-        holder = uuid4().hex
-        lease_milliseconds = int(self._probe_lease_seconds * 1000)
-        if not self._client.set(_PROBE_KEY, holder, nx=True, px=lease_milliseconds):
-            return False
-        self._probe_over = threading.Event()
-        threading.Thread(
-            target=self._keep_probe, args=(holder, self._probe_over), name="provider-probe", daemon=True
-        ).start()
-        return True
+    def _take_probe(self) -> Probe | None:
+        probe = Probe()
+        if not self._client.set(_PROBE_KEY, probe.holder, nx=True, px=self._probe_lease_milliseconds):
+            return None
+        threading.Thread(target=self._keep_probe, args=(probe,), name="provider-probe", daemon=True).start()
+        return probe
 
-    def _keep_probe(self, holder: str, over: threading.Event) -> None:
+    def _keep_probe(self, probe: Probe) -> None:
         """Renews the lease until the verdict; ends when the probe is somebody else's or has taken far too long."""
-        lease_milliseconds = int(self._probe_lease_seconds * 1000)
         give_up_at = time.monotonic() + PROBE_SECONDS
-        while not over.wait(self._probe_lease_seconds / RENEWALS_PER_LEASE) and time.monotonic() < give_up_at:
+        lease_milliseconds = str(self._probe_lease_milliseconds)
+        pause_seconds = self._probe_lease_milliseconds / 1000 / RENEWALS_PER_LEASE
+        while not probe.over.wait(pause_seconds) and time.monotonic() < give_up_at:
             try:
-                if self._client.get(_PROBE_KEY) != holder.encode():
+                if not self._client.eval(_RENEW_PROBE, 1, _PROBE_KEY, probe.holder, lease_milliseconds):
                     return
-                self._client.pexpire(_PROBE_KEY, lease_milliseconds)
             except redis.RedisError as error:
-                log.warning("provider_breaker_without_redis", error=type(error).__name__)
+                _log_without_redis(error)
 
     def _write(self, change: _Change) -> None:
         """Applies a change now or, while Redis is away, before the next look: a verdict is not lost."""
@@ -181,7 +221,7 @@ class ProviderBreaker:
         try:
             self._flush()
         except redis.RedisError as error:
-            log.warning("provider_breaker_without_redis", error=type(error).__name__)
+            _log_without_redis(error)
 
     def _flush(self) -> None:
         with self._write_order:
@@ -190,3 +230,7 @@ class ProviderBreaker:
                     self._unwritten[0](pipe)
                     pipe.execute()
                 self._unwritten.popleft()
+
+
+def _log_without_redis(error: redis.RedisError) -> None:
+    log.warning("provider_breaker_without_redis", error=type(error).__name__, cause=words_of(error))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from services.provider_breaker import ProviderBreaker
+from services.provider_breaker import Probe, ProviderBreaker
 from services.rate_gate import RateGate
 
 
@@ -24,13 +24,14 @@ class TurnOutcome(Enum):
 class Turn:
     """The right to send one request, now.
 
-    ``granted_at`` is on ``time.monotonic``'s clock; ``probe`` marks the one call that tests
-    whether a pause is over.
+    ``granted_at`` is on ``time.monotonic``'s clock; only the one call that tests whether a pause is over has a
+    ``probe``; ``input_images`` is how many pictures it may carry.
     """
 
     waited_seconds: float
     granted_at: float
-    probe: bool
+    probe: Probe | None
+    input_images: int = 1
 
 
 class TurnGate:
@@ -40,8 +41,9 @@ class TurnGate:
         self._gate = gate
         self._breaker = breaker
 
-    def acquire(self, cancelled: Callable[[], bool]) -> Turn:
-        """Blocks the calling thread until it may send one request; send it at once, then ``report``.
+    def acquire(self, cancelled: Callable[[], bool], *, input_images: int = 1) -> Turn:
+        """Blocks the calling thread until it may send one request with so many pictures; send it at once, then
+        ``report``.
 
         Raises:
             TurnCancelled: ``cancelled()`` became true while waiting.
@@ -50,14 +52,14 @@ class TurnGate:
         while True:
             probe = self._breaker.wait_until_closed(cancelled)
             try:
-                self._gate.acquire(cancelled)
+                self._gate.acquire(cancelled, input_images=input_images)
             except BaseException:
-                if probe:
-                    self._breaker.release_probe()
+                if probe is not None:
+                    self._breaker.release_probe(probe)
                 raise
-            if probe or self._breaker.is_closed():  # it may have opened while we waited at the gate
+            if probe is not None or self._breaker.is_closed():  # it may have opened while we waited at the gate
                 now = time.monotonic()
-                return Turn(waited_seconds=now - started, granted_at=now, probe=probe)
+                return Turn(waited_seconds=now - started, granted_at=now, probe=probe, input_images=input_images)
 
     def renew(self, turn: Turn, cancelled: Callable[[], bool]) -> Turn:
         """Another turn of the rate gate in place of one that was not used in time; the old one stays counted.
@@ -65,14 +67,14 @@ class TurnGate:
         Raises:
             TurnCancelled: ``cancelled()`` became true while waiting.
         """
-        waited = self._gate.acquire(cancelled)
+        waited = self._gate.acquire(cancelled, input_images=turn.input_images)
         return replace(turn, waited_seconds=turn.waited_seconds + waited, granted_at=time.monotonic())
 
     def report(self, turn: Turn, outcome: TurnOutcome, reason: str = "") -> None:
         """Tells what came of a turn; ``reason`` is the failure's kind. Never raises for Redis being away."""
         if outcome is TurnOutcome.BLOCKED:
-            self._breaker.open(reason)
-        elif turn.probe and outcome is TurnOutcome.ANSWERED:
-            self._breaker.succeeded()
-        elif turn.probe:
-            self._breaker.release_probe()
+            self._breaker.open(reason, turn.probe)
+        elif turn.probe is not None and outcome is TurnOutcome.ANSWERED:
+            self._breaker.succeeded(turn.probe)
+        elif turn.probe is not None:
+            self._breaker.release_probe(turn.probe)

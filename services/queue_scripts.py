@@ -111,6 +111,14 @@ end
 return {moved, 0}
 """
 
+BACKLOG: Final = """
+-- KEYS     the queue; a key of ours, written to see whether writes are taken
+-- ARGV[1]  milliseconds after which that key vanishes
+-- Returns  how many elements the queue has.
+redis.call('SET', KEYS[2], '', 'PX', ARGV[1])
+return redis.call('LLEN', KEYS[1])
+"""
+
 FIND_LETTER: Final = """
 -- KEYS[1]  the dead letters
 -- ARGV[1]  what the letter begins with

@@ -1,14 +1,13 @@
-"""Connections to Redis: certificates verified, timeouts above the blocking times, no busy polling."""
+"""Connections to Redis: certificates verified, timeouts above the blocking times, no busy polling, primaries only."""
 
 import ssl
 from functools import partial
 from typing import Any, Final
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from services.bounded_replies import PROTOCOL, BoundedParser
+from services.redis_refusals import PrimaryConnection, PrimaryPool, PrimarySSLConnection
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 COMMAND_TIMEOUT_SECONDS: Final = 10.0
@@ -23,14 +22,19 @@ BLOCKING_SOCKET_TIMEOUT_SECONDS: Final = BLOCKING_POP_SECONDS + 10.0
 TCP_KEEPALIVE: Final = True
 """So that a connection whose other end vanished is noticed while a pop blocks on it."""
 
+HEALTH_KEY: Final = "wearon:health"
+HEALTH_KEY_MILLISECONDS: Final = 60_000
+"""What is written to see whether writes are taken. It vanishes by itself."""
+
 
 def connect(
     url: str, *, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS, reply_limit_bytes: int | None = None
 ) -> redis.Redis:
     """A client for ``redis://`` or ``rediss://``; connects on first use.
 
-    For ``rediss://`` redis-py verifies the certificate chain and the host name. Nothing is retried behind the
-    caller's back: a repeated BLMOVE would take a second task, so each caller decides for itself.
+    For ``rediss://`` redis-py verifies the certificate chain and the host name. Nothing that may have been carried out
+    is retried behind the caller's back: a repeated BLMOVE would take a second task, so each caller decides for itself.
+    A server that is not the primary is left at once (``services/redis_refusals.py``).
 
     Args:
         url: address with credentials and database number.
@@ -40,16 +44,26 @@ def connect(
     bounded = (
         {} if reply_limit_bytes is None else {"parser_class": partial(BoundedParser, limit_bytes=reply_limit_bytes)}
     )
-    return redis.Redis.from_url(
+    pool = PrimaryPool.from_url(
         url,
+        connection_class=PrimarySSLConnection if url.startswith("rediss://") else PrimaryConnection,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
         socket_timeout=timeout_seconds,
         socket_keepalive=TCP_KEEPALIVE,
-        retry=Retry(NoBackoff(), 0),
         client_name="wearon-worker",
         protocol=PROTOCOL,
         **bounded,
     )
+    return redis.Redis.from_pool(pool)
+
+
+def prove_writable(client: redis.Redis) -> None:
+    """Ask for a write, which a replica and a full server refuse; both would answer PING.
+
+    Raises:
+        RedisError: it does not answer, or does not take writes.
+    """
+    client.set(HEALTH_KEY, b"", px=HEALTH_KEY_MILLISECONDS)
 
 
 def broker_ssl_options(url: str) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from uuid import UUID
 import redis
 
 from services import queue_scripts
-from services.redis_client import BLOCKING_POP_SECONDS
+from services.redis_client import BLOCKING_POP_SECONDS, HEALTH_KEY, HEALTH_KEY_MILLISECONDS
 
 QUEUE_KEY: Final = "wearon:tasks:generation"
 IN_FLIGHT_PREFIX: Final = "wearon:tasks:inflight:"
@@ -82,11 +82,8 @@ class TaskQueue:
         self._hand_back = self._redis.register_script(queue_scripts.HAND_BACK)
         self._find_letter = self._redis.register_script(queue_scripts.FIND_LETTER)
         self._replay_set_aside = self._redis.register_script(queue_scripts.REPLAY_SET_ASIDE)
+        self._backlog = self._redis.register_script(queue_scripts.BACKLOG)
         self._read_piece = self._redis.register_script(queue_scripts.READ_PIECE)
-
-    def ping(self) -> None:
-        """Raise when Redis does not answer."""
-        self._redis.ping()
 
     def take(self, executor: UUID, *, timeout_seconds: float = BLOCKING_POP_SECONDS) -> bytes | None:
         """Move the oldest task to the executor's in-flight list and return it; ``None`` when none came in time.
@@ -100,9 +97,16 @@ class TaskQueue:
         element: bytes | None = self._redis.blmove(QUEUE_KEY, in_flight_key(executor), timeout_seconds, "RIGHT", "LEFT")
         return element
 
-    def length(self) -> int:
-        """How many tasks wait."""
-        return int(self._redis.llen(QUEUE_KEY))
+    def interrupt(self) -> None:
+        """End a ``take`` that blocks in another thread; it raises ``redis.ConnectionError`` there.
+
+        An element that it moves in this instant is in flight, and nobody was told.
+        """
+        self._redis.connection_pool.interrupt()
+
+    def backlog(self) -> int:
+        """How many tasks wait, told by a server that takes writes: a replica or a full one raises. One command."""
+        return int(self._backlog([QUEUE_KEY, HEALTH_KEY], [HEALTH_KEY_MILLISECONDS]))
 
     def waiting(self, limits: TransferLimits) -> Iterator[list[Element]]:
         """The queue in pages, from the end that is taken next; the caller stops when it has seen enough.
@@ -155,6 +159,11 @@ class TaskQueue:
         for page in self._pages(DEAD_LETTERS_KEY, WHOLE):
             yield from (letter for letter in page if isinstance(letter, bytes))
 
+    def oldest_dead_letter(self) -> bytes | None:
+        """The one that was buried first."""
+        letter: bytes | None = self._redis.lindex(DEAD_LETTERS_KEY, -1)
+        return letter
+
     def dead_letter(self, opening: bytes) -> bytes | None:
         """The newest dead letter that begins so."""
         letter: bytes | None = self._find_letter([DEAD_LETTERS_KEY], [opening])
@@ -174,7 +183,7 @@ class TaskQueue:
     def discard(self, letter: bytes, key: str | None = None) -> None:
         """Drop a dead letter, and the element that was set aside for it under ``key``."""
         with self._redis.pipeline(transaction=True) as steps:
-            steps.lrem(DEAD_LETTERS_KEY, 1, letter)
+            steps.lrem(DEAD_LETTERS_KEY, -1, letter)  # from the old end, where most that go are
             if key is not None:
                 steps.unlink(key)
             steps.execute()

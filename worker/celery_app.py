@@ -7,6 +7,7 @@ from celery import Celery, signals
 from kombu import Exchange, Queue
 
 from config.settings import Settings
+from services.broker_transport import TRANSPORT, Amqp
 from services.redis_client import CONNECT_TIMEOUT_SECONDS, broker_ssl_options
 
 TASK_NAME: Final = "wearon.generate"
@@ -38,12 +39,14 @@ def broker_keys(executor: UUID) -> tuple[str, ...]:
 def create_celery_app(settings: Settings, executor: UUID) -> Celery:
     """The Celery application of one executor: the main process publishes with it, the child runs with it."""
     name = queue_name(executor)
-    app = Celery("wearon-worker", broker=settings.celery_broker_url, set_as_current=False)
+    app = Celery("wearon-worker", broker=settings.celery_broker_url, amqp=Amqp, set_as_current=False)
     app.conf.update(
         task_queues=[Queue(name, Exchange(name), routing_key=name)],
         task_default_queue=name,
         task_default_exchange=name,
         task_default_routing_key=name,
+        # A broker that fails over or is full is waited for; to kombu's own transport it is the end.
+        broker_transport=TRANSPORT,
         # rediss:// in kombu verifies nothing unless told to.
         broker_use_ssl=broker_ssl_options(settings.celery_broker_url),
         broker_transport_options={
@@ -74,6 +77,8 @@ def create_celery_app(settings: Settings, executor: UUID) -> Celery:
         # celery-exporter shows nothing without events.
         worker_send_task_events=True,
         task_send_sent_event=True,
+        # Nobody asks, and each killed process would leave its mailbox in the broker (ADR 0022).
+        worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         task_serializer="json",
         accept_content=["json"],

@@ -7,27 +7,26 @@ was dispatched. The same look finds an element too long to be read, which is set
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-import kombu.exceptions
 import redis
 import structlog
-from celery import Celery
 
 from models.failures import BadTask, PlatformFailure
 from models.health import Component
 from services.bounded_replies import ReplyTooLarge
+from services.redis_refusals import words_of
 from services.task_queue import LongElement, TaskQueue
-from worker.celery_app import TASK_NAME
 from worker.dead_letters import DeadLetter
 from worker.dispatcher import Dispatch, Dispatcher
 from worker.health import HealthBoard
-from worker.intake import Accepted, Rejected, read_element, read_ends
-from worker.measurements import LetterBuried, Measure
+from worker.intake import Accepted, Rejected, read_element, read_ends, session_id_of
+from worker.measurements import ErrorUnforeseen, LetterBuried, Measure
 from worker.policy import Fail, message_for
+from worker.publishing import BrokerAway, Publisher
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
 
@@ -44,10 +43,6 @@ RECONCILE_ROUNDS: Final = 15
 After every error, every returned run and every element too long to be read the look comes at once."""
 
 
-class BrokerAway(Exception):
-    """Celery's broker did not take a dispatch; the platform's queue is another matter (ADR 0011)."""
-
-
 class Consumer:
     """The loop of one executor. ``run`` is its thread; ``round`` is one turn of it, which tests call."""
 
@@ -56,7 +51,7 @@ class Consumer:
         *,
         executor: UUID,
         queue: TaskQueue,
-        celery: Celery,
+        publisher: Publisher,
         dispatcher: Dispatcher,
         settlement: Settlement,
         measure: Measure,
@@ -64,12 +59,13 @@ class Consumer:
     ) -> None:
         self._executor = executor
         self._queue = queue
-        self._celery = celery
+        self._publisher = publisher
         self._dispatcher = dispatcher
         self._settlement = settlement
         self._measure = measure
         self._board = board
         self._stopping = threading.Event()
+        self._popping = False
         self._unpublished: list[Dispatch] = []
         self._rounds_until_reconcile = 0
         # Settling bad elements waits for the database; taking good ones must not wait with it.
@@ -84,9 +80,12 @@ class Consumer:
                 if self._stopping.is_set():
                     break
                 self._rounds_until_reconcile = 0
+                if isinstance(error, redis.ConnectionError) and self._dispatcher.has_returned():
+                    continue  # interrupted for it; a task that the pop may have moved is found with it
                 part = Component.BROKER if isinstance(error, BrokerAway) else Component.REDIS
-                self._board.part(part, up=False, reason=str(error) or type(error).__name__)
-                log.warning("consumer_error", reason=type(error).__name__, retry_in=ERROR_BACKOFF_SECONDS)
+                cause = words_of(error) if isinstance(error, redis.RedisError) else str(error)
+                self._board.part(part, up=False, reason=cause)
+                log.warning("consumer_error", reason=type(error).__name__, cause=cause, retry_in=ERROR_BACKOFF_SECONDS)
                 self._stopping.wait(ERROR_BACKOFF_SECONDS)
             except Exception:
                 # Closing the connection under a pop that blocks raises whatever redis-py was doing just then.
@@ -98,37 +97,53 @@ class Consumer:
         """Take no more tasks. The caller also closes the connection, which ends a pop that blocks."""
         self._stopping.set()
 
+    def wake(self) -> None:
+        """Have a returned run looked at now instead of when the pop ends; for other threads.
+
+        Once may be too early, just before the pop begins, so it is to be said again and again.
+        """
+        if self._popping and self._dispatcher.has_returned():
+            self._queue.interrupt()
+
     def close(self) -> None:
         """After the loop has ended. Bad elements not settled by then have lost their task, so recovery settles them."""
         self._bad_elements.shutdown(wait=False, cancel_futures=True)
 
     def round(self) -> None:
-        """Publish what is left over, look for what was missed, then take one task if there is room."""
+        """Publish what is left over, bury what broke, look for what was missed, then take one task if there is room."""
         while self._unpublished:
             self._publish(self._unpublished[-1])
             self._unpublished.pop()
+        for broken, reason in self._dispatcher.broken():
+            self._bury_broken(broken, reason)
         if self._dispatcher.take_returned() or self._rounds_until_reconcile <= 0:
             self._reconcile()
         if not self._dispatcher.wait_for_room(ROOM_CHECK_SECONDS) or self._stopping.is_set():
             return
         try:
-            element = self._queue.take(self._executor)
+            element = self._pop()
         except ReplyTooLarge as refused:
             log.warning("element_not_read", size_bytes=refused.size_bytes, limit_bytes=refused.limit_bytes)
             self._rounds_until_reconcile = 0
             if not self._stopping.is_set():
                 self._reconcile()
             return
-        self._board.part(Component.REDIS, up=True)
+        self._board.part(Component.REDIS, up=True)  # this was a write; reads are answered by a replica too
         if element is None:
             self._rounds_until_reconcile -= 1
         elif not self._stopping.is_set():
             self._handle(element)
 
+    def _pop(self) -> bytes | None:
+        self._popping = True
+        try:
+            return self._queue.take(self._executor)
+        finally:
+            self._popping = False
+
     def _reconcile(self) -> None:
         too_long: list[LongElement] = []
         missed = self._dispatcher.not_dispatched(self._short_in_flight(too_long))
-        self._board.part(Component.REDIS, up=True)
         # These first: they do not need the broker, which may be what is away.
         for long_element in too_long:
             self._set_aside(long_element)
@@ -165,12 +180,7 @@ class Consumer:
 
     def _publish(self, dispatch: Dispatch) -> None:
         # The id stays the same when it is not certain that the broker got it; Celery drops the second.
-        try:
-            self._celery.send_task(
-                TASK_NAME, args=[dispatch.element.decode()], task_id=dispatch.dispatch_id, retry=False
-            )
-        except (redis.RedisError, kombu.exceptions.OperationalError, OSError) as error:
-            raise BrokerAway(type(error).__name__) from error
+        self._publisher.publish(dispatch.dispatch_id, dispatch.element)
         self._board.part(Component.BROKER, up=True)
         self._dispatcher.published(dispatch)
 
@@ -185,6 +195,22 @@ class Consumer:
         )
         self._queue.bury(self._executor, element, letter.encode())
         self._settle_buried(letter, rejected)
+
+    def _bury_broken(self, element: bytes, reason: str) -> None:
+        """Leave the session to recovery, which settles it once nobody holds it; the operator finds the element."""
+        session_id = session_id_of(element)
+        letter = DeadLetter.about(
+            element,
+            reason=BadTask.kind,
+            detail=f"its run ended by {reason}, which nobody foresaw",
+            buried_at=datetime.now(UTC),
+            session_ids=() if session_id is None else (session_id,),
+            request_id=None,
+        )
+        self._queue.bury(self._executor, element, letter.encode())
+        self._dispatcher.buried(element, reason)
+        self._measure(LetterBuried(letter.reason))
+        log.error("broken_run_buried", letter_id=letter.letter_id, detail=letter.detail, session_ids=letter.session_ids)
 
     def _set_aside(self, element: LongElement) -> None:
         rejected = read_ends(element.size_bytes, element.head, element.tail)
@@ -210,7 +236,13 @@ class Consumer:
             request_id=letter.request_id,
             session_ids=letter.session_ids,
         )
-        self._bad_elements.submit(self._fail_sessions, rejected)
+        self._bad_elements.submit(self._fail_sessions, rejected).add_done_callback(self._tell_of_error)
+
+    def _tell_of_error(self, settled: "Future[None]") -> None:
+        if not settled.cancelled() and (error := settled.exception()) is not None:
+            # Recovery finds and settles what was not settled here.
+            log.error("bad_element_not_settled", exc_info=error)
+            self._measure(ErrorUnforeseen("bad_elements"))
 
     def _fail_sessions(self, rejected: Rejected) -> None:
         for session in rejected.sessions:

@@ -11,16 +11,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from uuid import uuid4
 
-from worker.link import Event, RunFinished, RunPostponed, RunReturned, RunStarted
+from worker.link import Event, RunBroke, RunFinished, RunPostponed, RunReturned, RunStarted
 
 
 @dataclass(slots=True)
 class Dispatch:
-    """One element given to Celery. ``due_at`` is when it should have been started, on the monotonic clock."""
+    """One element given to Celery.
+
+    ``due_at`` is when it should have been started, on the monotonic clock; ``None`` until the broker has it: a broker
+    that takes nothing is no fault of Celery's.
+    """
 
     dispatch_id: str
     element: bytes
-    due_at: float
+    due_at: float | None = None
     started: bool = False
 
 
@@ -33,6 +37,7 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._dispatches: dict[str, Dispatch] = {}
         self._returned = False
+        self._broken: list[tuple[bytes, str]] = []
 
     def wait_for_room(self, timeout_seconds: float) -> bool:
         """Whether another task could start now; waits for it up to the timeout."""
@@ -41,7 +46,7 @@ class Dispatcher:
 
     def add(self, element: bytes) -> Dispatch:
         """Enter an element that is about to be given to Celery."""
-        dispatch = Dispatch(str(uuid4()), element, due_at=self._now())
+        dispatch = Dispatch(str(uuid4()), element)
         with self._changed:
             self._dispatches[dispatch.dispatch_id] = dispatch
         return dispatch
@@ -66,9 +71,17 @@ class Dispatcher:
                 case RunReturned(dispatch_id):
                     self._dispatches.pop(dispatch_id, None)
                     self._returned = True
+                case RunBroke(dispatch_id, reason) if dispatch_id in self._dispatches:
+                    self._broken.append((self._dispatches.pop(dispatch_id).element, reason))
+                    self._returned = True
                 case _:
                     pass
             self._changed.notify_all()
+
+    def has_returned(self) -> bool:
+        """Whether a run was returned that nobody has looked at."""
+        with self._changed:
+            return self._returned
 
     def take_returned(self) -> bool:
         """Whether a run was returned since the last call; its in-flight copy waits to be dispatched again."""
@@ -76,10 +89,21 @@ class Dispatcher:
             returned, self._returned = self._returned, False
             return returned
 
+    def broken(self) -> list[tuple[bytes, str]]:
+        """Elements whose run broke, each with its error; they count as dispatched until they are :meth:`buried`."""
+        with self._changed:
+            return list(self._broken)
+
+    def buried(self, element: bytes, reason: str) -> None:
+        """The element of a broken run is in flight no more."""
+        with self._changed:
+            self._broken.remove((element, reason))
+
     def not_dispatched(self, in_flight: Iterable[bytes]) -> list[bytes]:
         """Those of all in-flight copies that Celery was never given: a reply of Redis was lost, or a run returned."""
         with self._changed:
             known = Counter(dispatch.element for dispatch in self._dispatches.values())
+            known.update(element for element, _ in self._broken)
         missing = []
         for element in in_flight:
             if known[element]:
@@ -91,7 +115,11 @@ class Dispatcher:
     def overdue_seconds(self) -> float:
         """How long the most overdue dispatch waits for a thread although one is free; 0 when none does."""
         with self._changed:
-            waiting = [dispatch.due_at for dispatch in self._dispatches.values() if not dispatch.started]
+            waiting = [
+                dispatch.due_at
+                for dispatch in self._dispatches.values()
+                if not dispatch.started and dispatch.due_at is not None
+            ]
             if not waiting or self._running() >= self._capacity:
                 return 0.0
             return max(0.0, self._now() - min(waiting))

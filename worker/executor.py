@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
@@ -19,15 +18,16 @@ from uuid import UUID, uuid4
 import redis
 import structlog
 
-from config.settings import Settings
+from config.settings import Settings, pack
 from models.failures import PlatformFailure
-from services.redis_client import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect
+from services.redis_client import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect, prove_writable
 from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from worker.celery_app import broker_keys, create_celery_app
 from worker.celery_process import EXECUTOR_VARIABLE, LINK_VARIABLE
 from worker.consumer import Consumer
 from worker.dispatcher import Dispatcher
+from worker.executor_state import ExecutorState
 from worker.health import HealthBoard
 from worker.link import (
     DeclaredDead,
@@ -35,13 +35,15 @@ from worker.link import (
     ExecutorReady,
     ParentEnd,
     PartSeen,
+    RunBroke,
     RunFinished,
     RunPostponed,
     RunReturned,
     RunStarted,
 )
-from worker.measurements import TasksRecovered
+from worker.measurements import ErrorUnforeseen, TasksRecovered
 from worker.metrics import Metrics
+from worker.publishing import Publisher
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
 
@@ -54,7 +56,7 @@ READY_SECONDS: Final = 60.0
 
 HANG_SECONDS: Final = 30.0
 """A task that Celery was given starts within milliseconds. When one waits this long beside a free thread, and the
-broker answered throughout, Celery is alive but consumes nothing (celery #8030, #9054, #10205)."""
+broker took writes throughout, Celery is alive but consumes nothing (celery #8030, #9054, #10205)."""
 
 MALLOC_ARENAS: Final = "2"
 """glibc keeps up to 8 heaps per core for many threads and returns little of them; two save some 100 MB at 150 tasks."""
@@ -67,24 +69,15 @@ IDLE_EXIT_SECONDS: Final = 15.0
 
 EXIT_POLL_SECONDS: Final = 0.1
 
-
-class ExecutorState(Enum):
-    """How an executor is doing."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    CHILD_DIED = "child_died"
-    NEVER_READY = "never_ready"
-    CONSUMER_DIED = "consumer_died"
-    HUNG = "hung"
-    DECLARED_DEAD = "declared_dead"
+EXIT_NOTICE_SECONDS: Final = 1.0
+"""Between the end of a child's output and the moment the system calls it gone: milliseconds, more on a busy machine."""
 
 
 class Executor:
     """A Celery child and its consumer, under one id for their whole life.
 
     Args:
-        settings: of the worker; the child reads the same from the environment.
+        settings: of the worker; the child is handed the same.
         store: where bad elements are settled.
         leases: the same with a short time limit, for what keeps the executor alive.
         board: told of every contact with Redis.
@@ -110,18 +103,20 @@ class Executor:
         self._metrics = metrics
         self._hang_seconds = hang_seconds
         self._idle_exit_seconds = idle_exit_seconds
-        self._queue = TaskQueue(connect(settings.redis_url))
+        self._queue_connection = connect(settings.redis_url)
+        self._queue = TaskQueue(self._queue_connection)
         self._blocking_connection = connect(
             settings.redis_url,
             timeout_seconds=BLOCKING_SOCKET_TIMEOUT_SECONDS,
             reply_limit_bytes=TRANSFER_LIMITS.whole_bytes,
         )
         self._broker = connect(settings.celery_broker_url)
+        self._publisher = Publisher(create_celery_app(settings, self.executor_id))
         self._dispatcher = Dispatcher(useful_concurrency(settings))
         self._consumer = Consumer(
             executor=self.executor_id,
             queue=TaskQueue(self._blocking_connection),
-            celery=create_celery_app(settings, self.executor_id),
+            publisher=self._publisher,
             dispatcher=self._dispatcher,
             settlement=Settlement(store, metrics.measure),
             measure=metrics.measure,
@@ -130,6 +125,7 @@ class Executor:
         self._consumer_thread = threading.Thread(target=self._consumer.run, name="consumer", daemon=True)
         self._child: subprocess.Popen[bytes] | None = None
         self._link: ParentEnd | None = None
+        self._readers: dict[ExecutorState, threading.Thread] = {}
         self._ready = threading.Event()
         self._declared_dead = threading.Event()
         self._started_at = time.monotonic()
@@ -156,20 +152,28 @@ class Executor:
                 [sys.executable, "-m", "worker.celery_process"],
                 env={
                     **os.environ,
-                    # The working directory decides which .env is read, not where the code is.
                     "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
                     "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", MALLOC_ARENAS),
                     EXECUTOR_VARIABLE: self.name,
                     LINK_VARIABLE: str(there.fileno()),
                 },
                 pass_fds=(there.fileno(),),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C in a terminal is for the main process, which then stops the child
             )
+        hand_over(self._child, self._settings)
         self._link = ParentEnd(here)
-        threading.Thread(target=self._link.listen, args=(self._receive,), name="link", daemon=True).start()
-        threading.Thread(target=self._log_stderr, args=(self._child,), name="celery-stderr", daemon=True).start()
+        self._readers = {
+            ExecutorState.LINK_DIED: threading.Thread(
+                target=self._link.listen, args=(self._receive, self._count_dropped), name="link", daemon=True
+            ),
+            ExecutorState.STDERR_UNREAD: threading.Thread(
+                target=log_stderr, args=(self._child,), name="celery-stderr", daemon=True
+            ),
+        }
+        for reader in self._readers.values():
+            reader.start()
         log.info("executor_started", executor=self.name, pid=self._child.pid)
 
     def renew_lease(self) -> None:
@@ -190,11 +194,15 @@ class Executor:
             return ExecutorState.DECLARED_DEAD
         if self._child is None or self._child.poll() is not None:
             return ExecutorState.CHILD_DIED
+        if (unread := self._unread()) is not None:
+            # A child that is ending closes its side a moment before it is gone.
+            return ExecutorState.CHILD_DIED if exits_within(self._child, EXIT_NOTICE_SECONDS) else unread
         if not self._ready.is_set():
-            late = time.monotonic() - self._started_at > READY_SECONDS and self._broker_answers()
+            late = time.monotonic() - self._started_at > READY_SECONDS and self._broker_serves()
             return ExecutorState.NEVER_READY if late else ExecutorState.STARTING
         if not self._consumer_thread.is_alive():
             return ExecutorState.CONSUMER_DIED
+        self._consumer.wake()
         return ExecutorState.HUNG if self._hangs() else ExecutorState.RUNNING
 
     def running(self) -> int:
@@ -227,7 +235,7 @@ class Executor:
         last_seen_busy_at = time.monotonic()
         while child.poll() is None:
             now = time.monotonic()
-            if self.running():
+            if self.running() or self._unread() is not None:  # without its reports, nobody knows that it is idle
                 last_seen_busy_at = now
             if now > latest_end():
                 log.warning("grace_period_over", executor=self.name, running=self.running())
@@ -255,51 +263,85 @@ class Executor:
                 forget(self._queue, self._broker, self.executor_id)
         except (PlatformFailure, redis.RedisError) as error:
             # Its lease runs out, and whichever worker lives then does the same.
-            log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__)
+            log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__, cause=str(error))
         else:
             self._metrics.measure(TasksRecovered("handed_back", handed_back))
             log.info("executor_ended", executor=self.name, handed_back=handed_back)
+        self._publisher.close()
+        for client in (self._queue_connection, self._blocking_connection, self._broker):
+            client.close()
 
     def _receive(self, event: Event) -> None:
         match event:
             case ExecutorReady():
                 log.info("executor_ready", executor=self.name, seconds=round(time.monotonic() - self._started_at, 1))
-                self._ready.set()
                 self._consumer_thread.start()
+                self._ready.set()
             case DeclaredDead():
                 self._declared_dead.set()
             case PartSeen(component, up, reason):
                 self._board.part(component, up=up, reason=reason)
-            case RunStarted() | RunFinished() | RunPostponed() | RunReturned():
+            case RunReturned() | RunBroke():
+                self._dispatcher.receive(event)
+                self._consumer.wake()
+            case RunStarted() | RunFinished() | RunPostponed():
                 self._dispatcher.receive(event)
             case _:
                 self._metrics.measure(event)
+
+    def _count_dropped(self) -> None:
+        self._metrics.measure(ErrorUnforeseen("link"))
+
+    def _unread(self) -> ExecutorState | None:
+        """What is not read of the child any more, if anything."""
+        return next((state for state, reader in self._readers.items() if not reader.is_alive()), None)
 
     def _hangs(self) -> bool:
         if self._dispatcher.overdue_seconds() < self._hang_seconds:
             self._broker_answers_since = None
             return False
-        if not self._broker_answers():
+        if not self._broker_serves():
             self._broker_answers_since = None
             return False
         if self._broker_answers_since is None:
             self._broker_answers_since = time.monotonic()
         return time.monotonic() - self._broker_answers_since >= self._hang_seconds
 
-    def _broker_answers(self) -> bool:
+    def _broker_serves(self) -> bool:
         try:
-            return bool(self._broker.ping())
+            prove_writable(self._broker)
         except redis.RedisError:
             return False
+        return True
 
-    @staticmethod
-    def _log_stderr(child: "subprocess.Popen[bytes]") -> None:
-        """What Celery or a dying interpreter prints becomes a JSON line like everything else."""
-        if child.stderr is None:
-            return
-        for line in child.stderr:
-            if text := line.decode(errors="replace").strip():
-                log.warning("celery_stderr", text=text)
+
+def hand_over(child: "subprocess.Popen[bytes]", settings: Settings) -> None:
+    """Give the child our settings; read anew, a ``.env`` edited meanwhile would put the two into different worlds."""
+    if child.stdin is None:
+        return
+    try:
+        with child.stdin as stdin:
+            stdin.write(pack(settings))
+    except OSError as error:
+        log.warning("settings_not_handed_over", reason=type(error).__name__)  # the child is gone, as state() tells
+
+
+def log_stderr(child: "subprocess.Popen[bytes]") -> None:
+    """What Celery or a dying interpreter prints becomes a JSON line like everything else."""
+    if child.stderr is None:
+        return
+    for line in child.stderr:
+        if text := line.decode(errors="replace").strip():
+            log.warning("celery_stderr", text=text)
+
+
+def exits_within(child: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    """Whether the child is gone, or is so within this time."""
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def useful_concurrency(settings: Settings) -> int:

@@ -2,7 +2,7 @@
 
 1. Executors whose lease ran out are declared dead; what they had in flight goes back to the queue to be run again.
 2. Open sessions that have no task anywhere and no live owner are failed and refunded, once.
-3. Claims and executors that nobody needs any more are deleted, a few at a time.
+3. Dead letters, claims and executors that nobody needs any more are deleted, a few at a time.
 
 Work of a live worker is never touched: what is dead is decided by the database alone (see wearon_worker_recover), and
 what still has a task by looking in every list.
@@ -23,6 +23,7 @@ from models.generation import SessionRef
 from services.supabase_client import SupabaseClient, UnownedSession
 from services.task_queue import TaskQueue
 from worker.executor import forget
+from worker.letter_retention import LetterRetention
 from worker.measurements import Measure, TasksRecovered
 from worker.policy import Fail, message_for
 from worker.queue_elements import TRANSFER_LIMITS, session_named_by
@@ -71,6 +72,7 @@ class Reaper:
         self._measure = measure
         self._current_executor = current_executor
         self._now = now
+        self._letters = LetterRetention(queue)
         self._found_dead_at: dict[UUID, float] = {}
         self._page_after = BEGINNING
         self._suspects: frozenset[SessionRef] = frozenset()
@@ -84,6 +86,7 @@ class Reaper:
         """
         self._take_over_from_the_dead()
         self._settle_lost_sessions()
+        self._letters.round()
         self._forget_the_old()
 
     def _take_over_from_the_dead(self) -> None:

@@ -5,14 +5,19 @@ from typing import Any
 import redis
 
 from config.settings import Settings
-from models.failures import PlatformFailure
-from services.redis_client import connect
+from models.failures import PlatformFailure, PlatformUnavailable
+from services.redis_client import connect, prove_writable
 from services.supabase_client import CREDENTIALS_REFUSED_CODES, SCHEMA_VERSION, SupabaseClient
 from services.url_guard import TrustedHosts
+from worker.redis_diagnosis import Diagnosis, diagnose, faults_in
 
 
 class StartupError(Exception):
-    """The worker cannot start; the message is for the operator."""
+    """The worker cannot start, and a person must act; the message is for them."""
+
+
+class StartupAway(StartupError):
+    """What is needed does not answer yet; it may pass by itself."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -28,23 +33,48 @@ def check_settings(settings: Settings) -> None:
 
 
 def check_redis(name: str, url: str) -> None:
-    """Check that a Redis answers and is new enough.
+    """Check that a Redis answers, takes writes, is new enough, no cluster, and keeps what it is given.
+
+    Args:
+        name: of the setting.
+        url: its value.
 
     Raises:
-        StartupError: it does not, or is not.
+        StartupAway: it does not answer, or takes no writes for now.
+        StartupError: it is not one we can work with, or not as it is set up.
     """
-    where = url.rpartition("@")[2].partition("?")[0].removeprefix("redis://").removeprefix("rediss://")
+    client = connect(url)
     try:
-        info: Any = connect(url).info("server")
-        version = str(info["redis_version"])
-    except redis.AuthenticationError:
-        raise StartupError(f"{name}: Redis at {where} refuses the password. Check {name} in .env.") from None
+        info: Any = client.info()  # redis-py types one class for its sync and async clients
+        faults = faults_in(info)
+        if not faults:
+            prove_writable(client)
     except redis.RedisError as error:
-        raise StartupError(
-            f"{name}: Redis at {where} does not answer ({type(error).__name__}). Start it, or check {name} in .env."
-        ) from None
-    if tuple(int(part) for part in version.split(".")[:2]) < (6, 2):
-        raise StartupError(f"{name}: Redis at {where} is {version}; BLMOVE needs 6.2 or newer.")
+        faults = [diagnose(error, url, does_speak)]
+    finally:
+        client.close()
+    for fault in faults:
+        raise _startup_error(name, url, fault)
+
+
+def does_speak(url: str) -> bool:
+    """Whether a Redis answers at this address in the URL's scheme, whatever it answers."""
+    client = connect(url)
+    try:
+        client.ping()
+    except (redis.AuthenticationError, redis.ResponseError):
+        return True
+    except redis.RedisError as error:
+        return "CERTIFICATE_VERIFY_FAILED" in str(error)
+    finally:
+        client.close()
+    return True
+
+
+def _startup_error(name: str, url: str, fault: Diagnosis) -> StartupError:
+    where = url.partition("://")[2].rpartition("@")[2].partition("?")[0]
+    kind = StartupAway if fault.may_pass else StartupError
+    return kind(f"{name}: Redis at {where} {fault.finding}. {fault.advice.format(name=name)}")
 
 
 def check_database(store: SupabaseClient) -> None:
@@ -53,7 +83,8 @@ def check_database(store: SupabaseClient) -> None:
     A newer version is fine: what a newer worker brought keeps the older names, for just such a deploy.
 
     Raises:
-        StartupError: it does not, or has not.
+        StartupAway: it does not answer.
+        StartupError: it refuses the key, or has not the migration.
     """
     try:
         version = store.schema_version()
@@ -62,7 +93,7 @@ def check_database(store: SupabaseClient) -> None:
             raise StartupError(
                 "SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key. It must be the service role key of the project."
             ) from None
-        raise StartupError(
+        raise (StartupAway if isinstance(error, PlatformUnavailable) else StartupError)(
             f"SUPABASE_URL: Supabase does not answer ({error.reason}). Check SUPABASE_URL in .env."
         ) from None
     if version is None or version < SCHEMA_VERSION:

@@ -24,6 +24,7 @@ from models.failures import (
 )
 from models.generation import GeneratedImage
 from models.task_payload import GenerationTask
+from services.redis_refusals import words_of
 from services.supabase_client import ClaimAnswer
 from services.task_queue import TaskQueue
 from services.turn_waiting import TurnCancelled
@@ -239,7 +240,7 @@ class TaskRunner:
                 return call()
             except redis.RedisError as error:
                 # The session is terminal already, so a copy that stays is found settled by whoever takes it next.
-                log.warning("redis_away", reason=type(error).__name__)
+                log.warning("redis_away", reason=type(error).__name__, cause=words_of(error))
                 if self._cancelled():
                     return None
                 time.sleep(REDIS_RETRY_SECONDS)

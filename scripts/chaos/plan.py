@@ -32,13 +32,13 @@ LOST_OVERAGES: Final = 4
 FAILED_PUSHES: Final = 2
 """For each kind of payer: tasks that arrived although the platform's push raised."""
 
-FIRST_MODEL: Final = "gpt-image-1.5"
+FIRST_MODEL: Final = "gpt-image-2.6-sunburst"
 ALL_MODELS_GONE: Final = "[[sim:model-gone]]"
 
 MARKER_VALUES: Final = {"slow-drip": "60"}
 """Longer than a task may take in a run."""
 
-HARMLESS_FAULTS: Final = frozenset({"no-usage", "usage-without-details", "png-instead"})
+HARMLESS_FAULTS: Final = frozenset({"no-usage", "usage-without-details", "cached-input", "png-instead"})
 """The picture may be fine in spite of these."""
 
 

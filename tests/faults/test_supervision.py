@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import psutil
 import pytest
+import redis
 from prometheus_client import CollectorRegistry
 
 from config.settings import Settings
@@ -15,9 +16,10 @@ from models.generation import SessionStatus
 from models.health import Component
 from services.supabase_client import SupabaseClient
 from tests.support.worker import QUICK_SETTINGS, WAIT_SECONDS, Stage, Worker, wait_until
-from worker.celery_app import create_celery_app, queue_name
+from worker.celery_app import queue_name
 from worker.executor import Executor
 from worker.health import HealthBoard
+from worker.measurements import Measurement
 from worker.metrics import Metrics
 from worker.supervisor import EXIT_PART_DIED, EXIT_STOPPED, MAX_RESTARTS, Supervisor
 
@@ -47,7 +49,6 @@ def supervisor(settings: Settings, metrics: Metrics) -> Iterator[Supervisor]:
     """The real supervisor over real Celery children, running in a thread, with less patience than in production."""
     store = SupabaseClient(settings.supabase_url, settings.supabase_service_role_key.get_secret_value())
     board = HealthBoard()
-    stop_asked = threading.Event()
     stop_asked = threading.Event()
     supervisor = Supervisor(
         lambda: Executor(
@@ -92,6 +93,17 @@ def celery_children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "worker.celery_process" in child.cmdline()]
 
 
+def patient(url: str) -> redis.Redis:
+    """A client that waits for an answer as long as a test does."""
+    return redis.Redis.from_url(url, socket_timeout=2 * WAIT_SECONDS)
+
+
+def idle_pops(stage: Stage) -> list[str]:
+    """For each pop that blocks, for how many seconds it has."""
+    clients: list[dict[str, str]] = stage.redis.client_list()  # type: ignore[assignment] # redis-py types both as one
+    return [client["idle"] for client in clients if client["cmd"] == "brpop"]
+
+
 def restarts(metrics: Metrics, reason: str) -> float:
     """How many children were replaced for this reason."""
     return float(metrics.executor_restarts.labels(reason)._value.get())
@@ -100,13 +112,16 @@ def restarts(metrics: Metrics, reason: str) -> float:
 def test_a_celery_that_consumes_nothing_while_tasks_wait_is_replaced_after_what_runs_has_ended(
     stage: Stage, settings: Settings, supervisor: Supervisor, metrics: Metrics
 ) -> None:
-    """Told to consume nothing by its own remote control, it is as alive as in celery #8030, #9054 and #10205."""
+    """Somebody else gets what is meant for it, so it looks as in celery #8030, #9054 and #10205: alive, and idle."""
     running = stage.submit("[[sim:latency=2]] runs when Celery stops consuming")
     stage.wait_for_status("processing", running)
     hangs_before, hung = restarts(metrics, "hung"), supervisor.executor_id()
-    with create_celery_app(settings, hung) as celery:
-        celery.control.cancel_consumer(queue_name(hung), reply=True)
-    waiting = stage.submit("waits for a Celery that consumes")
+    with ThreadPoolExecutor(1) as thief:
+        stolen = thief.submit(patient(stage.world.redis.url).brpop, [queue_name(hung)], WAIT_SECONDS)
+        # Redis serves whoever waits longest, and Celery's own pop begins anew every second.
+        wait_until(lambda: any(int(idle) >= 2 for idle in idle_pops(stage)), "the thief is first in the line")
+        waiting = stage.submit("waits for a Celery that consumes")
+        assert stolen.result() is not None
     rows = stage.wait_for(running, waiting)
     assert [row.status for row in rows] == [SessionStatus.COMPLETED] * 2
     assert [stage.claim(session)["attempt"] for session in (running, waiting)] == [1, 1]
@@ -124,6 +139,27 @@ def test_a_celery_that_is_frozen_is_killed_and_replaced(stage: Stage, supervisor
     assert stage.claim(waiting)["attempt"] == 1
     assert not child.is_running()
     assert restarts(metrics, "hung") == hangs_before + 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_executor_whose_child_nobody_listens_to_is_replaced_after_what_runs_has_ended(
+    stage: Stage, supervisor: Supervisor, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unheard, deaths_before = supervisor.executor_id(), restarts(metrics, "link_died")
+
+    def end_this_thread(_: Measurement) -> None:
+        monkeypatch.undo()
+        raise SystemExit
+
+    monkeypatch.setattr(metrics, "measure", end_this_thread)
+    running = stage.submit("[[sim:latency=1]] runs when the link dies")
+    [row] = stage.wait_for(running)
+    wait_until(lambda: supervisor.executor_id() != unheard, "the executor is replaced")
+    after = stage.submit("given to the executor after it")
+    [row_after] = stage.wait_for(after)
+    assert (row.status, row_after.status) == (SessionStatus.COMPLETED, SessionStatus.COMPLETED)
+    assert [stage.claim(session)["attempt"] for session in (running, after)] == [1, 1]
+    assert restarts(metrics, "link_died") == deaths_before + 1
 
 
 def crash_again_and_again(worker: Worker) -> int:

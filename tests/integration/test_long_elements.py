@@ -27,6 +27,7 @@ from worker.consumer import Consumer
 from worker.dispatcher import Dispatcher
 from worker.health import HealthBoard
 from worker.measurements import LetterBuried, Measurement
+from worker.publishing import Publisher
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.reaper import Reaper
 from worker.settlement import Settlement
@@ -89,7 +90,7 @@ class Taker:
         self.consumer = Consumer(
             executor=self.executor,
             queue=queue,
-            celery=create_celery_app(settings, self.executor),
+            publisher=Publisher(create_celery_app(settings, self.executor)),
             dispatcher=self.dispatcher,
             settlement=Settlement(store, self.measured.append),
             measure=self.measured.append,

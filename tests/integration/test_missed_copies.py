@@ -17,6 +17,7 @@ from worker.celery_app import create_celery_app
 from worker.consumer import Consumer
 from worker.dispatcher import Dispatcher
 from worker.health import HealthBoard
+from worker.publishing import Publisher
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.settlement import Settlement
 
@@ -44,7 +45,7 @@ def test_the_second_of_two_equal_tasks_is_found_wherever_its_copy_stands_in_the_
     consumer = Consumer(
         executor=executor,
         queue=queue,
-        celery=create_celery_app(settings, executor),
+        publisher=Publisher(create_celery_app(settings, executor)),
         dispatcher=dispatcher,
         settlement=Settlement(store, lambda _: None),
         measure=lambda _: None,

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from sandbox.redis_local import LocalRedis
-from services.provider_breaker import PROBE_LEASE_SECONDS, ProviderBreaker
+from services.provider_breaker import PROBE_LEASE_SECONDS, Probe, ProviderBreaker
 from services.provider_turn import TurnGate, TurnOutcome
 from services.rate_gate import RateGate
 from services.redis_client import connect
@@ -84,9 +84,10 @@ def test_opening_pauses_every_process_and_then_lets_exactly_one_probe(client: re
         assert time.monotonic() - opened_at >= PAUSE_SECONDS
         wait_until(lambda: client.exists("wearon:provider:probe") == 1)
         probes = [call for call in calls if call.done()]
-        assert [probe.result() for probe in probes] == [True]
-        hosts[1].succeeded()
-        assert sorted(call.result(timeout=5) for call in calls) == [False] * 8 + [True]
+        [probe] = [probe.result() for probe in probes]
+        assert probe is not None
+        hosts[1].succeeded(probe)
+        assert [call.result(timeout=5) for call in calls].count(None) == 8
     assert all(host.is_closed() for host in hosts)
 
 
@@ -103,9 +104,22 @@ def test_a_probe_that_is_refused_pauses_again(client: redis.Redis) -> None:
 def test_a_probe_without_a_verdict_is_followed_by_another(client: redis.Redis) -> None:
     breaker = make_breaker(client)
     breaker.open("credentials_rejected")
+    probe = breaker.wait_until_closed(never)
+    assert probe is not None
+    breaker.release_probe(probe)
     assert breaker.wait_until_closed(never)
-    breaker.release_probe()
-    assert breaker.wait_until_closed(never)
+
+
+def test_a_probe_that_was_lost_to_another_process_is_not_taken_from_it(client: redis.Redis) -> None:
+    """A process stands still for longer than the lease, as when its host is suspended."""
+    suspended, other, third = make_breaker(client), make_breaker(client), make_breaker(client)
+    suspended.open("credentials_rejected")
+    lost = suspended.wait_until_closed(never)
+    assert lost is not None
+    client.delete("wearon:provider:probe")  # the lease ran out
+    assert other.wait_until_closed(never)
+    suspended.release_probe(lost)
+    assert third._take_probe() is None
 
 
 PROBER = """
@@ -143,17 +157,18 @@ def test_the_right_to_probe_is_a_lease_of_seconds_not_of_the_longest_call(client
 def test_a_probe_that_takes_longer_than_its_lease_stays_the_only_one(client: redis.Redis) -> None:
     breaker = make_breaker(client, probe_lease_seconds=0.3)
     breaker.open("credentials_rejected")
-    assert breaker.wait_until_closed(never)
+    probe = breaker.wait_until_closed(never)
+    assert probe is not None
     client.config_resetstat()
     wait_until(lambda: client.info("commandstats").get("cmdstat_pexpire", {}).get("calls", 0) > 6)  # type: ignore[union-attr]
     assert not make_breaker(client)._take_probe()
-    breaker.release_probe()
+    breaker.release_probe(probe)
     assert make_breaker(client)._take_probe()
 
 
 def test_of_two_hosts_that_see_the_pause_end_one_probes(client: redis.Redis) -> None:
     first, second = make_breaker(client), make_breaker(client)
-    assert [first._take_probe(), second._take_probe()] == [True, False]
+    assert [first._take_probe() is None, second._take_probe() is None] == [False, True]
 
 
 def test_the_closed_state_costs_one_command_however_many_call(client: redis.Redis) -> None:
@@ -163,7 +178,7 @@ def test_the_closed_state_costs_one_command_however_many_call(client: redis.Redi
         with breaker._queue.held(never):
             calls = [pool.submit(breaker.wait_until_closed, closing) for _ in range(8)]
             wait_until(lambda: len(breaker._queue._waiting) == 8)
-        assert [call.result(timeout=5) for call in calls] == [False] * 8
+        assert [call.result(timeout=5) for call in calls] == [None] * 8
     stats = client.info("commandstats")
     assert isinstance(stats, dict)
     assert stats["cmdstat_mget"]["calls"] == 1
@@ -172,7 +187,7 @@ def test_the_closed_state_costs_one_command_however_many_call(client: redis.Redi
 def test_verdicts_given_while_redis_is_away_are_not_lost(client: redis.Redis, redis_server: LocalRedis) -> None:
     breaker, other_host = make_breaker(client), make_breaker(client, pause_seconds=60)
     redis_server.kill()
-    other_host.release_probe()
+    other_host.release_probe(Probe())
     other_host.open("quota_exhausted")
     assert not breaker.is_closed(), "nobody calls while the state is unknown"
     redis_server.start()

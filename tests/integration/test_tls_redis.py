@@ -17,7 +17,7 @@ from sandbox.world import SIMULATED_API_KEY
 from services.redis_client import connect
 from tests.support.tls import Authority, TlsFront
 from worker.celery_app import create_celery_app
-from worker.startup import StartupError, check_redis
+from worker.startup import StartupAway, StartupError, check_redis
 
 OTHER_ADDRESS = "127.0.0.2"
 """A certificate for it is as good as any, but not for the address that is dialled."""
@@ -117,6 +117,30 @@ def test_a_good_certificate_of_another_server_is_refused(
         ping(f"rediss://{LOOPBACK}:{misnamed_front.port}/0?ssl_ca_certs={authority.certificate_path}")
 
 
-def test_the_check_at_start_up_does_not_start_a_worker_on_a_server_it_cannot_trust(front: TlsFront) -> None:
-    with pytest.raises(StartupError, match=r"^REDIS_URL: Redis at 127\.0\.0\.1:\d+/0 does not answer"):
+SAYS = r"^REDIS_URL: Redis at 127\.0\.0\.1:\d+/0 "
+"""How every message of the check at start-up begins."""
+
+
+def test_at_start_a_server_that_cannot_be_trusted_is_refused_in_openssls_words(front: TlsFront) -> None:
+    with pytest.raises(StartupError, match=SAYS + ".* nobody we trust has signed .*unable to get local issuer") as why:
         check_redis("REDIS_URL", f"rediss://{LOOPBACK}:{front.port}/0")
+    assert not isinstance(why.value, StartupAway)
+
+
+def test_at_start_a_certificate_of_another_server_is_called_so(misnamed_front: TlsFront, authority: Authority) -> None:
+    with pytest.raises(StartupError, match=SAYS + "shows a certificate of another host .*IP address mismatch"):
+        check_redis(
+            "REDIS_URL", f"rediss://{LOOPBACK}:{misnamed_front.port}/0?ssl_ca_certs={authority.certificate_path}"
+        )
+
+
+def test_at_start_redis_on_a_tls_port_is_told_to_be_rediss(front: TlsFront) -> None:
+    with pytest.raises(StartupError, match=SAYS + "speaks TLS .*Write rediss://") as why:
+        check_redis("REDIS_URL", f"redis://{LOOPBACK}:{front.port}/0")
+    assert not isinstance(why.value, StartupAway)
+
+
+def test_at_start_rediss_on_a_plain_port_is_told_to_be_redis(redis_server: LocalRedis) -> None:
+    with pytest.raises(StartupError, match=SAYS + "speaks no TLS .*Write redis://") as why:
+        check_redis("REDIS_URL", f"rediss://{LOOPBACK}:{redis_server.port}/0")
+    assert not isinstance(why.value, StartupAway)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.clock import SteppedClock
 from worker.dispatcher import Dispatch, Dispatcher
-from worker.link import Event, ExecutorReady, RunFinished, RunPostponed, RunReturned, RunStarted
+from worker.link import Event, ExecutorReady, RunBroke, RunFinished, RunPostponed, RunReturned, RunStarted
 from worker.measurements import GenerationEnded
 
 AT_ONCE_SECONDS = 0.0
@@ -89,7 +89,9 @@ def test_a_returned_run_is_reported_once(dispatcher: Dispatcher) -> None:
     dispatch = started(dispatcher)
     assert not dispatcher.take_returned()
     dispatcher.receive(RunReturned(dispatch.dispatch_id))
+    assert dispatcher.has_returned()
     assert (dispatcher.take_returned(), dispatcher.take_returned()) == (True, False)
+    assert not dispatcher.has_returned()
 
 
 @pytest.mark.parametrize(
@@ -136,11 +138,16 @@ class TestOverdue:
         time.advance(7)
         assert dispatcher.overdue_seconds() == 7
 
+    def test_what_the_broker_does_not_take_is_not_overdue(self, dispatcher: Dispatcher, time: SteppedClock) -> None:
+        dispatcher.add(b"for a full broker")
+        time.advance(100)
+        assert dispatcher.overdue_seconds() == 0
+
     def test_the_longest_wait_counts(self, time: SteppedClock) -> None:
         dispatcher = Dispatcher(capacity=3, now=time)
-        dispatcher.add(b"first")
+        dispatcher.published(dispatcher.add(b"first"))
         time.advance(5)
-        dispatcher.add(b"second")
+        dispatcher.published(dispatcher.add(b"second"))
         time.advance(1)
         assert dispatcher.overdue_seconds() == 6
 
@@ -155,6 +162,23 @@ class TestOverdue:
     def test_waiting_for_a_thread_that_works_is_no_hang(self, time: SteppedClock) -> None:
         dispatcher = Dispatcher(capacity=1, now=time)
         started(dispatcher)
-        dispatcher.add(b"waits for the one thread")
+        dispatcher.published(dispatcher.add(b"waits for the one thread"))
         time.advance(100)
         assert dispatcher.overdue_seconds() == 0
+
+
+def test_a_run_that_broke_makes_room_and_is_not_dispatched_again_until_it_is_buried(dispatcher: Dispatcher) -> None:
+    broken = started(dispatcher, b"broken")
+    started(dispatcher, b"another")
+    dispatcher.receive(RunBroke(broken.dispatch_id, "KeyError"))
+    assert (dispatcher.count(), dispatcher.running()) == (1, 1)
+    assert dispatcher.broken() == [(b"broken", "KeyError")]
+    assert dispatcher.not_dispatched([b"broken", b"another"]) == []
+    dispatcher.buried(b"broken", "KeyError")
+    assert dispatcher.broken() == []
+    assert dispatcher.not_dispatched([b"broken", b"another"]) == [b"broken"], "a second copy is a task of its own"
+
+
+def test_a_broken_run_that_nobody_knows_of_is_nothing(dispatcher: Dispatcher) -> None:
+    dispatcher.receive(RunBroke("unknown", "KeyError"))
+    assert dispatcher.broken() == []

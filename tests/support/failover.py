@@ -1,0 +1,138 @@
+"""A Redis that fails over: two real servers behind one name, of which one is the primary at a time.
+
+The name is a small TCP front, as a DNS name or a virtual address is in production: it decides where *new* connections
+go. Those that exist stay where they are, with a server that lives on read-only.
+"""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, Self
+
+import redis
+
+from sandbox.processes import LOOPBACK
+from sandbox.redis_local import LocalRedis
+from tests.support.worker import wait_until
+
+BLOCK_BYTES: Final = 64 * 1024
+
+
+class Name:
+    """Passes new connections on to the server it stands for at that moment; a context manager."""
+
+    def __init__(self, target_port: int) -> None:
+        self.target_port = target_port
+        self._listener = socket.create_server((LOOPBACK, 0))
+        self._sockets: list[socket.socket] = []
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self._listener, *self._sockets):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # the listener was closed
+            while True:
+                client, _ = self._listener.accept()
+                try:
+                    target = socket.create_connection((LOOPBACK, self.target_port))
+                except OSError:  # nobody is there
+                    client.close()
+                    continue
+                self._sockets += [client, target]
+                for pair in ((client, target), (target, client)):
+                    threading.Thread(target=_pump, args=pair, daemon=True).start()
+
+
+class FailingOverRedis:
+    """Two servers and their name; a context manager. ``url`` is the name's."""
+
+    def __init__(self, directory: Path) -> None:
+        self._servers = [LocalRedis(directory / str(number), append_fsync="no") for number in range(2)]
+        self._name = Name(self._servers[0].port)
+
+    @property
+    def url(self) -> str:
+        """Where whoever serves is reached."""
+        return f"redis://{LOOPBACK}:{self._name.port}/0"
+
+    @property
+    def primary(self) -> LocalRedis:
+        """The server the name stands for."""
+        return next(server for server in self._servers if server.port == self._name.target_port)
+
+    @property
+    def other(self) -> LocalRedis:
+        """The one of the two that it does not stand for."""
+        return next(server for server in self._servers if server is not self.primary)
+
+    def __enter__(self) -> Self:
+        for server in self._servers:
+            server.start()
+            command(server, "CONFIG", "SET", "repl-diskless-sync-delay", "0")  # seconds; it waits for more replicas
+        self._name.__enter__()
+        self.replicate()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._name.__exit__()
+        for server in self._servers:
+            server.stop()
+
+    @contextmanager
+    def look(self) -> Iterator[redis.Redis]:
+        """A client of the primary itself, past the name."""
+        with redis.Redis.from_url(self.primary.url) as client:
+            yield client
+
+    def replicate(self) -> None:
+        """Make the other a replica that has everything the primary has."""
+        command(self.primary, "REPLICAOF", "NO", "ONE")
+        command(self.other, "REPLICAOF", LOOPBACK, str(self.primary.port))
+        wait_until(lambda: b"master_link_status:up" in replication(self.other), "the replica follows")
+
+    def promote_the_replica(self) -> None:
+        """The first half of a failover: the primary becomes a replica and keeps its connections, and the name."""
+        command(self.other, "REPLICAOF", "NO", "ONE")
+        command(self.primary, "REPLICAOF", LOOPBACK, str(self.other.port))
+
+    def move_the_name(self) -> None:
+        """The second half: new connections go to the new primary."""
+        self._name.target_port = self.other.port
+
+
+def command(server: LocalRedis, *words: str) -> object:
+    """Say something to a server itself, past the name."""
+    with redis.Redis.from_url(server.url) as client:
+        return client.execute_command(*words)
+
+
+def replication(server: LocalRedis) -> bytes:
+    """What a server says of its part."""
+    with redis.Redis.from_url(server.url) as client:
+        client.set_response_callback("INFO", bytes)
+        return bytes(client.execute_command("INFO", "replication"))
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    """Pass on until either side ends, then end both."""
+    with suppress(OSError):
+        while block := source.recv(BLOCK_BYTES):
+            sink.sendall(block)
+    for each in (source, sink):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
