@@ -250,17 +250,6 @@ begin
 end;
 $$;
 
--- Internal: lets go of a claim; the run does not count as an attempt.
-create or replace function wearon_worker.let_go(p_channel text, p_session_id uuid)
-returns void language plpgsql set search_path = ''
-as $$
-begin
-    update wearon_worker.claims c set executor = null, attempt = greatest(c.attempt - 1, 0)
-    where c.channel = p_channel and c.session_id = p_session_id;
-    perform wearon_worker.set_status(p_channel, p_session_id, 'queued');
-end;
-$$;
-
 -- Internal: wearon_worker_claim_v2; p_heeds_job false for the older name, whose workers do not know "not_now".
 create or replace function wearon_worker.try_claim(
     p_channel text, p_session_id uuid, p_executor uuid, p_fence uuid, p_attempt_limit integer, p_heeds_job boolean
@@ -303,9 +292,6 @@ begin
                 v_session.created_at, wearon_worker.clock(), c_begin_lead);
         end if;
         if v_wait is not null then
-            if v_is_ours then
-                perform wearon_worker.let_go(p_channel, p_session_id);
-            end if;
             return jsonb_build_object('outcome', 'not_now', 'retry_after_seconds', v_wait);
         end if;
         perform wearon_worker.set_status(p_channel, p_session_id, 'processing');
@@ -454,7 +440,7 @@ $$;
 --   missing       no such session
 --   executor_dead the caller was declared dead and may take nothing
 --   not_now       b2c, around 00:00 UTC: the platform's job lists it or has listed it; ask again, at the latest after
---                 "retry_after_seconds". A claim that the caller held is released.
+--                 "retry_after_seconds". Nothing changes: a claim that this fence held already is still held.
 -- A repeated call with the same fence gets the same answer: a lost reply costs nothing.
 create or replace function public.wearon_worker_claim_v2(
     p_channel text, p_session_id uuid, p_executor uuid, p_fence uuid, p_attempt_limit integer
