@@ -193,7 +193,7 @@ class TaskRunner:
         return self._settled(outcome, element)
 
     def _is_still_ours(self, claim: Claim) -> bool:
-        # A claim repeated with the same fence changes nothing and says whether the session is still open and ours.
+        # A claim repeated with the same fence says whether the session is still open and ours.
         return self._settlement.look(claim, self._executor, self._cancelled).outcome == "claimed"
 
     def _without_a_run(self, claim: Claim, element: bytes) -> RunResult:
