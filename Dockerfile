@@ -24,7 +24,7 @@ COPY models models
 COPY services services
 COPY worker worker
 COPY size_rec size_rec
-COPY scripts/__init__.py scripts/dead_letters.py scripts/
+COPY scripts/__init__.py scripts/dead_letters*.py scripts/
 USER worker
 EXPOSE 8000
 # Exec form: SIGTERM reaches the worker itself, which then drains.

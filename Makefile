@@ -12,12 +12,13 @@ REFERENCE_STAMP  := $(REFERENCE)/.installed
 REDIS7           ?= /usr/bin/redis-server
 REDIS_TESTS      := tests/faults tests/integration/test_chaos_elements.py tests/integration/test_chaos_fronts.py tests/integration/test_dead_letters.py \
 	tests/integration/test_long_elements.py tests/integration/test_missed_copies.py tests/integration/test_provider_breaker.py \
-	tests/integration/test_rate_gate.py tests/integration/test_sandbox_parts.py tests/integration/test_task_queue.py \
+	tests/integration/test_rate_gate.py tests/integration/test_redis_at_start.py tests/integration/test_redis_failover.py \
+	tests/integration/test_returned_runs.py tests/integration/test_letter_retention.py tests/integration/test_sandbox_parts.py tests/integration/test_task_queue.py \
 	tests/integration/test_tls_redis.py tests/integration/test_worker_recovery.py tests/integration/test_worker_results.py \
 	tests/integration/test_worker_startup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock wheels demo sandbox reset test test-redis7 lint format contracts bench bench-size reference \
+.PHONY: help install lock wheels demo sandbox reset test test-redis7 lint format contracts costs bench bench-size reference \
 	reference-landmarks calibrate chaos dev up down logs build clean
 
 help: ## List the targets
@@ -73,6 +74,9 @@ format: $(STAMP) ## Format the code
 
 contracts: $(STAMP) ## Regenerate contracts/ (JSON Schema and TypeScript) from the model
 	@$(RUN) -m scripts.generate_contracts
+
+costs: $(STAMP) ## Work out what a picture costs, into docs/costs.md
+	@$(RUN) -m scripts.costs
 
 bench: $(STAMP) ## Measure; every figure beside its reference from the same run (about ten minutes)
 	@$(RUN) -m scripts.bench

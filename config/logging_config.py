@@ -27,7 +27,10 @@ BEARER_TOKEN = re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}")
 API_KEY = re.compile(r"\b(sk-[A-Za-z0-9_-]{8,}|sb_secret_[A-Za-z0-9_-]+|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+)")
 
 LONGEST_STRING = 4_000
-"""Characters. Longer values are cut: nobody reads them, and a photograph in base64 would be one."""
+"""Characters. Longer values lose their middle: nobody reads them, and a photograph in base64 would be one."""
+
+KEPT_AT_THE_END = 2_500
+"""Characters of a value that is cut. More than of its beginning: a traceback says at its end what went wrong."""
 
 SHORTEST_SECRET = 6
 """Characters. Replacing shorter strings everywhere would garble ordinary words."""
@@ -92,7 +95,7 @@ class Redactor:
         return self.clean_text(str(value))
 
     def clean_text(self, text: str) -> str:
-        """``text`` without secrets, credentials and URL queries, cut to a readable length."""
+        """``text`` without secrets, credentials and URL queries; the middle left out if it is long."""
         for secret in self._secrets:
             text = text.replace(secret, REDACTED)
         if "://" in text:
@@ -100,7 +103,33 @@ class Redactor:
             text = QUERY_OF_A_URL.sub(rf"\1?{REDACTED}", text)
         text = BEARER_TOKEN.sub(rf"\1 {REDACTED}", text)
         text = API_KEY.sub(REDACTED, text)
-        return text if len(text) <= LONGEST_STRING else f"{text[:LONGEST_STRING]}... ({len(text)} characters)"
+        return text if len(text) <= LONGEST_STRING else _without_its_middle(text)
+
+
+def _without_its_middle(text: str) -> str:
+    head, tail = text[: LONGEST_STRING - KEPT_AT_THE_END], text[-KEPT_AT_THE_END:]
+    return f"{head}... ({len(text)} characters) ...{tail}"
+
+
+def _name_error(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The error's type as a field of its own: its message may be longer than what is kept of a traceback."""
+    kind = _kind_of(event.get("exc_info"))
+    if kind is not None:
+        event.setdefault("error_type", f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
+    return event
+
+
+def _kind_of(exc_info: object) -> type[BaseException] | None:
+    """The type of what structlog and the standard library accept as ``exc_info``."""
+    match exc_info:
+        case BaseException():
+            return type(exc_info)
+        case (type() as kind, _, _):
+            return kind
+        case None | False | (None, _, _):
+            return None
+        case _:
+            return sys.exc_info()[0]
 
 
 def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "worker") -> None:
@@ -129,6 +158,7 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
     ]
     render: list[structlog.types.Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        _name_error,
         structlog.processors.format_exc_info,
         Redactor(secrets),
         structlog.processors.JSONRenderer(),
@@ -176,18 +206,23 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
     threading.excepthook = _log_end_of_thread
 
 
-def log_standard_error() -> None:
+def log_standard_error() -> threading.Thread:
     """From now on, what is written to standard error past all logging becomes a log line too.
 
     Native libraries write there without asking (LiteRT's start-up notices). A crash of the interpreter itself still
     goes to the real standard error.
+
+    Returns:
+        The thread that reads it. If it ever ends, whoever writes there waits for ever once the pipe is full.
     """
     real = os.dup(sys.stderr.fileno())
     faulthandler.enable(file=real)
     reading, writing = os.pipe()
     os.dup2(writing, sys.stderr.fileno())
     os.close(writing)
-    threading.Thread(target=_log_lines, args=(reading,), name="stderr", daemon=True).start()
+    reader = threading.Thread(target=_log_lines, args=(reading,), name="stderr", daemon=True)
+    reader.start()
+    return reader
 
 
 def _log_lines(file_descriptor: int) -> None:

@@ -1,23 +1,36 @@
 """Settings: read once from the environment, checked completely, then frozen.
 
-Nothing here is built at import. ``load_settings()`` is called by the composition roots (``main.py``, the Celery
-process, the command line) and its result is handed down by argument.
+Nothing here is built at import. ``load_settings()`` is called by the composition root (``main.py``) and its result is
+handed down by argument; the Celery process gets it from the main process (docs/adr/0024).
 """
 
+import json
 from collections.abc import Collection
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.image_models import ImageModelProfile, parse_models
+from models.image_models import Effort, ImageModelProfile, check_complexity, check_quality, parse_models
+from models.task_payload import MAX_IMAGES
 
-DEFAULT_IMAGE_MODELS = "gpt-image-1.5,gpt-image-2.6-sunburst"
-"""In order of preference; the provider retires the first on 1 December 2026 (docs/adr/0001)."""
+DEFAULT_IMAGE_MODELS = "gpt-image-2.6-sunburst,gpt-image-2.6-flare"
+"""In order of preference (docs/adr/0001): the one that keeps most of a photo first, the quicker one in its place."""
 
 TASK_LIMIT_SECONDS = 300.0
 """NFR-5.2: one task may take this long over everything it does, waiting for its turn not counted."""
+
+NO_LIMIT = 0
+"""Of ``OPENAI_INPUT_IMAGES_PER_MINUTE``."""
 
 PLACEHOLDERS = ("changeme", "change-me", "your-", "<", "xxx")
 """How a value copied from .env.example and never filled in begins."""
@@ -90,8 +103,12 @@ class Settings(BaseSettings):
     openai_base_url: HttpUrl = "https://api.openai.com/v1"
     openai_max_retries: int = Field(default=3, ge=0, le=10)
     openai_requests_per_minute: int = Field(default=300, ge=1, le=100_000)
+    openai_input_images_per_minute: int = Field(default=NO_LIMIT, ge=NO_LIMIT, le=1_000_000)
     openai_pause_seconds: float = Field(default=60, gt=0, le=3_600)
     openai_image_models: str = DEFAULT_IMAGE_MODELS
+    # Checked against the models above, which is why they stand after them.
+    openai_image_quality: str = Field(default=Effort().quality, validate_default=True)
+    openai_image_complexity: str = Field(default=Effort().complexity, validate_default=True)
 
     platform_pause_seconds: float = Field(default=30, gt=0, le=3_600)
 
@@ -114,15 +131,49 @@ class Settings(BaseSettings):
             object.__setattr__(self, "celery_broker_url", self.redis_url)
         return self
 
+    @field_validator("openai_input_images_per_minute")
+    @classmethod
+    def _one_tasks_pictures_fit(cls, images: int) -> int:
+        if NO_LIMIT < images < MAX_IMAGES:
+            raise ValueError(f"must be 0 for no limit, or at least {MAX_IMAGES}: one task may have so many pictures")
+        return images
+
+    @field_validator("openai_image_models")
+    @classmethod
+    def _models_are_known(cls, text: str) -> str:
+        parse_models(text)
+        return text
+
     @model_validator(mode="after")
-    def _models_are_known(self) -> Self:
-        parse_models(self.openai_image_models)
+    def _a_stop_covers_a_task(self) -> Self:
+        if self.shutdown_grace_seconds < self.task_limit_seconds:
+            raise ValueError(
+                f"SHUTDOWN_GRACE_SECONDS: {self.shutdown_grace_seconds:g} is less than TASK_LIMIT_SECONDS "
+                f"({self.task_limit_seconds:g}): every stop would cut off tasks that are still within their time"
+            )
         return self
+
+    @field_validator("openai_image_quality")
+    @classmethod
+    def _models_take_the_quality(cls, quality: str, info: ValidationInfo) -> str:
+        check_quality(_models_before(info), quality)
+        return quality
+
+    @field_validator("openai_image_complexity")
+    @classmethod
+    def _models_take_the_complexity(cls, complexity: str, info: ValidationInfo) -> str:
+        check_complexity(_models_before(info), complexity)
+        return complexity
 
     @property
     def image_models(self) -> tuple[ImageModelProfile, ...]:
         """The model profiles to use, in order of preference."""
         return parse_models(self.openai_image_models)
+
+    @property
+    def image_effort(self) -> Effort:
+        """How hard the models are to try."""
+        return Effort(quality=self.openai_image_quality, complexity=self.openai_image_complexity)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -136,6 +187,11 @@ class Settings(BaseSettings):
         )
 
 
+def _models_before(info: ValidationInfo) -> tuple[ImageModelProfile, ...]:
+    """The models of a field checked before; none if they were refused, which is told once and there."""
+    return parse_models(info.data["openai_image_models"]) if "openai_image_models" in info.data else ()
+
+
 def load_settings() -> Settings:
     """Read and check the settings.
 
@@ -147,7 +203,7 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         lines = [
-            f"  {_environment_name(fault['loc'])}: {_explain(fault['type'], fault['msg'])}" for fault in error.errors()
+            f"  {_environment_name(fault['loc'])}{_explain(fault['type'], fault['msg'])}" for fault in error.errors()
         ]
         raise SettingsError(
             "The settings are not usable:\n"
@@ -156,8 +212,23 @@ def load_settings() -> Settings:
         ) from None
 
 
+def pack(settings: Settings) -> bytes:
+    """Every value, secrets included, for a child process that is to live with exactly these (:func:`unpack`)."""
+    values = settings.model_dump(mode="json")
+    for name in values:
+        if isinstance(value := getattr(settings, name), SecretStr):
+            values[name] = value.get_secret_value()
+    return json.dumps(values).encode()
+
+
+def unpack(packed: bytes) -> Settings:
+    """The settings that were packed, whatever the environment and ``.env`` say by now."""
+    return Settings(_env_file=None, **json.loads(packed))
+
+
 def _environment_name(location: tuple[int | str, ...]) -> str:
-    return str(location[0]).upper() if location else "OPENAI_IMAGE_MODELS"
+    """The setting's name before its fault; a fault of several settings together names them itself."""
+    return f"{str(location[0]).upper()}: " if location else ""
 
 
 def _explain(fault_type: str, message: str) -> str:

@@ -5,17 +5,19 @@ Failure
 │   ├── ImageUnreachable         no answer, an error status, a redirect, too slow
 │   ├── ImageAddressRefused      the address may not be fetched (NFR-3.1)
 │   ├── ImageTooLarge            more bytes or pixels than allowed (NFR-3.2)
+│   ├── ImageWithoutType         a picture, but its content type is not image/*
+│   ├── IncompletePicture        the file ends before the picture does
 │   └── NotAnImage               wrong content type, broken or unsupported picture
 ├── ProviderFailure              what the image provider answered
 │   ├── RateLimited              429 that passes by itself (FR-3.1)
 │   ├── Moderated                the provider refuses this content (FR-3.2)
-│   ├── ProviderUnavailable      5xx, no connection, no answer in time, after the client's own retries (FR-3.3)
+│   ├── ProviderUnavailable      5xx, 408, 409, no connection, no answer in time, after the client's retries (FR-3.3)
 │   ├── ProviderRejectedRequest  any other 4xx: our request is wrong
 │   ├── ProviderAnswerUnusable   200, but no picture in it
 │   └── AccountBlocked           nothing will work until a person acts
 │       ├── QuotaExhausted       credit, quota or spend limit used up
-│       ├── CredentialsRejected  401 or 403
-│       └── NoModelLeft          every configured model is gone
+│       ├── CredentialsRejected  401, or a 403 that is not about one model
+│       └── NoModelLeft          every configured model is gone or refused to this account
 ├── PlatformFailure              what Supabase, or something in its place, answered
 │   ├── PlatformUnavailable      away for now; the same call is tried again
 │   │   └── PlatformLocked       the same, but a person must act: key, plan, address, certificate
@@ -80,6 +82,26 @@ class ImageTooLarge(InputFailure):
         self.unit = unit
 
 
+class ImageWithoutType(InputFailure):
+    """The bytes begin like a picture, but the content type they were stored with is not ``image/*`` (Pattern 5)."""
+
+    kind = "image_without_type"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class IncompletePicture(InputFailure):
+    """The file ends too early: a part of what the picture shows is lost."""
+
+    kind = "incomplete_picture"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class NotAnImage(InputFailure):
     """The bytes are no picture in a supported format."""
 
@@ -115,9 +137,21 @@ class ProviderFailure(Failure):
 
 
 class RateLimited(ProviderFailure):
-    """HTTP 429 that passes by itself (FR-3.1)."""
+    """HTTP 429 that passes by itself (FR-3.1); ``retry_after_seconds`` is the wait it named, if any."""
 
     kind = "rate_limited"
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        provider_request_id: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(reason, status=status, code=code, provider_request_id=provider_request_id)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Moderated(ProviderFailure):
@@ -127,7 +161,7 @@ class Moderated(ProviderFailure):
 
 
 class ProviderUnavailable(ProviderFailure):
-    """5xx, no connection or no answer, after the client's own retries (FR-3.3)."""
+    """5xx, 408, 409, no connection or no answer, after the client's own retries (FR-3.3, docs/adr/0027)."""
 
     kind = "provider_unavailable"
 
@@ -157,13 +191,13 @@ class QuotaExhausted(AccountBlocked):
 
 
 class CredentialsRejected(AccountBlocked):
-    """HTTP 401 or 403."""
+    """HTTP 401, or 403 that is not about one model."""
 
     kind = "credentials_rejected"
 
 
 class NoModelLeft(AccountBlocked):
-    """Every model in ``OPENAI_IMAGE_MODELS`` is gone."""
+    """Every model in ``OPENAI_IMAGE_MODELS`` is gone, or refused to this account."""
 
     kind = "no_model_left"
 
@@ -230,6 +264,12 @@ class AttemptsExhausted(Failure):
     kind = "attempts_exhausted"
 
 
+class GivenBack(Failure):
+    """The session is open, but its charge was given back already, so nothing may be made for it."""
+
+    kind = "given_back"
+
+
 class NoLongerWanted(Failure):
     """The session was settled by somebody else while the task waited for its turn; there is nothing to make."""
 
@@ -252,3 +292,9 @@ class UnexpectedFailure(Failure):
     """Something we did not foresee: a bug."""
 
     kind = "unexpected"
+
+
+def kinds_below(root: type[Failure]) -> tuple[str, ...]:
+    """Every kind of this tree under ``root``, in order: a closed set, for whoever counts by kind."""
+    found = {kind for below in root.__subclasses__() for kind in (below.kind, *kinds_below(below))}
+    return tuple(sorted(found))

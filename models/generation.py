@@ -33,16 +33,23 @@ class SessionRef:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens the provider billed for one image edit."""
+    """Tokens the provider billed for one image edit; the cached ones are among the others of their kind."""
 
     input_text_tokens: int
     input_image_tokens: int
     output_tokens: int
+    cached_text_tokens: int = 0
+    cached_image_tokens: int = 0
 
     @property
     def input_tokens(self) -> int:
         """Text and image tokens together, as the session row stores them."""
         return self.input_text_tokens + self.input_image_tokens
+
+    @property
+    def cached_tokens(self) -> int:
+        """Of the input tokens, those at the lower price."""
+        return self.cached_text_tokens + self.cached_image_tokens
 
 
 @dataclass(frozen=True, slots=True)

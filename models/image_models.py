@@ -1,10 +1,12 @@
 """The provider's image models as data: what each one accepts and what it costs.
 
-A model is used as its profile says and nowhere else is a model's name compared. Facts and prices: OpenAI's model
-and deprecation pages and ``openapi.yaml`` of 2026-08-21, read in November 2026.
+A model is used as its profile says and nowhere else is a model's name compared. Facts and prices: OpenAI's model and
+deprecation pages, ``openapi.yaml`` of 2026-08-21 and openai-python 3.57.0 (``ImageModel``, ``image_edit_params``), read
+in November 2026.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
@@ -18,7 +20,14 @@ COST_STEP_USD: Final = Decimal("0.000001")
 """``estimated_cost_usd`` is numeric(10,6)."""
 
 PIXEL_BUDGET: Final = 1024 * 1536
-"""Free sizes have about the area of the portrait format every model has, so that a picture's price stays the same."""
+"""Free sizes have about the area of the portrait format every model has: sharp enough for a phone's whole screen."""
+
+BILLED_AREA_OFFSET_PX: Final = 2_000_000
+SHAPE_BUDGET_PX: Final = 2_900_000
+"""From gpt-image-2 on, output is billed by (short side / long side) x (2,000,000 + area) (OpenAI community,
+"Gpt-image-2 output pricing calculator"; it gives the published prices, 5.3 cents for 1024x1024 and 4.1 for 1024x1536).
+A square is the dearest shape, so the result of a nearly square photo has a smaller area: with it two pictures stay
+below 7.5 cents whatever their shape."""
 
 SIDE_STEP_PX: Final = 16
 """Free sizes are multiples of this."""
@@ -29,65 +38,83 @@ MAX_SIDE_RATIO: Final = 2.9
 STANDARD_SIZES: Final = ((1024, 1024), (1536, 1024), (1024, 1536))
 """(width, height) in pixels that gpt-image-1.5 can make."""
 
+QUALITIES: Final = ("low", "medium", "high")
+FINE_QUALITIES: Final = (*QUALITIES, "xhigh", "max")
+"""Of 2.5 and later. ``auto`` is left out everywhere: what a picture costs and takes would be the provider's to say."""
 
-@dataclass(frozen=True, slots=True)
+COMPLEXITIES: Final = ("low", "medium", "high")
+"""How much the model plans before it draws; without the parameter a 2.6 model plans at ``high``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPrices:
-    """US dollars per million tokens."""
+    """US dollars per million tokens; cached is what the provider had read before and charges less for."""
 
     text_in: Decimal
+    cached_text_in: Decimal
     image_in: Decimal
+    cached_image_in: Decimal
     image_out: Decimal
 
 
 @dataclass(frozen=True, slots=True)
+class Effort:
+    """How hard a model is to try: ``OPENAI_IMAGE_QUALITY`` and ``OPENAI_IMAGE_COMPLEXITY``."""
+
+    quality: str = "medium"
+    complexity: str = "medium"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageModelProfile:
     """How to ask one model for an edit.
 
     ``sizes_px`` lists the (width, height) it can make; ``None`` stands for any multiple of 16 between 1:3 and 3:1.
-    ``input_fidelity`` is ``None`` where the model refuses the parameter.
+    ``qualities`` and ``complexities`` are the values it takes; without complexities it does not know the parameter.
+    ``input_fidelity`` is ``None`` where the parameter must be left out: gpt-image-2 refuses it with every value, null
+    too (pydantic/pydantic-ai issue 5413), and for later models it is not documented.
     """
 
     name: str
-    sizes_px: tuple[tuple[int, int], ...] | None
-    quality: str
-    input_fidelity: str | None
+    sizes_px: tuple[tuple[int, int], ...] | None = None
+    qualities: tuple[str, ...] = FINE_QUALITIES
+    complexities: tuple[str, ...] = ()
+    input_fidelity: str | None = None
     prices: TokenPrices
 
 
-# Medium: at 1024x1536 about 1,600 output tokens (5 cents) where high takes 6,200 (OpenAI community forum).
-_QUALITY: Final = "medium"
+# OpenAI's model pages of 2.5 sunburst, 2.5 flare and 2.6 sunburst; resellers charge 2.6 flare like its sibling, and
+# gpt-image-2 the same (theopenco/llmgateway pull requests 2059 and 3985).
+_PRICES: Final = TokenPrices(
+    text_in=Decimal(5),
+    cached_text_in=Decimal("1.25"),
+    image_in=Decimal(8),
+    cached_image_in=Decimal(2),
+    image_out=Decimal(30),
+)
 
 _PROFILES: Final = (
     ImageModelProfile(
         name="gpt-image-1.5",  # shut down by the provider on 1 December 2026 (OpenAI, deprecations)
         sizes_px=STANDARD_SIZES,
-        quality=_QUALITY,
+        qualities=QUALITIES,
         input_fidelity="high",  # keeps the face of the person
-        # Constants of the worker before this one; the official page is gone.
-        prices=TokenPrices(text_in=Decimal(5), image_in=Decimal(8), image_out=Decimal(32)),
+        # OpenAI's pricing page in December 2025 (simonw/llm-prices issue 41); it is gone.
+        prices=TokenPrices(
+            text_in=Decimal(5),
+            cached_text_in=Decimal("1.25"),
+            image_in=Decimal(8),
+            cached_image_in=Decimal(2),
+            image_out=Decimal(32),
+        ),
     ),
-    ImageModelProfile(
-        name="gpt-image-2",
-        sizes_px=None,
-        quality=_QUALITY,
-        input_fidelity=None,  # must be omitted (openapi.yaml)
-        prices=TokenPrices(text_in=Decimal(5), image_in=Decimal(8), image_out=Decimal(30)),  # third-party listing
-    ),
-    ImageModelProfile(
-        name="gpt-image-2.6-sunburst",
-        sizes_px=None,
-        quality=_QUALITY,
-        input_fidelity=None,  # not documented
-        prices=TokenPrices(text_in=Decimal(5), image_in=Decimal(8), image_out=Decimal(30)),  # OpenAI model page
-    ),
-    ImageModelProfile(
-        name="gpt-image-2.6-flare",
-        sizes_px=None,
-        quality=_QUALITY,
-        input_fidelity=None,  # not documented
-        # No price of its own was found: counted like its sibling, so that the estimate is never zero.
-        prices=TokenPrices(text_in=Decimal(5), image_in=Decimal(8), image_out=Decimal(30)),
-    ),
+    ImageModelProfile(name="gpt-image-2", qualities=QUALITIES, prices=_PRICES),
+    ImageModelProfile(name="gpt-image-2.5-sunburst", prices=_PRICES),
+    ImageModelProfile(name="gpt-image-2.5-sunburst-2026-09-08", prices=_PRICES),
+    ImageModelProfile(name="gpt-image-2.5-flare", prices=_PRICES),
+    ImageModelProfile(name="gpt-image-2.5-flare-2026-09-08", prices=_PRICES),
+    ImageModelProfile(name="gpt-image-2.6-sunburst", complexities=COMPLEXITIES, prices=_PRICES),
+    ImageModelProfile(name="gpt-image-2.6-flare", complexities=COMPLEXITIES, prices=_PRICES),
 )
 
 KNOWN_MODELS: Final = {profile.name: profile for profile in _PROFILES}
@@ -110,6 +137,33 @@ def parse_models(text: str) -> tuple[ImageModelProfile, ...]:
     return tuple(KNOWN_MODELS[name] for name in names)
 
 
+def check_quality(models: Sequence[ImageModelProfile], quality: str) -> None:
+    """See that every model takes the quality.
+
+    Raises:
+        ValueError: names the model and what it takes.
+    """
+    for model in models:
+        _check_choice(f"the quality of {model.name}", quality, model.qualities)
+
+
+def check_complexity(models: Sequence[ImageModelProfile], complexity: str) -> None:
+    """See that every model that knows the parameter takes the complexity, and that it is one at all.
+
+    Raises:
+        ValueError: names the model and what it takes.
+    """
+    _check_choice("complexity", complexity, COMPLEXITIES)
+    for model in models:
+        if model.complexities:
+            _check_choice(f"the complexity of {model.name}", complexity, model.complexities)
+
+
+def _check_choice(who: str, value: str, taken: Sequence[str]) -> None:
+    if value not in taken:
+        raise ValueError(f"{who} cannot be {value!r}; possible are {', '.join(taken)}")
+
+
 def choose_size(profile: ImageModelProfile, width_px: int, height_px: int) -> str:
     """The ``size`` parameter for a result shaped like the person's photo, for example ``1024x1536``.
 
@@ -129,10 +183,12 @@ def choose_size(profile: ImageModelProfile, width_px: int, height_px: int) -> st
 
 
 def _free_size(shape: float) -> tuple[int, int]:
-    """Width and height for ``shape`` = log(width / height) within the pixel budget and the allowed ratios."""
+    """Width and height for ``shape`` = log(width / height) within both budgets and the allowed ratios."""
     limit = math.log(MAX_SIDE_RATIO)
-    ratio = math.exp(min(max(shape, -limit), limit))
-    return _nearest_step(math.sqrt(PIXEL_BUDGET * ratio)), _nearest_step(math.sqrt(PIXEL_BUDGET / ratio))
+    shape = min(max(shape, -limit), limit)
+    area_px = min(PIXEL_BUDGET, SHAPE_BUDGET_PX * math.exp(abs(shape)) - BILLED_AREA_OFFSET_PX)
+    ratio = math.exp(shape)
+    return _nearest_step(math.sqrt(area_px * ratio)), _nearest_step(math.sqrt(area_px / ratio))
 
 
 def _nearest_step(side_px: float) -> int:
@@ -143,8 +199,10 @@ def estimate_cost_usd(profile: ImageModelProfile, usage: Usage) -> Decimal:
     """What the provider bills for one edit, in US dollars with six decimals."""
     prices = profile.prices
     total = (
-        prices.text_in * usage.input_text_tokens
-        + prices.image_in * usage.input_image_tokens
+        prices.text_in * (usage.input_text_tokens - usage.cached_text_tokens)
+        + prices.cached_text_in * usage.cached_text_tokens
+        + prices.image_in * (usage.input_image_tokens - usage.cached_image_tokens)
+        + prices.cached_image_in * usage.cached_image_tokens
         + prices.image_out * usage.output_tokens
     )
     return (total / TOKENS_PER_PRICE).quantize(COST_STEP_USD, rounding=ROUND_HALF_UP)

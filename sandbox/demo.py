@@ -41,7 +41,13 @@ REAL_LIMIT_SECONDS: Final = 600.0
 
 REAL_BASE_URL: Final = "https://api.openai.com/v1"
 
-PASSED_ON_TO_REAL: Final = ("OPENAI_IMAGE_MODELS", "OPENAI_REQUESTS_PER_MINUTE")
+PASSED_ON_TO_REAL: Final = (
+    "OPENAI_IMAGE_MODELS",
+    "OPENAI_IMAGE_QUALITY",
+    "OPENAI_IMAGE_COMPLEXITY",
+    "OPENAI_REQUESTS_PER_MINUTE",
+    "OPENAI_INPUT_IMAGES_PER_MINUTE",
+)
 """A real account may have its own models and limits."""
 
 SETBACKS: Final = (OSError, httpx.HTTPError, psycopg.Error, redis.RedisError)

@@ -29,9 +29,6 @@ RELEASE_SECONDS: Final = 6.0
 
 POLL_SECONDS: Final = 0.1
 
-SHUTDOWN_GRACE_SECONDS: Final = 8
-"""For running tasks at Ctrl-C. The sandbox kills what has not ended after 10 s; recovery takes care of the rest."""
-
 LOCK_NAME: Final = "lock"
 PORTS_NAME: Final = "ports.json"
 PARTS: Final = tuple(PREFERRED_PORTS)
@@ -169,6 +166,4 @@ def worker_settings(world: World, **changed: str) -> dict[str, str]:
     Everything that could point elsewhere is set here: the worker also reads ``.env``, and a sandbox must never touch
     the real queue or broker that may be named there.
     """
-    return world.settings(
-        CELERY_BROKER_URL=world.redis.url, SHUTDOWN_GRACE_SECONDS=str(SHUTDOWN_GRACE_SECONDS), **changed
-    )
+    return world.settings(CELERY_BROKER_URL=world.redis.url, **changed)

@@ -70,6 +70,7 @@ CREATE TABLE IF NOT EXISTS public.store_generation_sessions (
   id                  uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   store_id            uuid NOT NULL REFERENCES public.stores (id) ON DELETE CASCADE,
   request_id          text,
+  -- Who shops, in every billing mode, whenever the shop's request says so. It does not say who paid.
   shopper_email       text,
   status              text NOT NULL DEFAULT 'queued'
                       CHECK (status IN ('queued', 'processing', 'completed', 'failed')),
@@ -84,6 +85,8 @@ CREATE TABLE IF NOT EXISTS public.store_generation_sessions (
   credits_used        integer NOT NULL DEFAULT 1,
   created_at          timestamptz NOT NULL DEFAULT now()
 );
+-- Of an overage: overage_charge_id, overage_tier; written best-effort, so it may be missing or empty.
+ALTER TABLE public.store_generation_sessions ADD COLUMN IF NOT EXISTS metadata jsonb;
 
 DO $$
 DECLARE
@@ -111,7 +114,7 @@ CREATE TABLE IF NOT EXISTS public.user_credits (
   total_spent     integer NOT NULL DEFAULT 0
 );
 
--- No request and no session key: from this ledger alone nobody can tell whether a session was refunded.
+-- No request and no session key: which session a line is about, only a description can say, and only some do.
 CREATE TABLE IF NOT EXISTS public.credit_transactions (
   id              uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   user_id         uuid NOT NULL,
@@ -167,7 +170,8 @@ $$;
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Credit functions. Each is one transaction: the balance and its ledger row move together or not at all.
--- Deductions answer false when the balance does not suffice and then change nothing.
+-- Deductions answer false when the balance does not suffice and then change nothing. A store's ledger has no column for
+-- the shopper: that it was the shopper's balance, and whose, is told by the ending of the description alone.
 -- ---------------------------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION public.deduct_credits(
@@ -245,12 +249,12 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
   UPDATE public.store_shopper_credits
   SET balance = balance - p_amount, total_spent = total_spent + p_amount
-  WHERE store_id = p_store_id AND shopper_email = lower(p_shopper_email) AND balance >= p_amount;
+  WHERE store_id = p_store_id AND shopper_email = p_shopper_email AND balance >= p_amount;
   IF NOT FOUND THEN
     RETURN false;
   END IF;
   INSERT INTO public.store_credit_transactions (store_id, amount, type, request_id, description)
-  VALUES (p_store_id, -p_amount, 'deduction', p_request_id, p_description);
+  VALUES (p_store_id, -p_amount, 'deduction', p_request_id, p_description || ' (shopper=' || p_shopper_email || ')');
   RETURN true;
 END
 $$;
@@ -263,16 +267,17 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
   UPDATE public.store_shopper_credits
   SET balance = balance + p_amount, total_spent = total_spent - p_amount
-  WHERE store_id = p_store_id AND shopper_email = lower(p_shopper_email);
+  WHERE store_id = p_store_id AND shopper_email = p_shopper_email;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'store % has no such shopper account', p_store_id;
   END IF;
   INSERT INTO public.store_credit_transactions (store_id, amount, type, request_id, description)
-  VALUES (p_store_id, p_amount, 'refund', p_request_id, p_description);
+  VALUES (p_store_id, p_amount, 'refund', p_request_id, p_description || ' (shopper=' || p_shopper_email || ')');
 END
 $$;
 
--- A subscribed store at zero goes on; the charge is billed outside, no balance is touched.
+-- A subscribed store at zero goes on; the charge is billed outside, no balance is touched. This line is a call of its own
+-- after that charge; when it fails, the platform only logs it, and the session goes on without a line.
 CREATE OR REPLACE FUNCTION public.log_store_overage(
   p_store_id uuid, p_request_id text, p_description text DEFAULT 'Overage'
 ) RETURNS void

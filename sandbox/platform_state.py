@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 import psycopg
@@ -30,6 +30,29 @@ SESSION_OPTIONS = "-c search_path=public -c lock_timeout=10s"
 
 WIPED_SCHEMAS = ("public", "wearon_worker")
 """The platform's tables and the worker's own."""
+
+
+WRONG_BALANCES: Final = """
+    SELECT 'balance of user ' || u.user_id || ' other than its ledger' FROM public.user_credits u
+    WHERE u.balance <> (
+        SELECT coalesce(sum(t.amount), 0) FROM public.credit_transactions t WHERE t.user_id = u.user_id)
+    UNION ALL
+    SELECT 'balance of store ' || c.store_id || ' other than bought and moved by its ledger'
+    FROM public.store_credits c
+    WHERE c.balance - c.total_purchased <> (
+        SELECT coalesce(sum(t.amount), 0) FROM public.store_credit_transactions t
+        WHERE t.store_id = c.store_id AND t.type IN ('deduction', 'refund')
+          AND t.description NOT LIKE '% (shopper=%)')
+    UNION ALL
+    SELECT 'balance of ' || c.shopper_email || ' other than bought and moved by the ledger'
+    FROM public.store_shopper_credits c
+    WHERE c.balance - c.total_purchased <> (
+        SELECT coalesce(sum(t.amount), 0) FROM public.store_credit_transactions t
+        WHERE t.store_id = c.store_id AND t.type IN ('deduction', 'refund')
+          AND t.description LIKE '% (shopper=' || c.shopper_email || ')')
+"""
+"""Accounts whose balance moved without a line, or a line without the balance; one column of words. Here every grant is
+known, unlike on the live platform, so this is no part of the worker's own audit."""
 
 
 @dataclass(frozen=True, slots=True)

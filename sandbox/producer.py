@@ -5,14 +5,14 @@ Everything goes through SQL and Redis; no code of the worker is used.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID, uuid4
 
 import redis
 
-from models.generation import Channel, SessionRef
+from models.generation import Channel, SessionRef, SessionStatus
 from sandbox.platform_state import PlatformDatabase
 
 QUEUE_KEY = "wearon:tasks:generation"
@@ -32,7 +32,7 @@ class StoreMode(StrEnum):
     RESELL = "resell"
     """The shopper's balance with the store."""
     OVERAGE = "overage"
-    """A subscribed store at zero: nothing is deducted, an overage is logged and billed outside."""
+    """A subscribed store at zero: nothing is deducted, an overage is billed outside and then logged."""
 
 
 class InsufficientCredits(Exception):
@@ -41,7 +41,7 @@ class InsufficientCredits(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A store; ``shopper_email`` only where shoppers pay themselves."""
+    """A store. ``shopper_email``: who shops there, sent with every request in every mode; ``None``: it sends none."""
 
     store_id: UUID
     mode: StoreMode
@@ -50,12 +50,17 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """One task as the platform made it. ``payload`` is the queue element, pushed or not."""
+    """One task as the platform made it. ``payload`` is the queue element, pushed or not.
+
+    ``charged_store`` and ``credits_used`` say what a b2b charge took, and from whom by the store's ``mode``.
+    """
 
     session: SessionRef
     owner_id: UUID
     request_id: str
     payload: str
+    charged_store: Store | None = None
+    credits_used: int = 1
 
 
 class Producer(PlatformDatabase):
@@ -86,8 +91,11 @@ class Producer(PlatformDatabase):
         return user_id
 
     def new_store(self, mode: StoreMode = StoreMode.ABSORB, *, balance: int = 10) -> Store:
-        """A store that will be charged by ``mode``; ``balance`` is the paying party's (ignored for overage)."""
-        store = Store(uuid4(), mode, f"shopper-{uuid4()}@example.com" if mode is StoreMode.RESELL else None)
+        """A store that will be charged by ``mode``; ``balance`` is the paying party's (ignored for overage).
+
+        Its shopper has an account only where shoppers pay themselves; see :meth:`let_shopper_pay_once`.
+        """
+        store = Store(uuid4(), mode, f"shopper-{uuid4()}@example.com")
         self.execute(
             "INSERT INTO stores (id, name, billing_mode, subscription_tier) VALUES (%s, %s, %s, %s)",
             store.store_id,
@@ -100,16 +108,26 @@ class Producer(PlatformDatabase):
             store.store_id,
             *([balance] * 2 if mode is StoreMode.ABSORB else [0] * 2),
         )
-        if store.shopper_email is not None:
-            self.execute(
-                "INSERT INTO store_shopper_credits (store_id, shopper_email, balance, total_purchased)"
-                " VALUES (%s, %s, %s, %s)",
-                store.store_id,
-                store.shopper_email,
-                balance,
-                balance,
-            )
+        if mode is StoreMode.RESELL:
+            self._open_shopper_account(store, balance)
         return store
+
+    def _open_shopper_account(self, store: Store, balance: int) -> None:
+        self.execute(
+            "INSERT INTO store_shopper_credits (store_id, shopper_email, balance, total_purchased)"
+            " VALUES (%s, %s, %s, %s)",
+            store.store_id,
+            store.shopper_email,
+            balance,
+            balance,
+        )
+
+    def let_shopper_pay_once(self, store: Store, *, balance: int = 10) -> Submitted:
+        """The past of a store that resold before it paid itself: its shopper has an account and has spent from it."""
+        self._open_shopper_account(store, balance)
+        earlier = self.submit_b2b([], store=replace(store, mode=StoreMode.RESELL), push=False)
+        self.set_status(earlier.session, SessionStatus.COMPLETED)
+        return earlier
 
     def submit_b2c(
         self,
@@ -132,7 +150,8 @@ class Producer(PlatformDatabase):
             credits_used,
         )
         session = SessionRef(Channel.B2C, session_id)
-        return self._submitted(session, user_id, f"req_{uuid4()}", image_urls, prompt, push=push)
+        submitted = self._submitted(session, user_id, f"req_{uuid4()}", image_urls, prompt, push=push)
+        return replace(submitted, credits_used=credits_used)
 
     def submit_b2b(
         self,
@@ -143,33 +162,49 @@ class Producer(PlatformDatabase):
         prompt: str = DEFAULT_PROMPT,
         credits_used: int = 1,
         push: bool = True,
+        overage_line_is_lost: bool = False,
+        metadata_is_lost: bool = False,
     ) -> Submitted:
-        """Charge ``store`` (a new one of ``mode`` if ``None``), insert, push. Raises InsufficientCredits."""
+        """Charge ``store`` (a new one of ``mode`` if ``None``), insert, push. Raises InsufficientCredits.
+
+        The ledger line and the metadata of an overage are written after the outside charge, and either may get lost.
+        """
         store = store or self.new_store(mode)
         request_id = str(uuid4())
-        self._charge(store, credits_used, request_id)
+        is_overage = not self._deduct(store, credits_used, request_id)
+        if is_overage and not overage_line_is_lost:
+            self.execute("SELECT log_store_overage(%s, %s)", store.store_id, request_id)
+        metadata = None if metadata_is_lost or not is_overage else _outside_charge()
         session_id = self.value(
-            "INSERT INTO store_generation_sessions (store_id, request_id, shopper_email, status, prompt, credits_used)"
-            " VALUES (%s, %s, %s, 'queued', %s, %s) RETURNING id",
+            "INSERT INTO store_generation_sessions"
+            " (store_id, request_id, shopper_email, status, prompt, credits_used, metadata)"
+            " VALUES (%s, %s, %s, 'queued', %s, %s, %s) RETURNING id",
             store.store_id,
             request_id,
             store.shopper_email,
             prompt,
             credits_used,
+            metadata,
         )
         session = SessionRef(Channel.B2B, session_id)
-        return self._submitted(session, store.store_id, request_id, image_urls, prompt, push=push)
+        submitted = self._submitted(session, store.store_id, request_id, image_urls, prompt, push=push)
+        charged = replace(store, mode=StoreMode.OVERAGE) if is_overage else store
+        return replace(submitted, charged_store=charged, credits_used=credits_used)
 
-    def push(self, payload: str) -> None:
-        """LPUSH one queue element, whatever it is."""
-        self._redis.lpush(QUEUE_KEY, payload)
+    def push(self, payload: str, *, is_oldest: bool = False) -> None:
+        """LPUSH one queue element, whatever it is; the oldest lies at the other end, as if it had waited longest."""
+        if is_oldest:
+            self._redis.rpush(QUEUE_KEY, payload)
+        else:
+            self._redis.lpush(QUEUE_KEY, payload)
 
     def queue_length(self) -> int:
         """Elements nobody has taken yet."""
         length: int = self._redis.llen(QUEUE_KEY)  # type: ignore[assignment] # redis-py types both of its clients as one
         return length
 
-    def _charge(self, store: Store, credits_used: int, request_id: str) -> None:
+    def _deduct(self, store: Store, credits_used: int, request_id: str) -> bool:
+        """Whether a balance paid; ``False``: a subscribed store at zero, charged outside."""
         if store.mode is StoreMode.RESELL:
             paid = self.value(
                 "SELECT deduct_store_shopper_credits(%s, %s, %s, %s)",
@@ -180,11 +215,9 @@ class Producer(PlatformDatabase):
             )
         else:
             paid = self.value("SELECT deduct_store_credits(%s, %s, %s)", store.store_id, credits_used, request_id)
-        if paid:
-            return
-        if store.mode is not StoreMode.OVERAGE:
+        if not paid and store.mode is not StoreMode.OVERAGE:
             raise InsufficientCredits
-        self.execute("SELECT log_store_overage(%s, %s)", store.store_id, request_id)
+        return bool(paid)
 
     def _submitted(
         self,
@@ -213,3 +246,8 @@ class Producer(PlatformDatabase):
         if push:
             self.push(payload)
         return Submitted(session, owner_id, request_id, payload)
+
+
+def _outside_charge() -> str:
+    """What the platform notes about an overage on the session's row."""
+    return json.dumps({"overage_charge_id": f"ch_{uuid4().hex}", "overage_tier": "growth"})

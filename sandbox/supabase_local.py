@@ -10,6 +10,7 @@ import secrets
 import shutil
 import subprocess
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import ClassVar
 from uuid import uuid4
@@ -230,10 +231,12 @@ class LocalSupabase(LocalServer):
         signed = api.post(f"/storage/v1/object/sign/{probe}", json={"expiresIn": 60})
         signed_url = signed.json().get("signedURL", "")
         idle = signed.headers.get("keep-alive", "").removeprefix("timeout=")
+        run_out = api.post(f"/storage/v1/object/sign/{probe}", json={"expiresIn": -1}).json().get("signedURL", "")
         refused = api.post("/rest/v1/generation_sessions", json={"user_id": str(uuid4()), "status": "?"})
         is_wrong = {
             "the sign answer": not signed_url.startswith("/object/sign/"),
             "a signed URL": api.get(f"/storage/v1{signed_url}").content != b"probe",
+            "a link that ran out": api.get(f"/storage/v1{run_out}").status_code != HTTPStatus.BAD_REQUEST,
             "the idle time": not idle.isdigit() or int(idle) < MINIMUM_IDLE_SECONDS,
             "a refused row": (refused.status_code, refused.json().get("code")) != (400, CHECK_VIOLATION),
         }

@@ -31,9 +31,8 @@ class UnknownPictureFormat(ValueError):
 
 
 def upload_path(channel: Channel, owner_id: UUID, suffix: str) -> str:
-    """A new place in the bucket for an input of this owner; for b2b the contract names it, for b2c we chose."""
-    folder = f"stores/{owner_id}/uploads" if channel is Channel.B2B else f"uploads/{owner_id}"
-    return f"{folder}/{uuid4()}{suffix}"
+    """A new place in the bucket for an input of this owner; b2c inputs lie directly in ``uploads/``."""
+    return f"stores/{owner_id}/uploads/{uuid4()}{suffix}" if channel is Channel.B2B else f"uploads/{uuid4()}{suffix}"
 
 
 class PlatformStorage:

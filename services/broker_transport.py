@@ -44,7 +44,7 @@ class _CelerysConnection(PrimaryOnly):
         except redis.ResponseError as error:
             if not takes_no_writes(error):
                 raise
-            self.disconnect()
+            self.disconnect()  # type: ignore[no-untyped-call] # redis-py has no types here
             raise ServerRefuses(words_of(error)) from error
 
 
@@ -77,7 +77,7 @@ class _Channel(kombu_redis.Channel):  # type: ignore[misc] # kombu has no types
 
     def _get_pool(self, asynchronous: bool = False) -> redis.ConnectionPool:  # noqa: FBT001, FBT002 - kombu's signature
         options = self._connparams(asynchronous=asynchronous)
-        self.keyprefix_fanout = self.keyprefix_fanout.format(db=options["db"])
+        self.keyprefix_fanout: str = self.keyprefix_fanout.format(db=options["db"])  # as in the base class
         return PrimaryPool(**options)
 
 

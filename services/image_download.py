@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from models.failures import ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
+from models.failures import ImageAddressRefused, ImageTooLarge, ImageUnreachable, ImageWithoutType, NotAnImage
 from services.download_memory import Holding
+from services.picture_signatures import SNIFFED_BYTES, looks_like_a_picture
 from services.pinned_transport import PinnedTransport
 from services.tls import public_client_context
 from services.url_guard import FetchTarget, TrustedHosts, check_address, check_url
@@ -98,7 +99,8 @@ async def download_image(
         ImageAddressRefused: the URL, or any address its name resolves to, may not be fetched.
         ImageUnreachable: no complete answer in time, an error status or a redirect.
         ImageTooLarge: the body has more than ``max_bytes``.
-        NotAnImage: the content type is not ``image/*``.
+        NotAnImage: the content type is not ``image/*``, and neither are the bytes.
+        ImageWithoutType: the content type is not ``image/*``, but the bytes begin like a picture.
         TurnCancelled: the process is shutting down and there was no memory yet.
     """
     target = check_url(url, trusted_hosts)
@@ -173,8 +175,10 @@ async def _fetch_through(
         httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as client,
         client.stream("GET", f"{target.scheme}://{authority}/", headers=_request_headers(target)) as response,
     ):
-        content_type = _accepted_content_type(response, target.host)
-        return DownloadedImage(await _read_body(response, target.host, bounds), content_type)
+        _refuse_other_answers(response, target.host, bounds.max_bytes)
+        beginning, chunks = await _first_look(_bounded(response.aiter_raw(), bounds.max_bytes))
+        content_type = _accepted_content_type(response, target.host, beginning)
+        return DownloadedImage(await _read_body(response, beginning, chunks, target.host, bounds), content_type)
 
 
 def _request_headers(target: FetchTarget) -> dict[str, str]:
@@ -187,31 +191,61 @@ def _request_headers(target: FetchTarget) -> dict[str, str]:
     }
 
 
-def _accepted_content_type(response: httpx.Response, host: str) -> str:
+def _refuse_other_answers(response: httpx.Response, host: str, max_bytes: int) -> None:
     if response.is_redirect:
         raise ImageUnreachable(f"{host}: redirects are not followed", status=response.status_code)
     if response.status_code != httpx.codes.OK:
         raise ImageUnreachable(f"{host}: error status", status=response.status_code)
-    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not media_type.startswith("image/"):
-        raise NotAnImage(f"{host}: the content type is not image/*")
-    return str(media_type)
-
-
-async def _read_body(response: httpx.Response, host: str, bounds: _Bounds) -> bytes:
-    """The body, never holding more than is accounted for plus one network read of it."""
-    max_bytes = at_most_bytes = bounds.max_bytes
-    declared = response.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes:
+    declared = _declared_bytes(response)
+    if declared is not None and declared > max_bytes:
         raise ImageTooLarge(limit=max_bytes, unit="bytes")
-    chunks = _bounded(response.aiter_raw(), max_bytes)
+
+
+def _declared_bytes(response: httpx.Response) -> int | None:
+    declared = response.headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else None
+
+
+async def _first_look(chunks: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+    """The body's first bytes, as many as show what it is, and the whole of it."""
+    beginning = b""
+    async for chunk in chunks:
+        beginning += chunk
+        if len(beginning) >= SNIFFED_BYTES:
+            break
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield beginning
+        async for chunk in chunks:
+            yield chunk
+
+    return beginning, whole()
+
+
+def _accepted_content_type(response: httpx.Response, host: str, beginning: bytes) -> str:
+    media_type = str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+    if not media_type.startswith("image/"):
+        if looks_like_a_picture(beginning):
+            raise ImageWithoutType(f"{host}: a picture, but the content type is not image/*")
+        raise NotAnImage(f"{host}: the content type is not image/*")
+    return media_type
+
+
+async def _read_body(
+    response: httpx.Response, beginning: bytes, chunks: AsyncIterator[bytes], host: str, bounds: _Bounds
+) -> bytes:
+    """The body, never holding more than is accounted for plus one network read of it."""
+    at_most_bytes = bounds.max_bytes
+    declared = _declared_bytes(response)
     encoding = response.headers.get("content-encoding", "").strip().lower()
-    if encoding not in {"", "identity"}:
-        if encoding not in _ZLIB_WINDOW_BITS:
-            raise ImageUnreachable(f"{host}: the content encoding was not asked for")
-        chunks = _inflated(chunks, _ZLIB_WINDOW_BITS[encoding], host, max_bytes)
-    elif declared.isdecimal() and "transfer-encoding" not in response.headers:
-        at_most_bytes = int(declared)
+    # Stores keep what an upload said of itself ("aws-chunked", "UTF-8", "none"): the bytes know better.
+    if encoding in {"", "identity"} or looks_like_a_picture(beginning):
+        if declared is not None and "transfer-encoding" not in response.headers:
+            at_most_bytes = declared
+    elif encoding in _ZLIB_WINDOW_BITS:
+        chunks = _inflated(chunks, _ZLIB_WINDOW_BITS[encoding], host, bounds.max_bytes)
+    else:
+        raise ImageUnreachable(f"{host}: the content encoding was not asked for")
     # Not a list of chunks: a host that sends two bytes at a time would make each of them an object of fifty.
     body = io.BytesIO()
     async for chunk in chunks:

@@ -16,8 +16,16 @@ from pathlib import Path
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from services.image_opening import FORMATS_OF_UNSURE_SIZE, MAX_PIXELS, open_picture, peak_decode_bytes
+from models.failures import IncompletePicture, NotAnImage
+from services.image_opening import (
+    FORMATS_OF_UNSURE_SIZE,
+    MAX_DECODE_BYTES,
+    MAX_PIXELS,
+    open_picture,
+    peak_decode_bytes,
+)
 from services.image_shrinking import FOR_MEASURING, ContentBox, shrunken_rgb
+from services.incomplete_pictures import completions
 
 MAX_SIDE_PX = 1024
 """FR-1.4: what the provider is sent."""
@@ -54,15 +62,16 @@ def prepare_image(data: bytes, max_side_px: int = MAX_SIDE_PX, *, max_pixels: in
     """Make any accepted picture a JPEG of at most ``max_side_px`` on its longer side; never enlarged.
 
     JPEG, PNG, WebP, AVIF, HEIC and GIF are accepted (the first frame of an animation). Orientation is applied,
-    transparency becomes white, colours become sRGB, metadata is left behind. Blocks while ``CONCURRENT_PICTURES``
-    others are being worked on.
+    transparency becomes white, colours become sRGB, metadata is left behind. Of JPEG, WebP and HEIC the last bytes may
+    be missing, as long as nothing visible is lost. Blocks while ``CONCURRENT_PICTURES`` others are being worked on.
 
     Raises:
-        NotAnImage: another format, or a broken or incomplete picture.
+        NotAnImage: another format, or a broken picture.
+        IncompletePicture: the file ends too early, and a part of the picture is lost.
         ImageTooLarge: more pixels than ``max_pixels``, or than can be decoded in the memory there is.
     """
-    with open_picture(data, max_pixels=max_pixels) as picture, _decode_slot(picture):
-        rgb = shrunken_rgb(picture, max_side_px)
+    with _opened(data, max_pixels) as (picture, other), _decode_slot(picture, other):
+        rgb = shrunken_rgb(picture, max_side_px, other=other)
         return PreparedImage(_encoded_jpeg(rgb), rgb.width, rgb.height)
 
 
@@ -74,8 +83,8 @@ def load_rgb(
 
     Limits and errors are those of ``prepare_image``.
     """
-    with open_picture(data, max_pixels=max_pixels) as picture, _decode_slot(picture):
-        return shrunken_rgb(picture, max_side_px, FOR_MEASURING, content_box)
+    with _opened(data, max_pixels) as (picture, other), _decode_slot(picture, other):
+        return shrunken_rgb(picture, max_side_px, FOR_MEASURING, content_box, other)
 
 
 def read_dimensions(jpeg: bytes) -> tuple[int, int]:
@@ -96,14 +105,31 @@ def _encoded_jpeg(rgb: Image.Image) -> bytes:
     return jpeg.getvalue()
 
 
-def _is_large(picture: ImageFile) -> bool:
-    return picture.format in FORMATS_OF_UNSURE_SIZE or peak_decode_bytes(picture) > LARGE_DECODE_BYTES
+@contextmanager
+def _opened(data: bytes, max_pixels: int) -> Iterator[tuple[ImageFile, ImageFile | None]]:
+    """The picture; if its file was cut off, completed in two ways."""
+    versions = completions(data)
+    try:
+        with ExitStack() as opened:
+            picture, *others = [opened.enter_context(open_picture(one, max_pixels=max_pixels)) for one in versions]
+            if others and 2 * peak_decode_bytes(picture) > MAX_DECODE_BYTES:
+                raise IncompletePicture("too large to be decoded twice")
+            yield picture, others[0] if others else None
+    except NotAnImage as error:
+        if versions[0] is data:
+            raise
+        raise IncompletePicture("what is missing cannot be filled in") from error
+
+
+def _is_large(picture: ImageFile, other: ImageFile | None) -> bool:
+    needed_bytes = peak_decode_bytes(picture) * (1 if other is None else 2)
+    return picture.format in FORMATS_OF_UNSURE_SIZE or needed_bytes > LARGE_DECODE_BYTES
 
 
 @contextmanager
-def _decode_slot(picture: ImageFile) -> Iterator[None]:
+def _decode_slot(picture: ImageFile, other: ImageFile | None) -> Iterator[None]:
     # The large wait for each other outside the slots: they must not keep small ones from the second slot.
-    with _alone_among_processes() if _is_large(picture) else nullcontext(), _decode_slots:
+    with _alone_among_processes() if _is_large(picture, other) else nullcontext(), _decode_slots:
         yield
 
 

@@ -3,15 +3,18 @@
 The order saves the work: reduce the scale while decoding, then resample, and only then convert colours and turn.
 """
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-from PIL import Image, ImageCms
+from PIL import Image
 from PIL.ExifTags import Base as ExifTag
 from PIL.Image import Resampling, Transpose
 from PIL.ImageFile import ImageFile
+
+from services.colours import in_srgb, profile_of
+from services.image_opening import CODE_POINTS, WHOLE_ONLY
+from services.incomplete_pictures import mend
 
 Box = tuple[float, float, float, float]
 """left, top, right, bottom in pixels."""
@@ -61,29 +64,30 @@ _TURN_UPRIGHT = {
 }
 """EXIF orientation (tag 0x0112, CIPA DC-008 section 4.6.4) → what undoes it; Pillow's rotations are anticlockwise."""
 
-_PROFILE_SPACES = {"RGB": "RGB ", "CMYK": "CMYK", "L": "GRAY"}
-"""Mode → the colour space its ICC profile must be for (ICC.1:2022 table 19)."""
-
 
 def shrunken_rgb(
     picture: ImageFile,
     max_side_px: int,
     shrinking: Shrinking = FOR_THE_EYE,
     content_box: ContentBox | None = None,
+    other: ImageFile | None = None,
 ) -> Image.Image:
     """Decode ``picture`` to upright sRGB with at most ``max_side_px`` on its longer side; never enlarged.
 
-    With a ``content_box`` only what is in it is kept.
+    With a ``content_box`` only what is in it is kept. ``other`` is another completion of an incomplete file, by which
+    the picture is mended.
 
-    ``picture`` must be fresh: opened and not yet decoded. It is closed, so that its bitmap is freed early, or returned.
-    Raises what the decoder raises.
+    Both must be fresh: opened and not yet decoded. They are closed, so that bitmaps are freed early, or returned.
+    Raises what the decoder raises, and ``IncompletePicture`` if mending does not help.
     """
     target = _target_size(picture.size, max_side_px)
     enough = ceil(target[0] * shrinking.oversampling), ceil(target[1] * shrinking.oversampling)
-    reduced = picture.draft(None, enough)
-    box: Box | None = None if reduced is None else reduced[1]
-    picture.load()
-    profile, orientation = picture.info.get("icc_profile"), _orientation(picture)
+    box = _load_reduced(picture, enough)
+    if other is not None:
+        _load_reduced(other, enough)
+        mend(picture, other)
+        other.close()
+    profile, orientation = _profile(picture), _orientation(picture)
 
     small: Image.Image = picture
     if picture.mode not in _RESIZABLE_MODES or picture.has_transparency_data:
@@ -99,7 +103,7 @@ def shrunken_rgb(
     if small.size != target or not whole:
         small = small.resize(target, shrinking.resampling, box=box, reducing_gap=shrinking.oversampling)
         picture.close()
-    upright = _in_srgb(small, profile)
+    upright = in_srgb(small, profile)
     turn = _TURN_UPRIGHT.get(orientation)
     return upright if turn is None else upright.transpose(turn)
 
@@ -141,32 +145,29 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _orientation(picture: ImageFile) -> int:
-    """The EXIF orientation; a broken EXIF block is no reason to refuse a good picture."""
+    """The orientation in the Exif block; a broken one is no reason to refuse a good picture.
+
+    Not ``picture.getexif()``: where Exif says nothing, that takes the orientation out of XMP, which editors leave as it
+    was when they turn the pixels.
+    """
+    exif = Image.Exif()
     try:
-        return int(picture.getexif().get(ExifTag.Orientation, 1))
+        exif.load(picture.info.get("exif") or b"")
+        return int(exif.get(ExifTag.Orientation, 1))
     except Exception:  # the parser lets through whatever broken bytes make it stumble over
         return 1
 
 
-def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Colours as sRGB: phones record the wider Display P3, which looks pale when taken for sRGB.
-
-    Done on the small picture, where it costs little; a profile that is broken or for other colours is ignored.
-    """
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if source.profile.xcolor_space == _PROFILE_SPACES[image.mode] and not _is_srgb(source):
-                return _transformed(image, source)
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass
-    return image if image.mode == "RGB" else image.convert("RGB")
+def _profile(picture: ImageFile) -> bytes | None:
+    """The colour profile, or one that says what the code points say."""
+    profile: bytes | None = picture.info.get("icc_profile")
+    colours = picture.info.get(CODE_POINTS)
+    return profile if profile or colours is None else profile_of(colours)
 
 
-def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
-    return "sRGB" in (profile.profile.profile_description or "")
-
-
-def _transformed(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
-    transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, "RGB")
-    return transform.apply(image)
+def _load_reduced(picture: ImageFile, enough: tuple[int, int]) -> Box | None:
+    """Decode at the smallest scale that is ``enough``; the box that the picture fills, if its decoder shrank it."""
+    # A lossless JPEG: the decoder takes the order and fails when it is carried out.
+    reduced = None if picture.info.get(WHOLE_ONLY) else picture.draft(None, enough)
+    picture.load()
+    return None if reduced is None else reduced[1]

@@ -80,16 +80,35 @@ def _check_jpeg(jpeg: bytes) -> None:
 
 
 def _read_usage(usage: object) -> Usage:
-    """Tokens billed. Without the split every input token counts as image input, the dearer kind."""
+    """Tokens billed. What the answer does not split counts as the dearer kind: image input, and not cached.
+
+    The cached share stands in ``input_tokens_details`` where the provider tells it, in all or by kind
+    (``cached_tokens_details``); gateways show both forms.
+    """
     if not isinstance(usage, dict):
         log.warning("provider_usage_missing")
         return Usage(input_text_tokens=0, input_image_tokens=0, output_tokens=0)
     total = _tokens(usage.get("input_tokens"))
-    details = usage.get("input_tokens_details")
-    text = min(_tokens(details.get("text_tokens")), total) if isinstance(details, dict) else 0
+    details = _object(usage.get("input_tokens_details"))
+    text = min(_tokens(details.get("text_tokens")), total)
+    cached = _object(details.get("cached_tokens_details"))
+    cached_text = min(_tokens(cached.get("text_tokens")), text)
+    cached_image = min(_tokens(cached.get("image_tokens")), total - text)
+    if not cached:  # undivided: text first, it saves less
+        cached_total = min(_tokens(details.get("cached_tokens")), total)
+        cached_text = min(cached_total, text)
+        cached_image = cached_total - cached_text
     return Usage(
-        input_text_tokens=text, input_image_tokens=total - text, output_tokens=_tokens(usage.get("output_tokens"))
+        input_text_tokens=text,
+        input_image_tokens=total - text,
+        output_tokens=_tokens(usage.get("output_tokens")),
+        cached_text_tokens=cached_text,
+        cached_image_tokens=cached_image,
     )
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _tokens(value: object) -> int:

@@ -20,9 +20,10 @@ from models.failures import (
     NoLongerWanted,
     NoModelLeft,
     ProviderFailure,
+    kinds_below,
 )
 from models.generation import GeneratedImage
-from models.image_models import ImageModelProfile
+from models.image_models import Effort, ImageModelProfile
 from services.openai_errors import ModelGone, Retryable
 from services.openai_models import ModelRoster
 from services.openai_request import EditForm, build_edit_form
@@ -42,10 +43,15 @@ LONG_WAIT_SECONDS: Final = 60.0
 
 _SUCCESS: Final = "ok"
 _MODEL_GONE: Final = "model_gone"
+_MODEL_REFUSED: Final = "model_refused"
+
+ATTEMPT_CODES: Final = (_SUCCESS, _MODEL_GONE, _MODEL_REFUSED, *kinds_below(ProviderFailure), DeadlineExceeded.kind)
+"""All that an attempt can come to."""
 
 
 AttemptHook = Callable[[str, int | None, str], None]
-"""Told of every attempt: model, HTTP status if any, and ``ok``, ``model_gone`` or the failure's kind."""
+"""Told of every attempt: model, HTTP status if any, and ``ok``, ``model_gone``, ``model_refused`` or the failure's
+kind."""
 
 
 class OpenAIImageClient:
@@ -58,12 +64,15 @@ class OpenAIImageClient:
         base_url: with the version, for example ``https://api.openai.com/v1``.
         api_key: sent as a bearer token, never logged.
         models: in order of preference (``OPENAI_IMAGE_MODELS``).
-        max_retries: further attempts with a model after 5xx, a broken connection or silence (``OPENAI_MAX_RETRIES``).
+        effort: how hard they are to try.
+        max_retries: further attempts with a model after 5xx, 408, 409, a broken connection or silence
+            (``OPENAI_MAX_RETRIES``).
         turns: asked before every attempt.
         storage: asked before the turn whether there is a place for the picture.
         cancelled: true once the process shuts down; then waiting for a turn ends with ``TurnCancelled``.
         on_attempt: told of every attempt, for metrics.
         on_model_gone: told once of every model that went, with its name.
+        on_turn: told of every attempt how long it had waited for its turn.
         sleep, random_unit: replaced in tests.
     """
 
@@ -76,19 +85,23 @@ class OpenAIImageClient:
         max_retries: int,
         turns: TurnGate,
         storage: StorageGate | None = None,
+        effort: Effort | None = None,
         cancelled: Callable[[], bool] = lambda: False,
         on_attempt: AttemptHook = lambda _model, _status, _code: None,
         on_model_gone: Callable[[str], None] = lambda _model: None,
+        on_turn: Callable[[float], None] = lambda _waited_seconds: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random_unit: Callable[[], float] = random.random,
     ) -> None:
         self._wire = ProviderWire(base_url=base_url, api_key=api_key, turns=turns, cancelled=cancelled)
         self._roster = ModelRoster(models, on_model_gone=on_model_gone)
+        self._effort = effort or Effort()
         self._max_retries = max_retries
         self._turns = turns
         self._storage = storage
         self._cancelled = cancelled
         self._on_attempt = on_attempt
+        self._on_turn = on_turn
         self._sleep = sleep
         self._random_unit = random_unit
 
@@ -120,16 +133,22 @@ class OpenAIImageClient:
         """
         # With the breaker open only a probe gets as far as asking a model that was gone.
         self._roster.start_over_if_empty()
-        told_gone: set[str] = set()
-        while (profile := self._roster.preferred()) is not None and profile.name not in told_gone:
+        refusals: dict[str, str] = {}
+        while (profile := self._roster.preferred()) is not None and profile.name not in refusals:
             form = build_edit_form(
-                profile, images=images, person_size=person_size, prompt=prompt, safety_identifier=safety_identifier
+                profile,
+                self._effort,
+                images=images,
+                person_size=person_size,
+                prompt=prompt,
+                safety_identifier=safety_identifier,
             )
             result = await self._edit_with(profile, form, clock, still_wanted)
             if isinstance(result, GeneratedImage):
                 return result
-            told_gone.add(profile.name)
-        raise NoModelLeft("every configured image model is gone")
+            refusals[profile.name] = result.failure.reason
+        said = "; ".join(f"{model}: {reason}" for model, reason in refusals.items())
+        raise NoModelLeft(f"no configured image model can be used: {said}")
 
     async def _edit_with(
         self, profile: ImageModelProfile, form: EditForm, clock: TaskClock, still_wanted: Callable[[], bool]
@@ -151,13 +170,14 @@ class OpenAIImageClient:
         self, profile: ImageModelProfile, form: EditForm, clock: TaskClock, still_wanted: Callable[[], bool]
     ) -> GeneratedImage | ModelGone | Retryable:
         """One request: turn, exchange, verdict. The verdict goes to log, metrics, roster and breaker."""
-        attempt = Attempt(profile, form, clock, turn=self._take_turn(clock, still_wanted))
+        attempt = Attempt(profile, form, clock, turn=self._take_turn(form, clock, still_wanted))
         outcome, reason = TurnOutcome.UNKNOWN, ""
         try:
             verdict = await self._wire.exchange(attempt)
             self._note(attempt, verdict)
             if isinstance(verdict, ModelGone):
-                self._roster.retire(profile, reason=verdict.failure.reason)
+                leave_out = self._roster.retire if verdict.for_good else self._roster.set_aside
+                leave_out(profile, reason=verdict.failure.reason)
             outcome, reason = self._about_account(verdict)
         finally:
             self._turns.report(attempt.turn, outcome, reason)
@@ -165,11 +185,11 @@ class OpenAIImageClient:
             raise verdict
         return verdict
 
-    def _take_turn(self, clock: TaskClock, still_wanted: Callable[[], bool]) -> Turn:
+    def _take_turn(self, form: EditForm, clock: TaskClock, still_wanted: Callable[[], bool]) -> Turn:
         if clock.remaining_seconds() <= 0:
             raise DeadlineExceeded(clock.limit_seconds)
         with clock.paused():
-            turn = self._turn(lambda: self._turns.acquire(self._cancelled), still_wanted)
+            turn = self._turn(lambda: self._turns.acquire(self._cancelled, input_images=form.image_count), still_wanted)
             # On the same terms: the answer may be long in coming when the platform is away.
             wanted = self._is_wanted_after(turn, still_wanted)
         if not wanted:
@@ -207,6 +227,7 @@ class OpenAIImageClient:
     def _note(self, attempt: Attempt, verdict: Verdict) -> None:
         """Log and metrics of one attempt."""
         model = attempt.profile.name
+        self._on_turn(attempt.turn.waited_seconds)
         seconds = round(time.monotonic() - attempt.turn.granted_at, 3)
         if isinstance(verdict, GeneratedImage):
             self._on_attempt(model, HTTPStatus.OK, _SUCCESS)
@@ -218,10 +239,14 @@ class OpenAIImageClient:
                 image_bytes=len(verdict.jpeg),
                 input_tokens=verdict.usage.input_tokens,
                 output_tokens=verdict.usage.output_tokens,
+                cached_tokens=verdict.usage.cached_tokens,
+                estimated_cost_usd=str(verdict.estimated_cost_usd),
             )
             return
         failure = verdict.failure if isinstance(verdict, ModelGone | Retryable) else verdict
-        kind = _MODEL_GONE if isinstance(verdict, ModelGone) else failure.kind
+        kind = failure.kind
+        if isinstance(verdict, ModelGone):
+            kind = _MODEL_GONE if verdict.for_good else _MODEL_REFUSED
         status = failure.status if isinstance(failure, ProviderFailure) else None
         self._on_attempt(model, status, kind)
         log.warning(

@@ -1,8 +1,8 @@
 """What an answer that is no picture means [pure].
 
-The error codes are read before the status: the provider says "quota used up" with 429 or 400, and "no such model"
-with 404, 403 or 400. Sources: OpenAI's error code guide, ``openapi.yaml`` of 2026-08-21, and bodies quoted in public
-issues (named in the tests).
+The error codes are read before the status: the provider says "quota used up" with 429 or 400, and "no such model" or
+"not for you" with 404, 403 or 400. Sources: OpenAI's error code guide, ``openapi.yaml`` of 2026-08-21, and bodies
+quoted in public issues (named in the tests).
 """
 
 import json
@@ -22,6 +22,8 @@ from models.failures import (
     QuotaExhausted,
     RateLimited,
 )
+from models.redaction import blotted
+from services.openai_waits import named_wait_seconds
 
 MODERATION_CODES: Final = frozenset({"moderation_blocked", "content_policy_violation"})
 
@@ -43,11 +45,28 @@ _MODEL_GONE_MESSAGE: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+_UNVERIFIED_MESSAGE: Final = re.compile(r"\bmust be verified to (use|stream|access) .*\bmodel\b", re.I | re.S)
+"""Whatever the status: 403 (receptron/mulmocast-app issue 1090, openai/openai-go issue 565), 404
+(danny-avila/LibreChat issue 7323) or 400 (continuedev/continue issue 8209)."""
+
+_NO_ACCESS_MESSAGE: Final = re.compile(
+    r"^(?!.*\bdoes not exist\b).*\b(do|does) not have access to .*\bmodel\b"
+    r"|\bnot (allowed|permitted|authorized) to (use|access|sample from) .*\bmodel\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Of a model this account may not use. "Does not exist or you do not have access to it" is what the provider says of
+every model that is gone."""
+
+_NO_ACCESS_STATUSES: Final = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+
 _MODEL_GONE_STATUSES: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _CREDENTIAL_STATUSES: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
-_SECRET: Final = re.compile(r"\bsk-\S+|\bBearer\s+\S+")
-_QUERY: Final = re.compile(r"\?\S+")
+_PASSING_STATUSES: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT})
+"""Tried again like 5xx (docs/adr/0027)."""
+
+MAX_READ_CHARS: Final = 4_000
+"""Of a text, before it is made fit for the log."""
 
 MAX_MESSAGE_CHARS: Final = 300
 MAX_CODE_CHARS: Final = 64
@@ -55,9 +74,13 @@ MAX_CODE_CHARS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class ModelGone:
-    """The model cannot be used any more, or not by this account; another one may be."""
+    """The model cannot be used; another one may be.
+
+    ``for_good``: the provider no longer has it. Otherwise this account may not use it, which a person can change.
+    """
 
     failure: ProviderFailure
+    for_good: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +112,34 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFa
         A failure to raise, or a reason to go on with another model or another attempt.
     """
     error = parse_error(body)
-    shown = replace(error, message="") if status in _CREDENTIAL_STATUSES else error  # it quotes a part of the key
+    shown = replace(error, message="") if status == HTTPStatus.UNAUTHORIZED else error  # it quotes a part of the key
     reason = _describe(status, shown)
     facts: dict[str, Any] = {
         "status": status,
         "code": error.code or error.type or None,
         "provider_request_id": headers.get("x-request-id"),
     }
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING_STATUSES:
         return Retryable(ProviderUnavailable(reason, **facts))
     if status < HTTPStatus.BAD_REQUEST:
         return ProviderAnswerUnusable(reason, **facts)
+    if _is_model_refused(status, error):
+        return ModelGone(ProviderFailure(reason, **facts), for_good=False)
     if _is_model_gone(status, error):
         return ModelGone(ProviderFailure(reason, **facts))
-    failure = next((failure for applies, failure in _CLIENT_ERRORS if applies(status, error)), ProviderRejectedRequest)
-    return failure(reason, **facts)
+    kind = next((kind for applies, kind in _CLIENT_ERRORS if applies(status, error)), ProviderRejectedRequest)
+    if kind is RateLimited:
+        return RateLimited(reason, **facts, retry_after_seconds=named_wait_seconds(headers, error.message))
+    return kind(reason, **facts)
+
+
+def _is_model_refused(status: int, error: ProviderError) -> bool:
+    if status == HTTPStatus.FORBIDDEN and error.code in MODEL_GONE_CODES:
+        return True
+    if status == HTTPStatus.UNAUTHORIZED or error.code in MODERATION_CODES:
+        return False
+    no_access = status in _NO_ACCESS_STATUSES and _NO_ACCESS_MESSAGE.search(error.message)
+    return bool(no_access or _UNVERIFIED_MESSAGE.search(error.message))
 
 
 def _is_model_gone(status: int, error: ProviderError) -> bool:
@@ -163,11 +199,10 @@ def parse_error(body: bytes) -> ProviderError:
 
 
 def _text(value: object, max_chars: int) -> str:
-    """One line without secrets or URL queries, for the log."""
+    """One line without what may be a secret, for the log."""
     if not isinstance(value, str):
         return ""
-    line = " ".join(value.split())
-    return _QUERY.sub("", _SECRET.sub("[secret]", line))[:max_chars]
+    return blotted(" ".join(value[:MAX_READ_CHARS].split()))[:max_chars]
 
 
 def _describe(status: int, error: ProviderError) -> str:

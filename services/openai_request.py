@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from models.image_models import ImageModelProfile, choose_size
+from models.image_models import Effort, ImageModelProfile, choose_size
 
 OUTPUT_FORMAT: Final = "jpeg"
 """Without it the answer is a PNG."""
@@ -33,6 +33,7 @@ class EditForm:
     """A multipart/form-data body (RFC 7578) that can be sent any number of times."""
 
     content_type: str
+    image_count: int
     parts: tuple[bytes, ...] = field(repr=False)  # somebody's photographs
 
     @property
@@ -47,6 +48,7 @@ class EditForm:
 
 def build_edit_form(
     profile: ImageModelProfile,
+    effort: Effort,
     *,
     images: Sequence[bytes],
     person_size: tuple[int, int],
@@ -57,6 +59,7 @@ def build_edit_form(
 
     Args:
         profile: the model to ask.
+        effort: its complexity is left out for a model that does not know the parameter.
         images: JPEGs; the first is the person.
         person_size: (width, height) of the first, in pixels; the result gets its shape.
         prompt: ``DEFAULT_PROMPT`` if blank.
@@ -67,17 +70,21 @@ def build_edit_form(
         "model": profile.name,
         "prompt": prompt if prompt.strip() else DEFAULT_PROMPT,
         "size": choose_size(profile, *person_size),
-        "quality": profile.quality,
+        "quality": effort.quality,
         "output_format": OUTPUT_FORMAT,
         "output_compression": str(OUTPUT_COMPRESSION_PERCENT),
         "n": "1",
         "safety_identifier": safety_identifier,
     }
+    if profile.complexities:
+        fields["complexity"] = effort.complexity
     if profile.input_fidelity is not None:
         fields["input_fidelity"] = profile.input_fidelity
     boundary = secrets.token_hex(_BOUNDARY_BYTES)
     return EditForm(
-        content_type=f"multipart/form-data; boundary={boundary}", parts=tuple(_multipart(boundary, fields, images))
+        content_type=f"multipart/form-data; boundary={boundary}",
+        image_count=len(images),
+        parts=tuple(_multipart(boundary, fields, images)),
     )
 
 

@@ -64,8 +64,11 @@ _NOTED_HEADERS: Final = (
     "x-ratelimit-limit-requests",
     "x-ratelimit-remaining-requests",
     "x-ratelimit-reset-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-tokens",
 )
-"""Of an error, for the log; FR-3 decides about retries, not the provider."""
+"""Of an error, for the log; FR-3 decides whether there is a retry, the provider only how long it waits."""
 
 
 class TaskClock(Protocol):

@@ -17,16 +17,16 @@ from services.platform_errors import NOT_THE_ANSWER
 
 Form = TypeVar("Form")
 
-ClaimOutcome = Literal["claimed", "exhausted", "executor_dead", "missing", "settled", "owned"]
+ClaimOutcome = Literal["claimed", "exhausted", "refunded", "executor_dead", "missing", "settled", "owned", "not_now"]
 ReleaseOutcome = Literal["released", "lost", "settled", "missing"]
-CompleteOutcome = Literal["completed", "lost", "settled", "missing"]
-FailOutcome = Literal["failed", "lost", "owned", "settled", "missing"]
+CompleteOutcome = Literal["completed", "refunded", "lost", "settled", "missing", "not_now"]
+FailOutcome = Literal["failed", "lost", "owned", "settled", "missing", "not_now"]
 """What the functions may answer; each is explained beside its function. Any other word is not the function's."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimAnswer:
-    """What the database said to a claim; the outcomes are explained beside ``wearon_worker_claim``."""
+    """What the database said to a claim; the outcomes are explained beside ``wearon_worker_claim_v2``."""
 
     outcome: ClaimOutcome
     owner_id: UUID | None = None
@@ -34,6 +34,15 @@ class ClaimAnswer:
     rate_limited: int = 0
     same_executor: bool = False
     status: str | None = None
+    retry_after_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteAnswer:
+    """What the database said to a result; the outcomes are explained beside ``wearon_worker_complete_v2``."""
+
+    outcome: CompleteOutcome
+    retry_after_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class FailAnswer:
     refund_kind: str = "none"
     refunded_credits: int = 0
     request_id: str | None = None
+    retry_after_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +75,6 @@ class _Released:
 
 
 @dataclass(frozen=True, slots=True)
-class _Completed:
-    outcome: CompleteOutcome
-
-
-@dataclass(frozen=True, slots=True)
 class _Refund:
     kind: str = "none"
     credits: int = 0
@@ -80,6 +85,13 @@ class _Failed:
     outcome: FailOutcome
     request_id: str | None = None
     refund: _Refund | None = field(default=None)
+    retry_after_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Forgotten:
+    claims: int
+    executors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +116,9 @@ _VERSION: Final = TypeAdapter(Annotated[int, Strict()])
 _ALIVE: Final = TypeAdapter(_Alive)
 _CLAIM: Final = TypeAdapter(ClaimAnswer)
 _RELEASED: Final = TypeAdapter(_Released)
-_COMPLETED: Final = TypeAdapter(_Completed)
+_COMPLETED: Final = TypeAdapter(CompleteAnswer)
 _FAILED: Final = TypeAdapter(_Failed)
+_FORGOTTEN: Final = TypeAdapter(_Forgotten)
 _DEAD: Final = TypeAdapter(_Dead)
 _UNOWNED: Final = TypeAdapter(list[_UnownedRow])
 _BUCKET: Final = TypeAdapter(_Bucket)
@@ -122,7 +135,7 @@ def alive(operation: str, answer: Any) -> bool:
 
 
 def claim(operation: str, answer: Any) -> ClaimAnswer:
-    """Of ``wearon_worker_claim``."""
+    """Of ``wearon_worker_claim_v2``."""
     return _parsed(_CLAIM, operation, answer)
 
 
@@ -131,16 +144,22 @@ def release(operation: str, answer: Any) -> ReleaseOutcome:
     return _parsed(_RELEASED, operation, answer).outcome
 
 
-def completion(operation: str, answer: Any) -> CompleteOutcome:
-    """Of ``wearon_worker_complete``."""
-    return _parsed(_COMPLETED, operation, answer).outcome
+def completion(operation: str, answer: Any) -> CompleteAnswer:
+    """Of ``wearon_worker_complete_v2``."""
+    return _parsed(_COMPLETED, operation, answer)
+
+
+def forgotten(operation: str, answer: Any) -> int:
+    """Of ``wearon_worker_forget``: how many of the more numerous kind."""
+    counts = _parsed(_FORGOTTEN, operation, answer)
+    return max(counts.claims, counts.executors)
 
 
 def failure(operation: str, answer: Any) -> FailAnswer:
-    """Of ``wearon_worker_fail``."""
+    """Of ``wearon_worker_fail_v2``."""
     failed = _parsed(_FAILED, operation, answer)
     refund = failed.refund or _Refund()
-    return FailAnswer(failed.outcome, refund.kind, refund.credits, failed.request_id)
+    return FailAnswer(failed.outcome, refund.kind, refund.credits, failed.request_id, failed.retry_after_seconds)
 
 
 def dead(operation: str, answer: Any) -> list[UUID]:

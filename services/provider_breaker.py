@@ -144,6 +144,15 @@ class ProviderBreaker:
         except redis.RedisError:
             return False
 
+    def blocked_by(self) -> str | None:
+        """Kind of the failure for which calls are paused, on whatever host it was met; ``None`` while they may go on.
+
+        Raises:
+            RedisError: it cannot be asked.
+        """
+        reason = cast(bytes | None, self._client.get(_BLOCKED_KEY))
+        return None if reason is None else reason.decode()
+
     def open(self, reason: str, probe: Probe | None = None) -> None:
         """Pauses all callers on all hosts.
 
@@ -196,10 +205,11 @@ class ProviderBreaker:
     def _keep_probe(self, probe: Probe) -> None:
         """Renews the lease until the verdict; ends when the probe is somebody else's or has taken far too long."""
         give_up_at = time.monotonic() + PROBE_SECONDS
+        lease_milliseconds = str(self._probe_lease_milliseconds)
         pause_seconds = self._probe_lease_milliseconds / 1000 / RENEWALS_PER_LEASE
         while not probe.over.wait(pause_seconds) and time.monotonic() < give_up_at:
             try:
-                if not self._client.eval(_RENEW_PROBE, 1, _PROBE_KEY, probe.holder, self._probe_lease_milliseconds):
+                if not self._client.eval(_RENEW_PROBE, 1, _PROBE_KEY, probe.holder, lease_milliseconds):
                     return
             except redis.RedisError as error:
                 _log_without_redis(error)

@@ -25,12 +25,13 @@ class Turn:
     """The right to send one request, now.
 
     ``granted_at`` is on ``time.monotonic``'s clock; only the one call that tests whether a pause is over has a
-    ``probe``.
+    ``probe``; ``input_images`` is how many pictures it may carry.
     """
 
     waited_seconds: float
     granted_at: float
     probe: Probe | None
+    input_images: int = 1
 
 
 class TurnGate:
@@ -40,8 +41,9 @@ class TurnGate:
         self._gate = gate
         self._breaker = breaker
 
-    def acquire(self, cancelled: Callable[[], bool]) -> Turn:
-        """Blocks the calling thread until it may send one request; send it at once, then ``report``.
+    def acquire(self, cancelled: Callable[[], bool], *, input_images: int = 1) -> Turn:
+        """Blocks the calling thread until it may send one request with so many pictures; send it at once, then
+        ``report``.
 
         Raises:
             TurnCancelled: ``cancelled()`` became true while waiting.
@@ -50,14 +52,14 @@ class TurnGate:
         while True:
             probe = self._breaker.wait_until_closed(cancelled)
             try:
-                self._gate.acquire(cancelled)
+                self._gate.acquire(cancelled, input_images=input_images)
             except BaseException:
                 if probe is not None:
                     self._breaker.release_probe(probe)
                 raise
             if probe is not None or self._breaker.is_closed():  # it may have opened while we waited at the gate
                 now = time.monotonic()
-                return Turn(waited_seconds=now - started, granted_at=now, probe=probe)
+                return Turn(waited_seconds=now - started, granted_at=now, probe=probe, input_images=input_images)
 
     def renew(self, turn: Turn, cancelled: Callable[[], bool]) -> Turn:
         """Another turn of the rate gate in place of one that was not used in time; the old one stays counted.
@@ -65,7 +67,7 @@ class TurnGate:
         Raises:
             TurnCancelled: ``cancelled()`` became true while waiting.
         """
-        waited = self._gate.acquire(cancelled)
+        waited = self._gate.acquire(cancelled, input_images=turn.input_images)
         return replace(turn, waited_seconds=turn.waited_seconds + waited, granted_at=time.monotonic())
 
     def report(self, turn: Turn, outcome: TurnOutcome, reason: str = "") -> None:

@@ -1,16 +1,16 @@
-"""The provider's rate limit over all processes and hosts together (NFR-1.4).
+"""The provider's rate limits over all processes and hosts together (NFR-1.4): requests, and input pictures if asked.
 
 A turn is one entry in a moving window kept in Redis by the ``limits`` library: it is taken by one atomic script that
 counts the entries, so the count is exact however many processes ask. What is added here: one clock for all hosts
 (Redis's own), patience (a task that waits for its turn never fails for it) and few commands (hosted Redis bills them):
-two for a turn that is free, and one waiter per process who sleeps until the window opens.
+two for a turn that is free (four with a limit on pictures), and one waiter per process who sleeps until the window
+opens.
 """
 
 import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import redis
@@ -43,6 +43,7 @@ MAX_OUTAGE_SLEEP_SECONDS: Final = 5.0
 KEY_PREFIX: Final = "wearon:provider"
 _WINDOW_KEY: Final = "rate:window"
 _PACE_KEY: Final = "rate:pace"
+_IMAGES_KEY: Final = "rate:input-images"
 
 
 _NO_TIME: Final = 0
@@ -72,22 +73,46 @@ class ServerClockStorage(RedisStorage):
         """Takes ``amount`` of ``limit`` entries in the last ``expiry`` seconds, or none of them."""
         return bool(self.lua_acquire_moving_window([self.prefixed_key(key)], [_NO_TIME, limit, expiry, amount]))
 
-    def seconds_until_free(self, key: str, limit: int, expiry: int) -> float:
-        """Seconds until the oldest entry that counts leaves the window."""
-        seconds, microseconds = self.storage.time()
-        now = float(seconds + microseconds / 1e6)
-        window = self.lua_moving_window([self.prefixed_key(key)], [now - expiry, limit])
-        if not window:
+    def seconds_until_free(self, key: str, limit: int, expiry: int, amount: int = 1) -> float:
+        """Seconds until ``amount`` entries may be taken, zero or less if now; 0 for more than ``limit``, which never
+        may."""
+        # The newest stands first: while this one counts, ``amount`` more would be too many.
+        entry = self.storage.lindex(self.prefixed_key(key), limit - amount) if amount <= limit else None
+        if entry is None:
             return 0.0
-        oldest, _count = window
-        return float(oldest) + expiry - now
+        seconds, microseconds = self.storage.time()
+        return float(entry) + expiry - float(seconds + microseconds / 1e6)
 
 
-@dataclass(frozen=True, slots=True)
 class _Limit:
-    key: str
-    turns: int
-    seconds: int
+    """At most ``entries`` in any ``seconds``, counted in Redis by all processes and here by this one, so that even a
+    Redis that lost its memory cannot make it exceed the limit."""
+
+    def __init__(self, storage: ServerClockStorage, key: str, entries: int, seconds: int) -> None:
+        self._storage = storage
+        self._key = key
+        self.entries = entries
+        self.seconds = seconds
+        self._taken_at: deque[float] = deque(maxlen=entries)
+
+    def own_wait_seconds(self, amount: int) -> float:
+        """Seconds until this process alone may take ``amount`` more; zero or less if now."""
+        older = self.entries - amount
+        if len(self._taken_at) <= older:
+            return 0.0
+        return self._taken_at[-1 - older] + self.seconds - time.monotonic()
+
+    def take(self, amount: int) -> bool:
+        """Takes ``amount`` entries in Redis, or none; ``note`` what was used."""
+        return self._storage.acquire_entry(self._key, self.entries, self.seconds, amount)
+
+    def wait_seconds(self, amount: int) -> float:
+        """Seconds until it makes sense to take; zero or less if now."""
+        return self._storage.seconds_until_free(self._key, self.entries, self.seconds, amount)
+
+    def note(self, amount: int) -> None:
+        """Remembers what this process used."""
+        self._taken_at.extend([time.monotonic()] * amount)
 
 
 class RateGate:
@@ -98,6 +123,7 @@ class RateGate:
     Args:
         client: Redis, shared by every process that calls the provider. It need not be up yet.
         turns_per_window: ``OPENAI_REQUESTS_PER_MINUTE``.
+        images_per_window: ``OPENAI_INPUT_IMAGES_PER_MINUTE``; ``None`` for no limit.
         window_seconds: whole seconds; other values in tests only.
         turns_per_pace: turns per ``PACE_SECONDS``; other values in tests only.
     """
@@ -107,31 +133,41 @@ class RateGate:
         client: redis.Redis,
         *,
         turns_per_window: int,
+        images_per_window: int | None = None,
         window_seconds: int = WINDOW_SECONDS,
         turns_per_pace: int | None = None,
     ) -> None:
-        self._storage = ServerClockStorage(client)
-        self._window = _Limit(_WINDOW_KEY, turns_per_window, window_seconds)
-        self._pace = _Limit(_PACE_KEY, turns_per_pace or math.ceil(turns_per_window / PACE_SHARE), PACE_SECONDS)
+        storage = ServerClockStorage(client)
+        pace = turns_per_pace or math.ceil(turns_per_window / PACE_SHARE)
+        self._window = _Limit(storage, _WINDOW_KEY, turns_per_window, window_seconds)
+        self._pace = _Limit(storage, _PACE_KEY, pace, PACE_SECONDS)
+        self._images = (
+            None if images_per_window is None else _Limit(storage, _IMAGES_KEY, images_per_window, window_seconds)
+        )
         self._queue = FairLock()
-        # This process's own turns, so that even a Redis that lost its memory cannot make it exceed the limit.
-        self._taken_at: deque[float] = deque(maxlen=turns_per_window)
 
-    def acquire(self, cancelled: Callable[[], bool]) -> float:
+    def acquire(self, cancelled: Callable[[], bool], *, input_images: int = 1) -> float:
         """Blocks the calling thread until it is its turn; first come, first served within the process.
+
+        Args:
+            cancelled: ends the waiting once true.
+            input_images: how many pictures the request will carry.
 
         Returns:
             Seconds waited.
 
         Raises:
             TurnCancelled: ``cancelled()`` became true while waiting.
+            ValueError: one request has more pictures than the limit; it would wait for ever.
         """
+        if self._images is not None and input_images > self._images.entries:
+            raise ValueError(f"{input_images} pictures in one request, but {self._images.entries} a minute")
         started = time.monotonic()
         with self._queue.held(cancelled):
             outage_sleep = FIRST_OUTAGE_SLEEP_SECONDS
             while True:
                 try:
-                    wait_seconds = self._try_once()
+                    wait_seconds = self._try_once(input_images)
                 except redis.RedisError as error:
                     log.warning(
                         "rate_gate_without_redis",
@@ -147,21 +183,24 @@ class RateGate:
                 outage_sleep = FIRST_OUTAGE_SLEEP_SECONDS
                 sleep_unless(cancelled, min(max(wait_seconds, MIN_SLEEP_SECONDS), MAX_SLEEP_SECONDS))
 
-    def _try_once(self) -> float | None:
+    def _try_once(self, input_images: int) -> float | None:
         """Takes a turn and returns None, or returns the seconds until it makes sense to try again.
 
-        The pace comes first: an entry there that is not used costs at most a moment, one in the window a minute.
+        The pace comes first: an entry there that is not used costs at most a moment, one in a window a minute. So the
+        pictures are only taken last and looked at before anything is: whoever must wait for them takes no requests'
+        turns away from the others.
         """
-        own_wait = self._own_wait_seconds()
+        wanted = [(self._pace, 1), (self._window, 1)]
+        if self._images is not None:
+            wanted.append((self._images, input_images))
+        own_wait = max(limit.own_wait_seconds(amount) for limit, amount in wanted)
         if own_wait > 0:
             return own_wait
-        for limit in (self._pace, self._window):
-            if not self._storage.acquire_entry(limit.key, limit.turns, limit.seconds):
-                return self._storage.seconds_until_free(limit.key, limit.turns, limit.seconds)
-        self._taken_at.append(time.monotonic())
+        if self._images is not None and (wait := self._images.wait_seconds(input_images)) > 0:
+            return wait
+        for limit, amount in wanted:
+            if not limit.take(amount):
+                return limit.wait_seconds(amount)
+        for limit, amount in wanted:
+            limit.note(amount)
         return None
-
-    def _own_wait_seconds(self) -> float:
-        if len(self._taken_at) < self._window.turns:
-            return 0.0
-        return self._taken_at[0] + self._window.seconds - time.monotonic()

@@ -107,12 +107,12 @@ class PrimaryOnly(AbstractConnection):
             NotThePrimary: in place of what redis-py has for such an answer.
         """
         try:
-            return super().read_response(*args, **options)
+            return super().read_response(*args, **options)  # type: ignore[no-untyped-call] # redis-py has no types here
         except redis.RedisError as error:
             if code_of(error) not in NOT_THE_PRIMARY:
                 raise
             self.refused = True
-            self.disconnect()
+            self.disconnect()  # type: ignore[no-untyped-call] # redis-py has no types here
             raise NotThePrimary(words_of(error)) from error
 
 

@@ -23,7 +23,7 @@ from models.failures import PlatformFailure, PlatformLocked, PlatformUnavailable
 from models.generation import GeneratedImage, SessionRef
 from models.others_words import fit_to_show
 from services import platform_answers
-from services.platform_answers import ClaimAnswer, CompleteOutcome, FailAnswer, ReleaseOutcome, UnownedSession
+from services.platform_answers import ClaimAnswer, CompleteAnswer, FailAnswer, ReleaseOutcome, UnownedSession
 from services.platform_errors import (
     NOT_THE_ANSWER,
     UNKNOWN_FUNCTION_CODES,
@@ -35,8 +35,8 @@ from services.platform_errors import (
 from services.tls import public_client_context
 from supabase import Client, create_client
 
-SCHEMA_VERSION: Final = 1
-"""What ``wearon_worker_schema_version()`` must answer."""
+SCHEMA_VERSION: Final = 2
+"""What ``wearon_worker_schema_version()`` must answer at least."""
 
 BUCKET: Final = "virtual-tryon-images"
 SIGNED_URL_SECONDS: Final = 6 * 60 * 60
@@ -64,11 +64,12 @@ class Function(StrEnum):
 
     SCHEMA_VERSION = "wearon_worker_schema_version"
     HEARTBEAT = "wearon_worker_heartbeat"
-    CLAIM = "wearon_worker_claim"
+    CLAIM = "wearon_worker_claim_v2"
     RELEASE = "wearon_worker_release"
-    COMPLETE = "wearon_worker_complete"
-    FAIL = "wearon_worker_fail"
+    COMPLETE = "wearon_worker_complete_v2"
+    FAIL = "wearon_worker_fail_v2"
     RECOVER = "wearon_worker_recover"
+    FORGET = "wearon_worker_forget"
     RETIRE = "wearon_worker_retire"
     UNOWNED_SESSIONS = "wearon_worker_unowned_sessions"
 
@@ -174,8 +175,8 @@ class SupabaseClient:
 
     def complete(
         self, session: SessionRef, *, fence: UUID, image_url: str, processing_time_ms: int, image: GeneratedImage
-    ) -> CompleteOutcome:
-        """Mark a session completed (FR-1.8); returns the outcome."""
+    ) -> CompleteAnswer:
+        """Mark a session completed (FR-1.8)."""
         answer = self._rpc(
             Function.COMPLETE,
             {
@@ -218,6 +219,11 @@ class SupabaseClient:
     def retire(self, executor: UUID) -> None:
         """End an executor's life at once."""
         self._rpc(Function.RETIRE, {"p_executor": str(executor)})
+
+    def forget(self, limit: int) -> int:
+        """Delete old claims and executors, at most ``limit`` of each; returns how many of the more numerous kind."""
+        answer = self._rpc(Function.FORGET, {"p_limit": limit})
+        return platform_answers.forgotten(Function.FORGET, answer)
 
     def unowned_sessions(
         self, *, grace_seconds: float, after: datetime, after_id: UUID, limit: int

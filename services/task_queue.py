@@ -159,6 +159,11 @@ class TaskQueue:
         for page in self._pages(DEAD_LETTERS_KEY, WHOLE):
             yield from (letter for letter in page if isinstance(letter, bytes))
 
+    def oldest_dead_letter(self) -> bytes | None:
+        """The one that was buried first."""
+        letter: bytes | None = self._redis.lindex(DEAD_LETTERS_KEY, -1)
+        return letter
+
     def dead_letter(self, opening: bytes) -> bytes | None:
         """The newest dead letter that begins so."""
         letter: bytes | None = self._find_letter([DEAD_LETTERS_KEY], [opening])
@@ -178,7 +183,7 @@ class TaskQueue:
     def discard(self, letter: bytes, key: str | None = None) -> None:
         """Drop a dead letter, and the element that was set aside for it under ``key``."""
         with self._redis.pipeline(transaction=True) as steps:
-            steps.lrem(DEAD_LETTERS_KEY, 1, letter)
+            steps.lrem(DEAD_LETTERS_KEY, -1, letter)  # from the old end, where most that go are
             if key is not None:
                 steps.unlink(key)
             steps.execute()

@@ -111,6 +111,10 @@ class ScaledWebPFile(WebPImageFile):
         self._config = _config_for(self._file)
         if self._config is not None:
             self._mode = "RGBA" if self._config.input.has_alpha else "RGB"
+        elif self.is_animated:
+            # Whatever the file says of alpha: where the first frame does not reach, libwebp's canvas is transparent,
+            # and its colour there is black.
+            self.rawmode = self._mode = "RGBA"
 
     @property
     def peak_bytes_per_pixel(self) -> float:

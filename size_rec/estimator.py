@@ -54,6 +54,8 @@ class BodyEstimator:
     called from anywhere.
     """
 
+    name = "measure"
+
     def __init__(self, *, processes: int = PROCESSES, max_measuring: int = MAX_MEASURING) -> None:
         self._max_measuring = max_measuring
         self._measuring = 0
@@ -78,6 +80,10 @@ class BodyEstimator:
         self._on_change = on_change
         for keeper in self._keepers:
             keeper.start()
+
+    def is_alive(self) -> bool:
+        """Whether every thread that keeps a process at work still runs; they end only at :meth:`close`."""
+        return all(keeper.is_alive() for keeper in self._keepers)
 
     def wait_until_loaded(self, timeout_seconds: float) -> None:
         """Block until all processes are ready; :meth:`start` comes first.
@@ -124,7 +130,8 @@ class BodyEstimator:
         Raises:
             ModelUnavailable: no process is ready, or it is closed.
             MeasurerGone: the process ended over this photograph; another one is being started.
-            NotAnImage, ImageTooLarge, PictureRefused, MeasuringFailed: as :meth:`size_rec.measurer.Measurer.measure`.
+            NotAnImage, IncompletePicture, ImageTooLarge, PictureRefused, MeasuringFailed: as
+                :meth:`size_rec.measurer.Measurer.measure`.
         """
         if not self.loaded:
             raise ModelUnavailable
@@ -175,6 +182,10 @@ class _Keeper:
     def start(self) -> None:
         """Start the process, and again whenever it ends."""
         self._thread.start()
+
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Let the process finish what it has begun; what is not ready yet is killed. ``closed`` is set already."""

@@ -93,7 +93,7 @@ class Measurer:
         """Block until the photograph is measured.
 
         Raises:
-            NotAnImage, ImageTooLarge: as :func:`size_rec.picture.prepare_picture`.
+            NotAnImage, IncompletePicture, ImageTooLarge: as :func:`size_rec.picture.prepare_picture`.
             PictureRefused: as :func:`size_rec.measuring.measure_picture`.
             MeasuringFailed: a fault of ours; the process goes on.
             MeasurerGone: the process ended or hangs.

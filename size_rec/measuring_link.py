@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from models.failures import ImageTooLarge, NotAnImage
+from models.failures import ImageTooLarge, IncompletePicture, NotAnImage
 from size_rec.admission import Refusal
 from size_rec.body_type import BodyType
 from size_rec.measuring import PictureRefused
@@ -38,7 +38,7 @@ class MeasuringFailed(Exception):
         self.traceback = traceback
 
 
-Reply = Ready | SizeAdvice | PictureRefused | NotAnImage | ImageTooLarge | MeasuringFailed
+Reply = Ready | SizeAdvice | PictureRefused | NotAnImage | IncompletePicture | ImageTooLarge | MeasuringFailed
 """Everything a measuring process says: first that it is ready or failed, then one reply to every question."""
 
 
@@ -78,8 +78,8 @@ def _encoded(reply: Reply) -> tuple[str, Any]:
             return "advice", asdict(reply)
         case PictureRefused():
             return "refused", reply.reason.value
-        case NotAnImage():
-            return "not_an_image", reply.reason
+        case NotAnImage() | IncompletePicture():
+            return reply.kind, reply.reason
         case ImageTooLarge():
             return "too_large", {"limit": reply.limit, "unit": reply.unit}
         case MeasuringFailed():
@@ -94,8 +94,8 @@ def _decoded(kind: str, content: Any) -> Reply:
             return SizeAdvice(**content | {"body_type": BodyType(content["body_type"])})
         case "refused":
             return PictureRefused(Refusal(content))
-        case "not_an_image":
-            return NotAnImage(content)
+        case NotAnImage.kind | IncompletePicture.kind:
+            return (NotAnImage if kind == NotAnImage.kind else IncompletePicture)(content)
         case "too_large":
             return ImageTooLarge(**content)
         case "failed":

@@ -10,7 +10,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Final
 
-from models.failures import ImageTooLarge, NotAnImage
+from models.failures import ImageTooLarge, IncompletePicture, NotAnImage
 from size_rec.body_model import BodyModel
 from size_rec.measuring import PictureRefused, measure_picture
 from size_rec.measuring_link import (
@@ -63,7 +63,7 @@ def reply_to(question: Question, pose_model: PoseModel, body_model: BodyModel) -
             height_cm=question.height_cm,
             weight_kg=question.weight_kg,
         )
-    except (PictureRefused, NotAnImage, ImageTooLarge) as refusal:
+    except (PictureRefused, NotAnImage, IncompletePicture, ImageTooLarge) as refusal:
         return refusal
     except Exception:
         return MeasuringFailed(traceback.format_exc())

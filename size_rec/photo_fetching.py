@@ -62,7 +62,7 @@ class PhotoFetcher:
         Raises:
             Overloaded: all places are taken, or there was no memory before ``ends_at``.
             PhotoTooSlow: the host did not send all of it before ``ends_at``.
-            ImageAddressRefused, ImageUnreachable, ImageTooLarge, NotAnImage: as ``download_image``.
+            ImageAddressRefused, ImageUnreachable, ImageTooLarge, ImageWithoutType, NotAnImage: as ``download_image``.
         """
         host = check_url(url, self._trusted_hosts).host
         waited_for_memory = False

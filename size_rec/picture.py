@@ -35,7 +35,7 @@ def prepare_picture(data: bytes) -> Picture:
     """Decode, leave bars away, shrink and turn to the canonical side.
 
     Raises:
-        NotAnImage, ImageTooLarge: as ``services.image_processor.load_rgb``.
+        NotAnImage, IncompletePicture, ImageTooLarge: as ``services.image_processor.load_rgb``.
     """
     picture = Picture(load_rgb(data, MEASURED_SIDE_PX, content_box=content_box), mirrored=False)
     return picture.mirror_image() if leans_left(np.asarray(picture.image)) else picture

@@ -6,7 +6,14 @@ What a person reads is decided here from the kind of failure alone, so no intern
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from models.failures import ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
+from models.failures import (
+    ImageAddressRefused,
+    ImageTooLarge,
+    ImageUnreachable,
+    ImageWithoutType,
+    IncompletePicture,
+    NotAnImage,
+)
 from services.image_opening import MAX_PIXELS
 from size_rec.admission import Refusal
 from size_rec.measurer import MeasurerGone
@@ -83,6 +90,14 @@ IMAGE_PROBLEMS: dict[type[Exception], ProblemKind] = {
         "not_an_image",
         "The file is not a picture we can read. Please use JPEG, PNG, WebP, AVIF, HEIC or GIF.",
     ),
+    ImageWithoutType: ProblemKind(
+        HTTPStatus.BAD_REQUEST,
+        "image_without_type",
+        "The photo was stored without its type. Please upload it again.",
+    ),
+    IncompletePicture: ProblemKind(
+        HTTPStatus.BAD_REQUEST, "incomplete_picture", "The picture is incomplete. Please upload it again."
+    ),
     ImageTooLarge: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "image_too_large",
@@ -146,7 +161,7 @@ def reason_of(error: Exception) -> dict[str, object]:
     match error:
         case ImageUnreachable(status=int()):
             return {"reason": error.reason, "host_status": error.status}
-        case ImageUnreachable() | ImageAddressRefused() | NotAnImage():
+        case ImageUnreachable() | ImageAddressRefused() | NotAnImage() | ImageWithoutType() | IncompletePicture():
             return {"reason": error.reason}
         case ImageTooLarge():
             return {"reason": f"more than {error.limit} {error.unit}"}

@@ -1,6 +1,7 @@
 """The Celery process: started by the main process for one executor, and ends with it.
 
-``python -m worker.celery_process`` is not for people: it needs the link that ``worker/executor.py`` gives it.
+``python -m worker.celery_process`` is not for people: it needs the link that ``worker/executor.py`` gives it, and the
+settings on standard input.
 """
 
 import os
@@ -17,7 +18,7 @@ from celery import signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from config.logging_config import configure_logging
-from config.settings import Settings, load_settings
+from config.settings import Settings, unpack
 from models.health import Component
 from services.openai_client import OpenAIImageClient
 from services.provider_breaker import ProviderBreaker
@@ -32,7 +33,7 @@ from worker.away_watch import AwayWatch
 from worker.burial_brake import BurialBrake
 from worker.celery_app import create_celery_app, leave_logging_alone
 from worker.link import ChildEnd, DeclaredDead, ExecutorReady, IntakeHeld, PartSeen
-from worker.measurements import ModelRetired, ProviderAsked
+from worker.measurements import ModelRetired, ProviderAsked, TurnTaken
 from worker.pipeline import Pipeline
 from worker.settlement import Settlement
 from worker.storage_probe import probe_storage
@@ -51,7 +52,7 @@ log = structlog.get_logger()
 
 def main() -> int:
     """Run Celery for one executor until told to stop (SIGTERM) or the main process is gone."""
-    settings = load_settings()
+    settings = unpack(sys.stdin.buffer.read())
     executor = UUID(os.environ[EXECUTOR_VARIABLE])
     link = ChildEnd(int(os.environ[LINK_VARIABLE]))
     link.die_with_parent()
@@ -59,6 +60,8 @@ def main() -> int:
     leave_logging_alone()
     allow_open_files(OPEN_FILES)
     shorten_warnings()
+    # Setting up its logging, Celery puts filters of its own before these.
+    signals.celeryd_after_setup.connect(lambda **_: ignore_decided_warnings(), weak=False)
     # Celery prints its notice of a shutdown past all logging; on standard error the main process makes it a line.
     sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
 
@@ -97,10 +100,15 @@ def shorten_warnings() -> None:
     * Root, in seven lines: one of ours instead. The image does not run as root, a sandbox may; what makes root
       dangerous to Celery is pickle, which is not accepted (``accept_content``).
     """
-    warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced", CPendingDeprecationWarning)
+    ignore_decided_warnings()
     if os.getuid() == 0 or os.geteuid() == 0:
         warnings.filterwarnings("ignore", r"You're running the worker with superuser privileges", SecurityWarning)
         log.warning("running_as_root", advice="run it as an ordinary user, as the image does")
+
+
+def ignore_decided_warnings() -> None:
+    """The part of ``shorten_warnings`` that has to be done again when Celery has set up its logging."""
+    warnings.filterwarnings("ignore", r"\s*In Celery 5\.1 we introduced", CPendingDeprecationWarning)
 
 
 def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_down: threading.Event) -> TaskRunner:
@@ -128,15 +136,21 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
                 base_url=settings.openai_base_url,
                 api_key=settings.openai_api_key.get_secret_value(),
                 models=settings.image_models,
+                effort=settings.image_effort,
                 max_retries=settings.openai_max_retries,
                 turns=TurnGate(
-                    RateGate(redis, turns_per_window=settings.openai_requests_per_minute),
+                    RateGate(
+                        redis,
+                        turns_per_window=settings.openai_requests_per_minute,
+                        images_per_window=settings.openai_input_images_per_minute or None,
+                    ),
                     ProviderBreaker(redis, pause_seconds=settings.openai_pause_seconds),
                 ),
                 storage=storage,
                 cancelled=shutting_down.is_set,
                 on_attempt=lambda model, _status, code: link.send(ProviderAsked(model, code)),
                 on_model_gone=lambda model: link.send(ModelRetired(model)),
+                on_turn=lambda waited_seconds: link.send(TurnTaken(waited_seconds)),
             ),
             shutting_down.is_set,
         ),

@@ -7,7 +7,7 @@ was dispatched. The same look finds an element too long to be read, which is set
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -23,9 +23,9 @@ from services.task_queue import LongElement, TaskQueue
 from worker.dead_letters import DeadLetter
 from worker.dispatcher import Dispatch, Dispatcher
 from worker.health import HealthBoard
-from worker.intake import Accepted, Rejected, read_element, read_ends
+from worker.intake import Accepted, Rejected, read_element, read_ends, session_id_of
 from worker.intake_stop import Intake, IntakeStop
-from worker.measurements import LetterBuried, Measure
+from worker.measurements import ErrorUnforeseen, LetterBuried, Measure
 from worker.policy import Fail, message_for
 from worker.publishing import BrokerAway, Publisher
 from worker.queue_elements import TRANSFER_LIMITS
@@ -113,10 +113,12 @@ class Consumer:
         self._bad_elements.shutdown(wait=False, cancel_futures=True)
 
     def round(self) -> None:
-        """Publish what is left over, look for what was missed, then take one task if there is room."""
+        """Publish what is left over, bury what broke, look for what was missed, then take one task if there is room."""
         while self._unpublished:
             self._publish(self._unpublished[-1])
             self._unpublished.pop()
+        for broken, reason in self._dispatcher.broken():
+            self._bury_broken(broken, reason)
         match self._intake.ask() if self._intake is not None else Intake.OPEN:
             case Intake.CLOSED:
                 self._stopping.wait(ROOM_CHECK_SECONDS)
@@ -221,6 +223,22 @@ class Consumer:
         self._queue.bury(self._executor, element, letter.encode())
         self._settle_buried(letter, rejected)
 
+    def _bury_broken(self, element: bytes, reason: str) -> None:
+        """Leave the session to recovery, which settles it once nobody holds it; the operator finds the element."""
+        session_id = session_id_of(element)
+        letter = DeadLetter.about(
+            element,
+            reason=BadTask.kind,
+            detail=f"its run ended by {reason}, which nobody foresaw",
+            buried_at=datetime.now(UTC),
+            session_ids=() if session_id is None else (session_id,),
+            request_id=None,
+        )
+        self._queue.bury(self._executor, element, letter.encode())
+        self._dispatcher.buried(element, reason)
+        self._measure(LetterBuried(letter.reason))
+        log.error("broken_run_buried", letter_id=letter.letter_id, detail=letter.detail, session_ids=letter.session_ids)
+
     def _set_aside(self, element: LongElement) -> None:
         rejected = read_ends(element.size_bytes, element.head, element.tail)
         letter = DeadLetter.about_long(
@@ -245,7 +263,13 @@ class Consumer:
             request_id=letter.request_id,
             session_ids=letter.session_ids,
         )
-        self._bad_elements.submit(self._fail_sessions, rejected)
+        self._bad_elements.submit(self._fail_sessions, rejected).add_done_callback(self._tell_of_error)
+
+    def _tell_of_error(self, settled: "Future[None]") -> None:
+        if not settled.cancelled() and (error := settled.exception()) is not None:
+            # Recovery finds and settles what was not settled here.
+            log.error("bad_element_not_settled", exc_info=error)
+            self._measure(ErrorUnforeseen("bad_elements"))
 
     def _fail_sessions(self, rejected: Rejected) -> None:
         for session in rejected.sessions:

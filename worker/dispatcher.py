@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from uuid import uuid4
 
-from worker.link import Event, RunFinished, RunPostponed, RunReturned, RunStarted
+from worker.link import Event, RunBroke, RunFinished, RunPostponed, RunReturned, RunStarted
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._dispatches: dict[str, Dispatch] = {}
         self._returned = False
+        self._broken: list[tuple[bytes, str]] = []
 
     def wait_for_room(self, timeout_seconds: float) -> bool:
         """Whether another task could start now; waits for it up to the timeout."""
@@ -70,6 +71,9 @@ class Dispatcher:
                 case RunReturned(dispatch_id):
                     self._dispatches.pop(dispatch_id, None)
                     self._returned = True
+                case RunBroke(dispatch_id, reason) if dispatch_id in self._dispatches:
+                    self._broken.append((self._dispatches.pop(dispatch_id).element, reason))
+                    self._returned = True
                 case _:
                     pass
             self._changed.notify_all()
@@ -85,10 +89,21 @@ class Dispatcher:
             returned, self._returned = self._returned, False
             return returned
 
+    def broken(self) -> list[tuple[bytes, str]]:
+        """Elements whose run broke, each with its error; they count as dispatched until they are :meth:`buried`."""
+        with self._changed:
+            return list(self._broken)
+
+    def buried(self, element: bytes, reason: str) -> None:
+        """The element of a broken run is in flight no more."""
+        with self._changed:
+            self._broken.remove((element, reason))
+
     def not_dispatched(self, in_flight: Iterable[bytes]) -> list[bytes]:
         """Those of all in-flight copies that Celery was never given: a reply of Redis was lost, or a run returned."""
         with self._changed:
             known = Counter(dispatch.element for dispatch in self._dispatches.values())
+            known.update(element for element, _ in self._broken)
         missing = []
         for element in in_flight:
             if known[element]:

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
@@ -19,7 +18,7 @@ from uuid import UUID, uuid4
 import redis
 import structlog
 
-from config.settings import Settings
+from config.settings import Settings, pack
 from models.failures import PlatformFailure
 from models.health import Component
 from services.redis_client import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect, prove_writable
@@ -30,6 +29,7 @@ from worker.celery_process import EXECUTOR_VARIABLE, LINK_VARIABLE
 from worker.consumer import Consumer
 from worker.database_watch import Asker, DatabaseWatch
 from worker.dispatcher import Dispatcher
+from worker.executor_state import ExecutorState
 from worker.health import HealthBoard
 from worker.intake_stop import IntakeStop
 from worker.link import (
@@ -39,12 +39,13 @@ from worker.link import (
     IntakeHeld,
     ParentEnd,
     PartSeen,
+    RunBroke,
     RunFinished,
     RunPostponed,
     RunReturned,
     RunStarted,
 )
-from worker.measurements import TasksRecovered
+from worker.measurements import ErrorUnforeseen, TasksRecovered
 from worker.metrics import Metrics
 from worker.publishing import Publisher
 from worker.queue_elements import TRANSFER_LIMITS
@@ -72,24 +73,15 @@ IDLE_EXIT_SECONDS: Final = 15.0
 
 EXIT_POLL_SECONDS: Final = 0.1
 
-
-class ExecutorState(Enum):
-    """How an executor is doing."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    CHILD_DIED = "child_died"
-    NEVER_READY = "never_ready"
-    CONSUMER_DIED = "consumer_died"
-    HUNG = "hung"
-    DECLARED_DEAD = "declared_dead"
+EXIT_NOTICE_SECONDS: Final = 1.0
+"""Between the end of a child's output and the moment the system calls it gone: milliseconds, more on a busy machine."""
 
 
 class Executor:
     """A Celery child and its consumer, under one id for their whole life.
 
     Args:
-        settings: of the worker; the child reads the same from the environment.
+        settings: of the worker; the child is handed the same.
         store: where bad elements are settled.
         leases: the same with a short time limit, for what keeps the executor alive.
         board: told of every contact with Redis.
@@ -140,6 +132,7 @@ class Executor:
         self._consumer_thread = threading.Thread(target=self._consumer.run, name="consumer", daemon=True)
         self._child: subprocess.Popen[bytes] | None = None
         self._link: ParentEnd | None = None
+        self._readers: dict[ExecutorState, threading.Thread] = {}
         self._ready = threading.Event()
         self._declared_dead = threading.Event()
         self._started_at = time.monotonic()
@@ -167,20 +160,28 @@ class Executor:
                 [sys.executable, "-m", "worker.celery_process"],
                 env={
                     **os.environ,
-                    # The working directory decides which .env is read, not where the code is.
                     "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
                     "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", MALLOC_ARENAS),
                     EXECUTOR_VARIABLE: self.name,
                     LINK_VARIABLE: str(there.fileno()),
                 },
                 pass_fds=(there.fileno(),),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C in a terminal is for the main process, which then stops the child
             )
+        hand_over(self._child, self._settings)
         self._link = ParentEnd(here)
-        threading.Thread(target=self._link.listen, args=(self._receive,), name="link", daemon=True).start()
-        threading.Thread(target=self._log_stderr, args=(self._child,), name="celery-stderr", daemon=True).start()
+        self._readers = {
+            ExecutorState.LINK_DIED: threading.Thread(
+                target=self._link.listen, args=(self._receive, self._count_dropped), name="link", daemon=True
+            ),
+            ExecutorState.STDERR_UNREAD: threading.Thread(
+                target=log_stderr, args=(self._child,), name="celery-stderr", daemon=True
+            ),
+        }
+        for reader in self._readers.values():
+            reader.start()
         log.info("executor_started", executor=self.name, pid=self._child.pid)
 
     def renew_lease(self) -> None:
@@ -206,6 +207,9 @@ class Executor:
             return ExecutorState.DECLARED_DEAD
         if self._child is None or self._child.poll() is not None:
             return ExecutorState.CHILD_DIED
+        if (unread := self._unread()) is not None:
+            # A child that is ending closes its side a moment before it is gone.
+            return ExecutorState.CHILD_DIED if exits_within(self._child, EXIT_NOTICE_SECONDS) else unread
         if not self._ready.is_set():
             late = time.monotonic() - self._started_at > READY_SECONDS and self._broker_serves()
             return ExecutorState.NEVER_READY if late else ExecutorState.STARTING
@@ -244,7 +248,7 @@ class Executor:
         last_seen_busy_at = time.monotonic()
         while child.poll() is None:
             now = time.monotonic()
-            if self.running():
+            if self.running() or self._unread() is not None:  # without its reports, nobody knows that it is idle
                 last_seen_busy_at = now
             if now > latest_end():
                 log.warning("grace_period_over", executor=self.name, running=self.running())
@@ -284,13 +288,13 @@ class Executor:
         match event:
             case ExecutorReady():
                 log.info("executor_ready", executor=self.name, seconds=round(time.monotonic() - self._started_at, 1))
-                self._ready.set()
                 self._consumer_thread.start()
+                self._ready.set()
             case DeclaredDead():
                 self._declared_dead.set()
             case PartSeen() | IntakeHeld():
                 self._take_note(event)
-            case RunReturned():
+            case RunReturned() | RunBroke():
                 self._dispatcher.receive(event)
                 self._consumer.wake()
             case RunStarted() | RunFinished() | RunPostponed():
@@ -317,6 +321,13 @@ class Executor:
         else:
             self._database.fails(asker, reason)
 
+    def _count_dropped(self) -> None:
+        self._metrics.measure(ErrorUnforeseen("link"))
+
+    def _unread(self) -> ExecutorState | None:
+        """What is not read of the child any more, if anything."""
+        return next((state for state, reader in self._readers.items() if not reader.is_alive()), None)
+
     def _hangs(self) -> bool:
         if self._dispatcher.overdue_seconds() < self._hang_seconds:
             self._broker_answers_since = None
@@ -335,14 +346,34 @@ class Executor:
             return False
         return True
 
-    @staticmethod
-    def _log_stderr(child: "subprocess.Popen[bytes]") -> None:
-        """What Celery or a dying interpreter prints becomes a JSON line like everything else."""
-        if child.stderr is None:
-            return
-        for line in child.stderr:
-            if text := line.decode(errors="replace").strip():
-                log.warning("celery_stderr", text=text)
+
+def hand_over(child: "subprocess.Popen[bytes]", settings: Settings) -> None:
+    """Give the child our settings; read anew, a ``.env`` edited meanwhile would put the two into different worlds."""
+    if child.stdin is None:
+        return
+    try:
+        with child.stdin as stdin:
+            stdin.write(pack(settings))
+    except OSError as error:
+        log.warning("settings_not_handed_over", reason=type(error).__name__)  # the child is gone, as state() tells
+
+
+def log_stderr(child: "subprocess.Popen[bytes]") -> None:
+    """What Celery or a dying interpreter prints becomes a JSON line like everything else."""
+    if child.stderr is None:
+        return
+    for line in child.stderr:
+        if text := line.decode(errors="replace").strip():
+            log.warning("celery_stderr", text=text)
+
+
+def exits_within(child: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    """Whether the child is gone, or is so within this time."""
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def useful_concurrency(settings: Settings) -> int:

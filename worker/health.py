@@ -33,7 +33,7 @@ class HealthBoard:
         with self._lock:
             changed = self._parts[component] != up
             self._parts[component] = up
-            expected_down = self._draining or self._starting
+            expected_down = self._draining
         if not changed:
             return
         if up:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, get_args
 
+import structlog
+
 from models.health import Component
 from worker.measurements import Measurement
 
@@ -19,6 +21,8 @@ ORPHANED_EXIT_CODE: Final = 70
 """EX_SOFTWARE (sysexits.h): the main process is gone."""
 
 READ_BYTES: Final = 65_536
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,14 @@ class RunReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class RunBroke:
+    """The run ended by an error that nobody foresaw; its in-flight copy is still there, and it is not to run again."""
+
+    dispatch_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PartSeen:
     """A part of the world works or does not, as the Celery process sees it; ``reason`` is for the log."""
 
@@ -87,6 +99,7 @@ Event = (
     | RunFinished
     | RunPostponed
     | RunReturned
+    | RunBroke
     | PartSeen
     | IntakeHeld
     | Measurement
@@ -140,10 +153,18 @@ class ParentEnd:
     def __init__(self, parent: socket.socket) -> None:
         self._socket = parent
 
-    def listen(self, receive: Callable[[Event], None]) -> None:
-        """Pass on events until the child is gone."""
+    def listen(self, receive: Callable[[Event], None], on_dropped: Callable[[], None]) -> None:
+        """Pass on events until the child is gone.
+
+        A line that is no event, and an event that cannot be received, are a fault of ours: logged and told to
+        ``on_dropped``. The next ones are passed on all the same, for among them are the ends of tasks.
+        """
         for line in self._lines():
-            receive(decode(line))
+            try:
+                receive(decode(line))
+            except Exception:
+                log.exception("link_event_dropped", line=line.decode(errors="replace"))
+                on_dropped()
 
     def _lines(self) -> Iterator[bytes]:
         pending = b""

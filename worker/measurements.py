@@ -6,7 +6,33 @@ They are made wherever something happens, in either process, and entered into th
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, get_args
+
+from models.failures import BadTask, Failure, kinds_below
+from worker.intake import RejectionReason
+
+REFUND_KINDS: Final = (
+    "user_credit",
+    "store_credit",
+    "shopper_credit",
+    "store_overage",
+    "nothing_charged",
+    "unproven_charge",
+    "already_refunded",
+)
+"""What ``wearon_worker_fail_v2`` answers: the kinds of ``wearon_worker.refunds``, and that it was done before."""
+
+FAILURE_REASONS: Final = (
+    *kinds_below(Failure),
+    *(f"{BadTask.kind}:{rejection}" for rejection in get_args(RejectionReason)),
+)
+"""Why a generation can have failed."""
+
+BURIAL_REASONS: Final = (BadTask.kind, *get_args(RejectionReason))
+"""Why an element can be a dead letter."""
+
+RecoveryAction = Literal["handed_back", "settled_lost_session"]
+UnforeseenPlace = Literal["run", "link", "bad_elements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +59,8 @@ class ChargeUndone:
 
 @dataclass(frozen=True, slots=True)
 class ProviderAsked:
-    """One request to the image provider; ``code`` is ``ok``, ``model_gone`` or the failure's kind."""
+    """One request to the image provider; ``code`` is ``ok``, ``model_gone``, ``model_refused`` or the failure's
+    kind."""
 
     model: str
     code: str
@@ -48,7 +75,7 @@ class ModelRetired:
 
 @dataclass(frozen=True, slots=True)
 class TurnTaken:
-    """A task had its turn at the provider after waiting this long."""
+    """A request was sent to the provider after waiting this long for its turn."""
 
     waited_seconds: float
 
@@ -64,8 +91,15 @@ class LetterBuried:
 class TasksRecovered:
     """Tasks of a dead executor handed back, or sessions settled that had lost their task."""
 
-    action: Literal["handed_back", "settled_lost_session"]
+    action: RecoveryAction
     count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorUnforeseen:
+    """An error that nobody foresaw was survived; the log has its traceback."""
+
+    where: UnforeseenPlace
 
 
 Measurement = (
@@ -77,6 +111,7 @@ Measurement = (
     | TurnTaken
     | LetterBuried
     | TasksRecovered
+    | ErrorUnforeseen
 )
 
 Measure = Callable[[Measurement], None]

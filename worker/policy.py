@@ -2,10 +2,11 @@
 
 | failure                        | decision                                                          |
 |--------------------------------|-------------------------------------------------------------------|
-| rate limit, first time         | back to the queue, one Celery retry after 10 s, no refund (FR-3.1) |
+| rate limit, first time         | back to the queue, one Celery retry after 10 s, or as long as the |
+|                                | provider names up to 60 s; no refund (FR-3.1)                     |
 | rate limit again               | fail, refund                                                      |
 | moderation                     | fail at once, friendly message, refund (FR-3.2)                   |
-| 5xx, no connection             | retried inside the provider client (FR-3.3); then fail, refund    |
+| 5xx, 408, 409, no connection   | retried inside the provider client (FR-3.3); then fail, refund    |
 | anything else                  | fail at once, refund (FR-3.5)                                     |
 """
 
@@ -19,6 +20,10 @@ RATE_LIMIT_RETRY_SECONDS: Final = 10.0
 MAX_RATE_LIMIT_RETRIES: Final = 1
 """FR-3.1."""
 
+MAX_RATE_LIMIT_WAIT_SECONDS: Final = 60.0
+"""The provider's limits are by the minute: what it names beyond that is no rate limit that a person waits for, and the
+platform ends sessions after ten minutes (docs/adr/0027)."""
+
 ATTEMPT_LIMIT: Final = 2
 """A session whose worker died is run again once: twice in all. A picture that kills the worker stops there."""
 
@@ -31,7 +36,9 @@ MESSAGES: Final[dict[type[Failure], str]] = {
     ),
     failures.ImageUnreachable: "We could not load one of your pictures. Please upload it again.",
     failures.ImageAddressRefused: "We could not load one of your pictures. Please upload it again.",
-    failures.ImageTooLarge: "One of your pictures is too large. Please use pictures of up to 10 MB and 32 megapixels.",
+    failures.ImageTooLarge: "One of your pictures is too large. Please use a JPEG of up to 10 MB and 64 megapixels.",
+    failures.ImageWithoutType: "One of your pictures was stored without its type. Please upload it again.",
+    failures.IncompletePicture: "The picture is incomplete. Please upload it again.",
     failures.NotAnImage: (
         "One of your pictures could not be read. Please use a JPEG, PNG, WebP, AVIF, HEIC or GIF picture."
     ),
@@ -67,8 +74,13 @@ def decide(failure: Failure, *, rate_limited_before: int) -> RetryLater | Fail:
         rate_limited_before: how often the provider's rate limit sent this session back already.
     """
     if isinstance(failure, failures.RateLimited) and rate_limited_before < MAX_RATE_LIMIT_RETRIES:
-        return RetryLater(RATE_LIMIT_RETRY_SECONDS)
+        return RetryLater(rate_limit_wait_seconds(failure.retry_after_seconds))
     return Fail(message_for(failure), failure.kind)
+
+
+def rate_limit_wait_seconds(named_seconds: float | None) -> float:
+    """Seconds until the one retry, given what the provider named: never sooner than FR-3.1 says, never very late."""
+    return min(max(RATE_LIMIT_RETRY_SECONDS, named_seconds or 0.0), MAX_RATE_LIMIT_WAIT_SECONDS)
 
 
 def message_for(failure: Failure) -> str:

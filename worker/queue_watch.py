@@ -1,5 +1,7 @@
 """Looks at the platform's queue and at Celery's broker now and then: do they take writes, and how long is the backlog?
 
+It also reads there whether calls to the image provider are paused, which may have happened on another host.
+
 After a failover the old primary answers every read, and a full server too; only a write tells.
 """
 
@@ -8,6 +10,7 @@ from typing import ClassVar
 import redis
 
 from models.health import Component
+from services.provider_breaker import ProviderBreaker
 from services.redis_client import prove_writable
 from services.redis_refusals import words_of
 from services.task_queue import TaskQueue
@@ -16,20 +19,29 @@ from worker.metrics import Metrics
 
 
 class QueueWatch:
-    """``round`` is one look: a single command to each, because hosted Redis bills them.
+    """``round`` is one look: few commands, because hosted Redis bills them.
 
     Args:
         queue: the platform's.
+        breaker: whose state is in the same Redis.
         broker: Celery's, ``None`` when it is the same Redis: one command answers for both.
         board, metrics: told of what was seen.
     """
 
     INTERVAL_SECONDS: ClassVar[float] = 10.0
     TIMEOUT_SECONDS: ClassVar[float] = 3.0
-    """For its one command. A Redis that hangs shows in /health within the two together."""
+    """For each command. A Redis that hangs shows in /health within the two together."""
 
-    def __init__(self, queue: TaskQueue, broker: "redis.Redis | None", board: HealthBoard, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        queue: TaskQueue,
+        breaker: ProviderBreaker,
+        broker: "redis.Redis | None",
+        board: HealthBoard,
+        metrics: Metrics,
+    ) -> None:
         self._queue = queue
+        self._breaker = breaker
         self._broker = broker
         self._board = board
         self._metrics = metrics
@@ -44,11 +56,14 @@ class QueueWatch:
             self._look_at_broker(self._broker)
         try:
             backlog = self._queue.backlog()
+            blocked_by = self._breaker.blocked_by()
         except redis.RedisError as error:
             self._tell_of_redis(up=False, reason=words_of(error))
+            self._metrics.backlog.forget()
             raise
         self._tell_of_redis(up=True)
         self._metrics.backlog.set(backlog)
+        self._board.part(Component.PROVIDER, up=blocked_by is None, reason=blocked_by or "")
 
     def _tell_of_redis(self, *, up: bool, reason: str = "") -> None:
         self._board.part(Component.REDIS, up=up, reason=reason)

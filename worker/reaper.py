@@ -2,6 +2,7 @@
 
 1. Executors whose lease ran out are declared dead; what they had in flight goes back to the queue to be run again.
 2. Open sessions that have no task anywhere and no live owner are failed and refunded, once.
+3. Dead letters, claims and executors that nobody needs any more are deleted, a few at a time.
 
 Work of a live worker is never touched: what is dead is decided by the database alone (see wearon_worker_recover), and
 what still has a task by looking in every list.
@@ -23,6 +24,7 @@ from services.platform_answers import UnownedSession
 from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from worker.executor import forget
+from worker.letter_retention import LetterRetention
 from worker.measurements import Measure, TasksRecovered
 from worker.policy import Fail, message_for
 from worker.queue_elements import TRANSFER_LIMITS, session_named_by
@@ -38,6 +40,12 @@ their tasks are found on its first page."""
 SURELY_GONE_SECONDS: Final = 600.0
 """How long the list of a dead executor is still looked at. One that was only paused, or cut off, may move a last task
 into its list before it learns of its death, which takes it one heartbeat."""
+
+FORGET_LIMIT: Final = 500
+"""Rows deleted in one round: milliseconds for the database, and more than a busy hour makes in a minute of rounds."""
+
+FORGET_PAUSE_SECONDS: Final = 3600.0
+"""Between two looks for something to delete, once there was no more of it; days matter here, not minutes."""
 
 BEGINNING: Final = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
@@ -65,9 +73,11 @@ class Reaper:
         self._measure = measure
         self._current_executor = current_executor
         self._now = now
+        self._letters = LetterRetention(queue)
         self._found_dead_at: dict[UUID, float] = {}
         self._page_after = BEGINNING
         self._suspects: frozenset[SessionRef] = frozenset()
+        self._forgets_at = now()
 
     def round(self) -> None:
         """Recover what the dead left and settle what has lost its task.
@@ -77,6 +87,8 @@ class Reaper:
         """
         self._take_over_from_the_dead()
         self._settle_lost_sessions()
+        self._letters.round()
+        self._forget_the_old()
 
     def _take_over_from_the_dead(self) -> None:
         executor = self._current_executor()
@@ -105,6 +117,15 @@ class Reaper:
         self._suspects = verdict.suspects
         for session in verdict.lost:
             self._settle(session)
+
+    def _forget_the_old(self) -> None:
+        if self._now() < self._forgets_at:
+            return
+        forgotten = self._store.forget(FORGET_LIMIT)
+        if forgotten:
+            log.info("old_rows_deleted", at_most_of_each=forgotten)
+        if forgotten < FORGET_LIMIT:
+            self._forgets_at = self._now() + FORGET_PAUSE_SECONDS
 
     def _next_page(self) -> list[SessionRef]:
         after, after_id = self._page_after

@@ -13,11 +13,12 @@ import structlog
 
 from models.failures import PlatformFailure, PlatformUnavailable
 from models.generation import GeneratedImage, SessionRef
-from services.platform_answers import ClaimAnswer, FailAnswer
+from services.platform_answers import ClaimAnswer, CompleteAnswer, FailAnswer
 from services.storage_gate import StorageGate
 from services.supabase_client import SupabaseClient
 from services.turn_waiting import TurnCancelled
 from worker.away_watch import AwayWatch
+from worker.job_window import once_allowed
 from worker.landing import is_away, until_it_lands
 from worker.measurements import ChargeUndone, GenerationEnded, Measure
 from worker.picture_in_hand import Clock, PictureInHand
@@ -25,7 +26,7 @@ from worker.policy import ATTEMPT_LIMIT, Fail
 
 log = structlog.get_logger()
 
-OUTCOMES_OF_OTHERS: Final = frozenset({"settled", "owned", "executor_dead", "missing"})
+OUTCOMES_OF_OTHERS: Final = frozenset({"settled", "refunded", "owned", "executor_dead", "missing"})
 """Answers to a claim that is repeated while its picture waits: somebody else has the session, or it is over."""
 
 
@@ -64,10 +65,18 @@ class Settlement:
         self._cancelled = cancelled
 
     def claim(self, claim: Claim, executor: UUID, cancelled: Callable[[], bool]) -> ClaimAnswer:
-        """Ask for the right to run the session.
+        """Ask for the right to run the session; waits while the platform's job is about.
 
         Raises:
-            TurnCancelled: Supabase is away and the process is shutting down; nothing has been spent yet.
+            TurnCancelled: the process is shutting down; nothing has been spent yet.
+        """
+        return once_allowed("claim", lambda: self.look(claim, executor, cancelled), cancelled)
+
+    def look(self, claim: Claim, executor: UUID, cancelled: Callable[[], bool]) -> ClaimAnswer:
+        """The same with the first answer, whatever it is; of a claim held already it says whether it still is.
+
+        Raises:
+            TurnCancelled: Supabase is away and the process is shutting down.
         """
 
         def ask() -> ClaimAnswer:
@@ -120,6 +129,8 @@ class Settlement:
         image: GeneratedImage,
         path: str,
         clock: Clock,
+        *,
+        cancelled: Callable[[], bool],
         still_ours: Callable[[], bool] = lambda: True,
     ) -> str:
         """Store the picture, sign it and mark the session completed; returns the outcome.
@@ -129,20 +140,23 @@ class Settlement:
         Raises:
             PlatformRefused, StorageRefused: the database or Storage did not take it until the task's time was up.
             NoLongerWanted: ``still_ours()`` said no while Storage did not take it.
+            TurnCancelled: the process is shutting down, and the platform's job may be about to give the credit back.
         """
         picture = PictureInHand(self._store, self._gate, path=path, jpeg=image.jpeg, clock=clock, still_ours=still_ours)
         url = until_it_lands("store_result", picture.offer, may_repeat=picture.may_offer_again)
         processing_time_ms = round(clock.elapsed_seconds() * 1_000)
-        outcome = until_it_lands(
-            "complete",
-            lambda: self._watch.watched(
-                "complete",
-                lambda: self._store.complete(
-                    claim.session, fence=claim.fence, image_url=url, processing_time_ms=processing_time_ms, image=image
-                ),
-            ),
-            may_repeat=picture.may_offer_again,
-        )
+
+        def ask() -> CompleteAnswer:
+            return self._store.complete(
+                claim.session, fence=claim.fence, image_url=url, processing_time_ms=processing_time_ms, image=image
+            )
+
+        def until_told() -> CompleteAnswer:
+            return until_it_lands(
+                "complete", lambda: self._watch.watched("complete", ask), may_repeat=picture.may_offer_again
+            )
+
+        outcome = once_allowed("complete", until_told, cancelled).outcome
         if outcome != "completed":
             log.warning("completion_came_too_late", outcome=outcome)
             return outcome
@@ -157,17 +171,21 @@ class Settlement:
         )
         return outcome
 
-    def fail(self, claim: Claim, decision: Fail) -> str:
+    def fail(self, claim: Claim, decision: Fail, cancelled: Callable[[], bool]) -> str:
         """Mark our session failed and undo its charge; returns the outcome.
 
         Raises:
             PlatformRefused: the database does not take it; the session stays open and recovery tries again.
+            TurnCancelled: the process is shutting down, and the platform's job may be about to give the credit back.
         """
-        answer = until_it_lands(
-            "fail",
-            lambda: self._watch.watched("fail", lambda: self._try_to_fail(claim.session, claim.fence, decision)),
-        )
-        return self._failed(answer, decision)
+
+        def ask() -> FailAnswer:
+            return self._try_to_fail(claim.session, claim.fence, decision)
+
+        def until_told() -> FailAnswer:
+            return until_it_lands("fail", lambda: self._watch.watched("fail", ask))
+
+        return self._failed(once_allowed("fail", until_told, cancelled), decision)
 
     def fail_unowned(self, session: SessionRef, decision: Fail) -> FailAnswer:
         """The same for a session that nobody runs; one try, because recovery comes round again anyway.

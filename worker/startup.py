@@ -1,5 +1,7 @@
 """What must be true before the worker starts; each check fails with one message that says what to do."""
 
+from typing import Any
+
 import redis
 
 from config.settings import Settings
@@ -16,7 +18,7 @@ class StartupError(Exception):
 
 
 class StartupAway(StartupError):
-    """Something the worker needs is not there now; that may pass by itself."""
+    """What is needed does not answer yet; it may pass by itself."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -44,7 +46,8 @@ def check_redis(name: str, url: str) -> None:
     """
     client = connect(url)
     try:
-        faults = faults_in(client.info())
+        info: Any = client.info()  # redis-py types one class for its sync and async clients
+        faults = faults_in(info)
         if not faults:
             prove_writable(client)
     except redis.RedisError as error:
@@ -76,7 +79,9 @@ def _startup_error(name: str, url: str, fault: Diagnosis) -> StartupError:
 
 
 def check_database(store: SupabaseClient) -> None:
-    """Check that Supabase answers, takes the key and has the worker's migration.
+    """Check that Supabase answers, takes the key and has the worker's migrations up to the version this worker needs.
+
+    A newer version is fine: what a newer worker brought keeps the older names, for just such a deploy.
 
     Raises:
         StartupAway: it does not answer; it may yet.
@@ -87,9 +92,10 @@ def check_database(store: SupabaseClient) -> None:
     except PlatformFailure as failure:
         raise _platform_error(failure) from None
     if version is None or version < SCHEMA_VERSION:
+        found = "does not have the worker's migrations" if version is None else f"has version {version} of them"
         raise StartupError(
-            "The database does not have the worker's migration. Apply supabase/migrations/ (supabase db push, or run "
-            "the files in order in the SQL editor), then start again."
+            f"This worker needs version {SCHEMA_VERSION} of the worker's migrations, and the database {found}: apply "
+            "supabase/migrations/ (supabase db push, or the files in order in the SQL editor), then start again."
         )
 
 

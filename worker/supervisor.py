@@ -17,9 +17,11 @@ import structlog
 
 from models.failures import PlatformFailure
 from models.health import Component
-from worker.executor import Executor, ExecutorState
+from worker.executor import Executor
+from worker.executor_state import STATES_TO_DRAIN, STATES_TO_REPLACE, ExecutorState
 from worker.health import HealthBoard
 from worker.metrics import Metrics
+from worker.opening import Opening
 
 log = structlog.get_logger()
 
@@ -38,11 +40,6 @@ EXIT_PART_DIED: Final = 1
 
 HEARTBEAT: Final = "heartbeat"
 """The part without which a lease runs out."""
-
-STATES_TO_DRAIN: Final = frozenset({ExecutorState.HUNG, ExecutorState.CONSUMER_DIED})
-"""What runs in the Celery child is well; it may end before the executor is replaced."""
-
-STATES_TO_REPLACE: Final = frozenset(ExecutorState) - {ExecutorState.STARTING, ExecutorState.RUNNING}
 
 
 class Part(Protocol):
@@ -67,6 +64,7 @@ class Supervisor:
         hang_grace_seconds: float,
         lease_seconds: float,
         stop_asked: threading.Event,
+        opening: Opening | None = None,
     ) -> None:
         self._make_executor = make_executor
         self._board = board
@@ -75,12 +73,18 @@ class Supervisor:
         self._hang_grace_seconds = hang_grace_seconds
         self._lease_seconds = lease_seconds
         self._stopping = stop_asked
+        self._opening = opening or Opening(board.report)
         self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS + 1)
         self._executor = make_executor()
+        metrics.show_tasks(self.tasks_in_flight)
 
     def executor_id(self) -> UUID:
         """The executor of this moment."""
         return self._executor.executor_id
+
+    def tasks_in_flight(self) -> int:
+        """How many tasks the executor of this moment has taken and not finished."""
+        return self._executor.in_flight()
 
     def renew_lease(self) -> None:
         """One heartbeat; a round of its own thread.
@@ -97,6 +101,7 @@ class Supervisor:
             dead = next((part.name for part in parts if not part.is_alive()), None)
             if dead is not None:
                 log.critical("part_died", part=dead)
+                self._board.part(Component.CONSUMER, up=False, reason=f"{dead} ended, so no more tasks are taken")
                 # Without heartbeats others take over what runs here once the lease is over; be gone before.
                 self._drain(self._lease_seconds / 2 if dead == HEARTBEAT else self._shutdown_grace_seconds)
                 return EXIT_PART_DIED
@@ -119,6 +124,7 @@ class Supervisor:
             nonlocal asked_at
             if asked_at is None and self._stopping.is_set():
                 asked_at = time.monotonic()
+                self._board.draining()
             end = begun_at + grace_seconds
             return end if asked_at is None else min(end, asked_at + self._shutdown_grace_seconds)
 
@@ -144,6 +150,9 @@ class Supervisor:
             try:
                 self._executor.start()
             except (redis.RedisError, PlatformFailure) as error:
+                away = Component.REDIS if isinstance(error, redis.RedisError) else Component.DATABASE
+                self._board.part(away, up=False, reason=str(error) or type(error).__name__)
+                self._opening.something_is_away()
                 log.warning(
                     "executor_not_started",
                     reason=type(error).__name__,
@@ -152,12 +161,16 @@ class Supervisor:
                 )
                 self._stopping.wait(START_RETRY_SECONDS)
             else:
+                for answered in (Component.REDIS, Component.DATABASE):
+                    self._board.part(answered, up=True)
+                self._opening.nothing_is_away()
                 return
 
     def _publish(self, state: ExecutorState) -> None:
         running = state is ExecutorState.RUNNING
+        if running:
+            self._board.starting(value=False)
         consumer_alive = running or state is ExecutorState.HUNG
         celery_alive = running or state is ExecutorState.CONSUMER_DIED
         self._board.part(Component.CONSUMER, up=consumer_alive, reason=state.value)
         self._board.part(Component.CELERY, up=celery_alive, reason=state.value)
-        self._metrics.running.set(self._executor.in_flight())

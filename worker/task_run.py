@@ -15,6 +15,7 @@ from models.failures import (
     AttemptsExhausted,
     BadTask,
     Failure,
+    GivenBack,
     NoLongerWanted,
     OwnerMismatch,
     PlatformFailure,
@@ -29,6 +30,7 @@ from services.task_queue import TaskQueue
 from services.turn_waiting import TurnCancelled
 from worker.burial_brake import BurialBrake
 from worker.dead_letters import DeadLetter
+from worker.job_window import NOT_NOW
 from worker.measurements import GenerationTimed, LetterBuried, Measure
 from worker.pipeline import Pipeline
 from worker.policy import Fail, RetryLater, decide, message_for
@@ -44,6 +46,9 @@ REDIS_RETRY_SECONDS: Final = 2.0
 
 OUTCOMES_NOT_OURS: Final = frozenset({"lost", "executor_dead"})
 """Answers that say: this run has nothing more to say about the session, and it may still be open."""
+
+OUTCOMES_STILL_OPEN: Final = frozenset({"claimed", "refunded", NOT_NOW})
+"""Answers to a second look after which the session is still to be settled, by whoever claims it next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +137,28 @@ class TaskRunner:
             answer = self._settlement.claim(claim, self._executor, self._cancelled)
         except TurnCancelled:
             return Returned()
+        try:
+            return self._act_on(answer, task, element, claim)
+        except TurnCancelled:
+            self._settlement.release(claim, rate_limited=False)
+            return Returned()
+
+    def _act_on(self, answer: ClaimAnswer, task: GenerationTask, element: bytes, claim: Claim) -> RunResult:
         match answer.outcome:
             case "claimed":
                 return self._run_claimed(task, element, claim, answer)
             case "exhausted":
                 return self._fail(claim, AttemptsExhausted(f"{answer.attempt - 1} runs died"), element, answer)
-            case "executor_dead":
-                log.warning("executor_declared_dead")
-                self._on_declared_dead()
-                return Returned()
+            case "refunded":
+                return self._fail(claim, GivenBack("its charge was given back already"), element, answer)
             case "missing":
                 log.error("session_missing")
                 return self._bury_unless_held(element, task, "no such session in the database")
+            case "executor_dead" | "not_now":  # the claim waits for the second; nothing was taken
+                if answer.outcome == "executor_dead":
+                    log.warning("executor_declared_dead")
+                    self._on_declared_dead()
+                return Returned()
             case "settled" | "owned":
                 log.info("duplicate_dropped", outcome=answer.outcome, status=answer.status)
                 return self._finish(element)
@@ -153,7 +168,7 @@ class TaskRunner:
         if answer.owner_id != task.owner_id:
             mismatch = OwnerMismatch("the task names another owner than the session")
             log.error("owner_mismatch")
-            self._settlement.fail(claim, Fail(message_for(mismatch), mismatch.kind))
+            self._settlement.fail(claim, Fail(message_for(mismatch), mismatch.kind), self._cancelled)
             return self._bury(element, task, str(mismatch))
 
         clock = TaskClock(self._task_limit_seconds)
@@ -161,14 +176,18 @@ class TaskRunner:
             image = self._make_image(task, clock, lambda: self._is_still_ours(claim))
             path = result_path(task.channel, task.owner_id, task.session_id)
             outcome = self._settlement.complete(
-                claim, image, path, clock, lambda: self._settlement.is_still_ours(claim, self._executor)
+                claim,
+                image,
+                path,
+                clock,
+                cancelled=self._cancelled,
+                still_ours=lambda: self._settlement.is_still_ours(claim, self._executor),
             )
         except TurnCancelled:
-            self._settlement.release(claim, rate_limited=False)
-            return Returned()
+            raise
         except NoLongerWanted:
             log.info("settled_by_others_while_waiting")
-            return self._let_go(claim, element)
+            return self._without_a_run(claim, element)
         except Failure as failure:
             return self._fail(claim, failure, element, answer)
         except Exception as error:
@@ -179,20 +198,17 @@ class TaskRunner:
             self._measure(GenerationTimed(max(0.0, queued_for.total_seconds())))
         return self._settled(outcome, element)
 
-    def _let_go(self, claim: Claim, element: bytes) -> RunResult:
-        """Of a session that somebody else settled or took while we waited."""
-        try:
-            outcome = self._settlement.claim(claim, self._executor, self._cancelled).outcome
-        except TurnCancelled:
-            return Returned()
-        if outcome == "claimed":  # it is ours again: begin anew
+    def _is_still_ours(self, claim: Claim) -> bool:
+        # A claim repeated with the same fence changes nothing and says whether the session is still open and ours.
+        return self._settlement.look(claim, self._executor, self._cancelled).outcome == "claimed"
+
+    def _without_a_run(self, claim: Claim, element: bytes) -> RunResult:
+        outcome = self._settlement.look(claim, self._executor, self._cancelled).outcome
+        if outcome in OUTCOMES_STILL_OPEN:
+            # The platform's job is about. The copy is run again, and then waits before it takes anything.
             self._settlement.release(claim, rate_limited=False)
             return Returned()
         return self._settled(outcome, element)
-
-    def _is_still_ours(self, claim: Claim) -> bool:
-        # A claim repeated with the same fence changes nothing and says whether the session is still open and ours.
-        return self._settlement.claim(claim, self._executor, self._cancelled).outcome == "claimed"
 
     def _make_image(self, task: GenerationTask, clock: TaskClock, still_wanted: Callable[[], bool]) -> GeneratedImage:
         # Pattern 4: a fresh event loop for each task, closed whatever happens.
@@ -206,7 +222,7 @@ class TaskRunner:
             self._settlement.release(claim, rate_limited=True)
             return Postponed(decision.delay_seconds)
         log.warning("run_failed", kind=failure.kind, cause=str(failure))
-        return self._settled(self._settlement.fail(claim, decision), element)
+        return self._settled(self._settlement.fail(claim, decision, self._cancelled), element)
 
     def _settled(self, outcome: str, element: bytes) -> RunResult:
         if outcome in OUTCOMES_NOT_OURS:

@@ -11,7 +11,8 @@ from celery import Celery
 from celery.exceptions import Retry
 
 from worker.celery_app import TASK_NAME
-from worker.link import Event, RunFinished, RunPostponed, RunReturned, RunStarted
+from worker.link import Event, RunBroke, RunFinished, RunPostponed, RunReturned, RunStarted
+from worker.measurements import ErrorUnforeseen
 from worker.policy import MAX_RATE_LIMIT_RETRIES
 from worker.routing import result_path
 from worker.task_run import Finished, Postponed, Returned, RunResult
@@ -75,7 +76,18 @@ def register_generate_task(
                 log.info("redelivery_dropped", dispatch_id=dispatch_id)
                 return
             tell(RunStarted(dispatch_id))
-            match run(element.encode()):
+            try:
+                result = run(element.encode())
+            except BaseException as error:
+                # The slot must not stay taken, nor the task be tried for ever.
+                log.exception("run_raised")
+                register.end(dispatch_id)
+                tell(ErrorUnforeseen("run"))
+                tell(RunBroke(dispatch_id, type(error).__name__))
+                if not isinstance(error, Exception):
+                    raise
+                return
+            match result:
                 case Finished():
                     register.end(dispatch_id)
                     tell(RunFinished(dispatch_id))
@@ -101,5 +113,5 @@ def _run_again_later(task: Any, delay_seconds: float, give_back: Callable[[], No
     except Retry:
         raise
     except Exception as error:
-        log.warning("retry_not_published", reason=type(error).__name__)
+        log.warning("retry_not_published", reason=type(error).__name__, cause=str(error))
         give_back()

@@ -9,7 +9,10 @@
 //    SQLSTATE and chooses the status from it, which is how a client tells "refused" from "try again".
 //    https://docs.postgrest.org/en/stable/references/errors.html
 //
-// sandbox/supabase_local.py checks at every start that 1 to 3 took effect.
+// 4. A link that ran out answers 500; hosted says 400 InvalidJWT, which a client does not take for a passing fault.
+//    https://supabase.com/docs/guides/storage/debugging/error-codes
+//
+// sandbox/supabase_local.py checks at every start that 1 to 4 took effect.
 
 const http = require('node:http');
 const { syncBuiltinESMExports } = require('node:module');
@@ -63,8 +66,23 @@ function signAnswerLikeHosted(status, { signedUrl, ...rest }) {
   return { status, answer: { ...rest, signedURL: signedUrl.replace(STORAGE_PREFIX, '') } };
 }
 
+function linkAnswerLikeHosted() {
+  const message = '"exp" claim timestamp check failed';
+  return { status: 400, answer: { statusCode: '400', error: 'InvalidJWT', message } };
+}
+
+function hasRunOut(url) {
+  const payload = new URL(url, 'http://sandbox').searchParams.get('token')?.split('.')[1];
+  try {
+    return JSON.parse(Buffer.from(payload, 'base64url').toString()).exp * 1000 <= Date.now();
+  } catch {
+    return false;
+  }
+}
+
 function rewriteFor(request, status) {
   if (request.method === 'POST' && request.url.startsWith(SIGN_PATH) && status === 200) return signAnswerLikeHosted;
+  if (request.url.startsWith(SIGN_PATH) && status === 500 && hasRunOut(request.url)) return linkAnswerLikeHosted;
   if (request.url.startsWith(REST_PATH) && status === 500) return restAnswerLikeHosted;
   return null;
 }

@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import json
+import math
 import time
 from collections.abc import Mapping
+from email.utils import formatdate
 from functools import lru_cache
 from typing import Final
 
@@ -12,11 +14,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sandbox.openai_sim.edit_request import EditRequest
-from sandbox.openai_sim.errors import ApiError
+from sandbox.openai_sim.errors import ApiError, WaitNamedIn
 from sandbox.openai_sim.faults import AnswerDefect
 from sandbox.openai_sim.picture import compose, fixed_result
 from sandbox.openai_sim.profiles import Size
-from sandbox.openai_sim.usage import usage
+from sandbox.openai_sim.usage import half_cached, usage
 
 DRIP_PIECES: Final = 200
 """A slow drip comes in this many pieces: each well within any client's read timeout, the whole not."""
@@ -54,6 +56,8 @@ def edit_answer(edit: EditRequest, defect: AnswerDefect | None, *, fixed: bool) 
     }
     if defect is not AnswerDefect.NO_USAGE:
         billed = usage(edit)
+        if defect is AnswerDefect.CACHED_INPUT:
+            billed["input_tokens_details"] |= half_cached(billed["input_tokens_details"])
         hidden = "_details" if defect is AnswerDefect.USAGE_WITHOUT_DETAILS else None
         fields["usage"] = {name: value for name, value in billed.items() if hidden is None or hidden not in name}
     # The picture is put in by hand: the JSON encoder would look at every one of its characters.
@@ -65,13 +69,23 @@ def edit_answer(edit: EditRequest, defect: AnswerDefect | None, *, fixed: bool) 
 def error_answer(error: ApiError, headers: Mapping[str, str]) -> Response:
     """A refusal as the API sends it."""
     if error.retry_after_seconds is not None:
-        headers = {
-            **headers,
-            # Rounded up: a client that waits exactly that long must not come too early.
-            "retry-after": str(int(-(-error.retry_after_seconds // 1))),
-            "retry-after-ms": str(int(-(-error.retry_after_seconds * 1000 // 1))),
-        }
+        headers = {**headers, **_wait_headers(error.retry_after_seconds, error.wait_named_in)}
     return json_answer(json.dumps(error.body()).encode(), headers, status=error.status)
+
+
+def _wait_headers(seconds: float, named_in: WaitNamedIn) -> dict[str, str]:
+    match named_in:
+        case WaitNamedIn.HEADERS:
+            # Rounded up: a client that waits exactly that long must not come too early.
+            return {"retry-after": str(math.ceil(seconds)), "retry-after-ms": str(math.ceil(seconds * 1000))}
+        case WaitNamedIn.DATE:
+            return {"retry-after": formatdate(math.ceil(time.time() + seconds), usegmt=True)}
+        case WaitNamedIn.RESET:
+            minutes, rest_seconds = divmod(seconds, 60)
+            reset = f"{minutes:.0f}m{rest_seconds:g}s" if minutes else f"{rest_seconds:g}s"
+            return {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": reset}
+        case WaitNamedIn.MESSAGE:
+            return {}
 
 
 def json_answer(body: bytes, headers: Mapping[str, str], *, status: int = 200) -> Response:

@@ -1,5 +1,6 @@
 """Speaks to a simulator's control API from another thread or process."""
 
+from datetime import date
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -40,6 +41,14 @@ class SimulatorClient:
     def retire(self, model: str) -> None:
         """From now on ``model`` answers 404 ``model_not_found``."""
         self._post("/models/retire", {"model": model})
+
+    def shut_down(self, model: str, day: date) -> None:
+        """``GET /v1/models`` tells the day; when it has come, ``model`` answers 404 ``model_not_found``."""
+        self._post("/models/shutdown", {"model": model, "day": day.isoformat()})
+
+    def set_model_list(self, answer: str) -> None:
+        """How ``GET /v1/models`` answers: one of ``state.ModelList``."""
+        self._post("/models/list", {"answer": answer})
 
     def settings(self) -> dict[str, Any]:
         """Latency, limit, seed and retired models."""

@@ -1,6 +1,7 @@
 """The control API beside the simulated one: ``/_sim/...``. For tests, benchmarks and people; needs no key."""
 
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +14,7 @@ from sandbox.openai_sim.faults import FAULTS, Takes, make_marker
 from sandbox.openai_sim.latency import Latency
 from sandbox.openai_sim.profiles import MODELS
 from sandbox.openai_sim.rate_limit import RequestRateLimit
-from sandbox.openai_sim.state import SimulatorState
+from sandbox.openai_sim.state import ModelList, SimulatorState
 
 CONTROL_PREFIX: Final = "/_sim"
 BAD_REQUEST: Final = 400
@@ -46,6 +47,19 @@ class RetireCommand(_Command):
     model: str
 
 
+class ShutdownCommand(_Command):
+    """Gives a model a shutdown date; from that day on it answers 404 ``model_not_found``."""
+
+    model: str
+    day: date = Field(strict=False)
+
+
+class ModelListCommand(_Command):
+    """How the list of models answers from now on."""
+
+    answer: ModelList = Field(strict=False)
+
+
 class SettingsCommand(_Command):
     """Changes what is named and leaves the rest; ``requests_per_minute: null`` lifts the limit."""
 
@@ -65,6 +79,8 @@ class ControlApi:
             _route("GET", "/faults", self.list_faults),
             _route("POST", "/faults", self.set_faults),
             _route("POST", "/models/retire", self.retire),
+            _route("POST", "/models/shutdown", self.shut_down),
+            _route("POST", "/models/list", self.change_model_list),
             _route("GET", "/settings", self.read_settings),
             _route("POST", "/settings", self.change_settings),
             _route("GET", "/stats", self.read_stats),
@@ -89,6 +105,19 @@ class ControlApi:
             raise ValueError(f"no model is called '{command.model}'")
         self._state.retired_models.add(command.model)
         return {"retired": sorted(self._state.retired_models)}
+
+    async def shut_down(self, request: Request) -> dict[str, Any]:
+        """Announces a model's end, until a reset."""
+        command = ShutdownCommand.model_validate_json(await request.body())
+        if command.model not in MODELS:
+            raise ValueError(f"no model is called '{command.model}'")
+        self._state.shutdown_dates[command.model] = command.day
+        return {model: day.isoformat() for model, day in self._state.announced_shutdowns().items()}
+
+    async def change_model_list(self, request: Request) -> dict[str, Any]:
+        """Changes how the list of models answers, until a reset."""
+        self._state.model_list = ModelListCommand.model_validate_json(await request.body()).answer
+        return {"answer": self._state.model_list}
 
     async def read_settings(self, _: Request) -> dict[str, Any]:
         """What the simulator runs with now."""

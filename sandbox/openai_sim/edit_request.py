@@ -49,6 +49,7 @@ _TEXT_FIELDS: Final = frozenset(
 )
 _FULL_QUALITY_PERCENT: Final = 100
 _AUTOMATIC_QUALITY: Final = "medium"
+_AUTOMATIC_COMPLEXITY: Final = "high"
 _AUTOMATIC_BACKGROUND: Final = "opaque"
 
 
@@ -118,7 +119,7 @@ def validate(form: Form, *, retired_models: Collection[str] = (), with_previews:
     _choice(text, "moderation", ("auto", "low"), default=AUTO)
     if "complexity" in text and not profile.takes_complexity:
         raise errors.parameter_not_of_model(profile.name, "complexity")
-    _choice(text, "complexity", ("low", "medium", "high"), default="medium")
+    _choice(text, "complexity", ("low", "medium", "high"), default=_AUTOMATIC_COMPLEXITY)
     if "input_fidelity" in text and not profile.takes_input_fidelity:
         raise errors.parameter_not_of_model(profile.name, "input_fidelity")
     output_format = _choice(text, "output_format", OUTPUT_FORMATS, default="png")

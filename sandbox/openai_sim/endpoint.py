@@ -28,11 +28,13 @@ from sandbox.openai_sim.errors import ApiError
 from sandbox.openai_sim.fault_book import Plan
 from sandbox.openai_sim.faults import (
     DEFAULT_DRIP_SECONDS,
+    QUICK_RETRY_SECONDS,
     AnswerDefect,
     ConnectionFault,
+    NameWait,
     ProxyPage,
     Refuse,
-    Special,
+    RefuseModel,
     UnknownFault,
 )
 from sandbox.openai_sim.multipart import parse_multipart
@@ -94,11 +96,11 @@ class ImagesEdits:
         headers |= admission.headers()
         body = await _read_body(request)
         _check_method(request)
-        _check_key(request)
+        check_key(request)
         if admission.retry_after_seconds is not None:
             raise errors.rate_limited(limit=admission.limit, retry_after_seconds=admission.retry_after_seconds)
         content_type = request.headers.get("content-type", "")
-        retired_models = frozenset(self._state.retired_models)
+        retired_models = self._state.retired_models | self._state.shut_down_models()
         with_previews = not self._state.options.fixed_result
 
         def read() -> EditRequest:
@@ -117,8 +119,10 @@ class ImagesEdits:
         plan = self._plan(edit)
         seen.faults = plan.names()
         effect = plan.fault.fault.effect if plan.fault is not None else None
-        if effect is Special.MODEL_GONE:
-            raise errors.model_retired(edit.profile.name)
+        if isinstance(effect, RefuseModel):
+            raise effect.error(edit.profile.name)
+        if isinstance(effect, NameWait) and plan.fault is not None:
+            raise errors.rate_limited_for(plan.fault.seconds or QUICK_RETRY_SECONDS, effect.named_in)
         if isinstance(effect, ProxyPage):
             return proxy_page(effect.status, headers)
         if not isinstance(effect, Refuse) or effect.after_latency:
@@ -182,7 +186,7 @@ def _check_method(request: Request) -> None:
         raise errors.method_not_supported(request.method, request.url.path)
 
 
-def _check_key(request: Request) -> None:
+def check_key(request: Request) -> None:
     """A bearer token that looks like a key is all the simulator asks for."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme != "Bearer" or not key:

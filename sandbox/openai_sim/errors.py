@@ -5,6 +5,7 @@ beside it). The others follow the wording the API uses for the same kind of mist
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any, Final
 
 INVALID_REQUEST: Final = "invalid_request_error"
@@ -12,10 +13,19 @@ IMAGE_USER_ERROR: Final = "image_generation_user_error"
 SERVER_ERROR: Final = "server_error"
 
 
+class WaitNamedIn(StrEnum):
+    """Where a 429 says how long to wait."""
+
+    HEADERS = "Retry-After and retry-after-ms"
+    DATE = "Retry-After as an HTTP date"
+    MESSAGE = "the message"
+    RESET = "x-ratelimit-reset-requests"
+
+
 class ApiError(Exception):
     """One refusal: HTTP status and the fields of the JSON ``error`` object.
 
-    ``retry_after_seconds`` becomes the ``Retry-After`` and ``retry-after-ms`` headers. ``moderation_stage`` is
+    ``retry_after_seconds`` stands where ``wait_named_in`` says. ``moderation_stage`` is
     ``"input"`` or ``"output"`` and becomes ``moderation_details``.
     """
 
@@ -28,6 +38,7 @@ class ApiError(Exception):
         error_type: str = INVALID_REQUEST,
         param: str | None = None,
         retry_after_seconds: float | None = None,
+        wait_named_in: WaitNamedIn = WaitNamedIn.HEADERS,
         moderation_stage: str | None = None,
     ) -> None:
         super().__init__(message)
@@ -37,6 +48,7 @@ class ApiError(Exception):
         self.error_type = error_type
         self.param = param
         self.retry_after_seconds = retry_after_seconds
+        self.wait_named_in = wait_named_in
         self.moderation_stage = moderation_stage
 
     def body(self) -> dict[str, Any]:
@@ -197,6 +209,36 @@ def model_retired(model: str) -> ApiError:
     """A model after its shutdown date (M1kep/ComfyUI-KepOpenAI issue 5)."""
     message = f"The model `{model}` has been deprecated, learn more here: https://platform.openai.com/docs/deprecations"
     return ApiError(404, message, code="model_not_found")
+
+
+def organization_unverified(model: str) -> ApiError:
+    """The model is only for verified organizations (receptron/mulmocast-app issue 1090, openai/openai-go issue 565)."""
+    message = (
+        f"Your organization must be verified to use the model `{model}`. Please go to: "
+        "https://platform.openai.com/settings/organization/general and click on Verify Organization. "
+        "If you just verified, it can take up to 15 minutes for access to propagate."
+    )
+    return ApiError(403, message, code=None)
+
+
+def model_access_denied(model: str) -> ApiError:
+    """The key's project may not use the model."""
+    return ApiError(403, f"Project `proj_simulated` does not have access to model `{model}`", code="model_not_found")
+
+
+def rate_limited_for(wait_seconds: float, named_in: WaitNamedIn) -> ApiError:
+    """A 429 that names a wait in one of the ways the real API has (receptron/mulmocast-cli issue 477)."""
+    message = "Rate limit reached for images in organization org-simulated on input-images per min."
+    if named_in is WaitNamedIn.MESSAGE:
+        message = f"You've exceeded the rate limit, please slow down and try again after {wait_seconds:g} seconds."
+    return ApiError(
+        429,
+        message,
+        code="rate_limit_exceeded",
+        error_type="input-images",
+        retry_after_seconds=wait_seconds,
+        wait_named_in=named_in,
+    )
 
 
 def rate_limited(*, limit: int, retry_after_seconds: float) -> ApiError:

@@ -4,7 +4,7 @@ import hashlib
 import random
 from dataclasses import dataclass
 
-from sandbox.openai_sim.faults import Marker, Special, parse_markers
+from sandbox.openai_sim.faults import Marker, RefuseModel, Special, parse_markers
 
 
 @dataclass(slots=True)
@@ -74,5 +74,5 @@ class FaultBook:
 
 
 def _concerns(marker: Marker, model: str) -> bool:
-    """``model-gone=MODEL`` hits only that model."""
-    return marker.fault.effect is not Special.MODEL_GONE or marker.value in {None, model}
+    """A marker that names a model hits only that one."""
+    return not isinstance(marker.fault.effect, RefuseModel) or marker.value in {None, model}

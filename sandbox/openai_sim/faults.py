@@ -6,11 +6,20 @@ that names no fault is refused loudly, so that a misspelt test does not pass by 
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final
 
-from sandbox.openai_sim.errors import SERVER_ERROR, ApiError, moderation_blocked
+from sandbox.openai_sim.errors import (
+    SERVER_ERROR,
+    ApiError,
+    WaitNamedIn,
+    model_access_denied,
+    model_retired,
+    moderation_blocked,
+    organization_unverified,
+)
 
 _MARKER: Final = re.compile(r"\[\[sim:([^\]=]*)(?:=([^\]]*))?\]\]")
 
@@ -31,6 +40,7 @@ class AnswerDefect(StrEnum):
     PNG = "png whatever was asked for"
     NO_USAGE = "no usage"
     USAGE_WITHOUT_DETAILS = "usage without details"
+    CACHED_INPUT = "half of the input counted as cached"
 
 
 class ConnectionFault(StrEnum):
@@ -56,11 +66,24 @@ class ProxyPage:
     status: int
 
 
+@dataclass(frozen=True, slots=True)
+class RefuseModel:
+    """Answers with the error made from the requested model's name; hits one model where the marker names it."""
+
+    error: Callable[[str], ApiError]
+
+
+@dataclass(frozen=True, slots=True)
+class NameWait:
+    """Answers 429 and names the seconds after ``=`` as the time to wait."""
+
+    named_in: WaitNamedIn
+
+
 class Special(Enum):
     """Faults whose effect depends on the value after ``=``."""
 
     LATENCY = "changes when the answer comes"
-    MODEL_GONE = "answers that the requested model was retired"
 
 
 class Takes(Enum):
@@ -71,7 +94,7 @@ class Takes(Enum):
     MODEL = "a model's name"
 
 
-Effect = Refuse | ProxyPage | AnswerDefect | ConnectionFault | Special
+Effect = Refuse | RefuseModel | NameWait | ProxyPage | AnswerDefect | ConnectionFault | Special
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +160,8 @@ _OVERLOADED_TEXT: Final = "The engine is currently overloaded, please try again 
 _QUOTA_TEXT: Final = "You exceeded your current quota, please check your plan and billing details."
 _POLICY_TEXT: Final = "Your request was rejected as a result of our safety system."
 _BAD_KEY_TEXT: Final = "Incorrect API key provided: sk-***. You can find your API key at the account page."
-_FORBIDDEN_TEXT: Final = "Your organization must be verified to use this model."
+_FORBIDDEN_TEXT: Final = "Country, region, or territory not supported"
+_CONFLICT_TEXT: Final = "The request conflicts with one that is under way. Please try again."
 
 _CATALOGUE: Final = (
     Fault(
@@ -181,12 +205,54 @@ _CATALOGUE: Final = (
         _account_stopped("project_spend_limit_exceeded", _QUOTA_TEXT),
     ),
     Fault("401", "401 invalid_api_key", Refuse(ApiError(401, _BAD_KEY_TEXT, code="invalid_api_key"))),
-    Fault("403", "403: the organization may not use the model", Refuse(ApiError(403, _FORBIDDEN_TEXT, code=None))),
+    Fault(
+        "403",
+        "403 unsupported_country_region_territory: the whole account is refused",
+        Refuse(
+            ApiError(
+                403,
+                _FORBIDDEN_TEXT,
+                code="unsupported_country_region_territory",
+                error_type="request_forbidden",
+            )
+        ),
+    ),
+    Fault(
+        "unverified",
+        "403: the organization must be verified to use every model, or only MODEL with =MODEL",
+        RefuseModel(organization_unverified),
+        takes=Takes.MODEL,
+    ),
+    Fault(
+        "no-access",
+        "403 model_not_found: the project has no access to any model, or only not to MODEL with =MODEL",
+        RefuseModel(model_access_denied),
+        takes=Takes.MODEL,
+    ),
     Fault(
         "model-gone",
         "404 model_not_found for every model, or only for MODEL with =MODEL",
-        Special.MODEL_GONE,
+        RefuseModel(model_retired),
         takes=Takes.MODEL,
+    ),
+    *(
+        Fault(
+            f"429-{name}",
+            f"429 rate_limit_exceeded every time, with a wait in {named_in}: =SECONDS, or {QUICK_RETRY_SECONDS:g} s",
+            NameWait(named_in),
+            takes=Takes.SECONDS,
+        )
+        for name, named_in in {
+            "wait": WaitNamedIn.HEADERS,
+            "wait-date": WaitNamedIn.DATE,
+            "wait-words": WaitNamedIn.MESSAGE,
+            "wait-reset": WaitNamedIn.RESET,
+        }.items()
+    ),
+    *(
+        Fault(f"{status}-{when}", f"{status}, {often}", _server_failed(status, None, text))
+        for status, text in {408: "Request timed out.", 409: _CONFLICT_TEXT}.items()
+        for when, often in {"once": "first request of each prompt", "always": "every time"}.items()
     ),
     Fault("500-once", "500 server_error, first request of each prompt", _server_failed(500, None, _SERVER_ERROR_TEXT)),
     Fault("500-always", "500 server_error, every time", _server_failed(500, None, _SERVER_ERROR_TEXT)),
@@ -224,6 +290,7 @@ _CATALOGUE: Final = (
         "200 whose usage has totals but no input or output details",
         AnswerDefect.USAGE_WITHOUT_DETAILS,
     ),
+    Fault("cached-input", "200 whose usage says that half of the input was cached", AnswerDefect.CACHED_INPUT),
     Fault(
         "latency",
         "answers SECONDS after the request arrived, instead of the server's own latency",

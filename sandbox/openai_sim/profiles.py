@@ -1,12 +1,16 @@
 """What each simulated model takes. Pure data and the rules on sizes.
 
-Sources: the API's reference of ``images/edits`` and the model pages, November 2026. ``gpt-image-1.5`` knows three sizes
-and ``input_fidelity``; ``gpt-image-2`` takes any size within the limits below but neither ``input_fidelity`` nor a
-transparent background; the 2.6 models add the qualities ``xhigh`` and ``max``, and ``complexity``.
+Sources: the API's reference of ``images/edits``, openai-python 3.57.0 and the model pages, November 2026.
+``gpt-image-1.5`` knows three sizes and ``input_fidelity``; ``gpt-image-2`` takes any size within the limits below but
+neither ``input_fidelity`` nor a transparent background; the 2.5 models add the qualities ``xhigh`` and ``max``, the 2.6
+models ``complexity``.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from sandbox.openai_sim.errors import ApiError, invalid_value, value_not_usable
@@ -50,6 +54,8 @@ class ModelProfile:
     takes_input_fidelity: bool = False
     takes_transparent_background: bool = False
     takes_complexity: bool = False
+    input_tokens_per_patch: float | None = None
+    """``None``: input pictures are billed by tiles, as those of the first generation."""
 
     def parse_size(self, text: str) -> Size | None:
         """The wanted size, ``None`` for ``auto``; raises :class:`ApiError` (400, ``param`` = ``size``)."""
@@ -70,20 +76,31 @@ class ModelProfile:
 
 _PROFILES: Final = (
     ModelProfile(name="gpt-image-1.5", takes_input_fidelity=True, takes_transparent_background=True),
-    ModelProfile(name="gpt-image-2", takes_any_size=True),
+    ModelProfile(name="gpt-image-2", takes_any_size=True, input_tokens_per_patch=1.2),
     *(
         ModelProfile(
-            name=name,
+            name=f"gpt-image-{version}",
             qualities=_FINE_QUALITIES,
             takes_any_size=True,
             takes_transparent_background=True,
-            takes_complexity=True,
+            takes_complexity=version.startswith("2.6"),
+            input_tokens_per_patch=1.43,
         )
-        for name in ("gpt-image-2.6-sunburst", "gpt-image-2.6-flare")
+        for version in (
+            "2.5-sunburst",
+            "2.5-sunburst-2026-09-08",
+            "2.5-flare",
+            "2.5-flare-2026-09-08",
+            "2.6-sunburst",
+            "2.6-flare",
+        )
     ),
 )
 
 MODELS: Final = {profile.name: profile for profile in _PROFILES}
+
+ANNOUNCED_SHUTDOWNS: Final[Mapping[str, date]] = MappingProxyType({"gpt-image-1.5": date(2026, 12, 1)})
+"""What the list of models says from the start. Nothing happens on the day: a test must not depend on it."""
 
 
 def automatic_size(width: int, height: int) -> Size:

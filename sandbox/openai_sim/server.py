@@ -20,6 +20,7 @@ from sandbox.openai_sim.answer import error_answer
 from sandbox.openai_sim.client import SimulatorClient
 from sandbox.openai_sim.control import ControlApi
 from sandbox.openai_sim.endpoint import ImagesEdits
+from sandbox.openai_sim.model_list import ModelsEndpoint
 from sandbox.openai_sim.state import SimulatorOptions, SimulatorState
 
 LOOPBACK: Final = "127.0.0.1"
@@ -90,6 +91,7 @@ def create_app(options: SimulatorOptions, *, closing: asyncio.Event, processor: 
     return Starlette(
         routes=[
             Route("/v1/images/edits", ImagesEdits(state, closing, processor)),
+            ModelsEndpoint(state, closing).route(),
             *ControlApi(state).routes(),
             Route("/{path:path}", _unknown_url, methods=_EVERY_METHOD),
         ]

@@ -62,6 +62,7 @@ class Stats:
         """Forgets everything except how many are in flight now; their end will not be counted."""
         self._reset_at = time.monotonic() + self._unix_offset_seconds
         self._total = 0
+        self.model_lists = 0
         self._peak_in_flight = self.in_flight
         self._by_outcome: Counter[str] = Counter()
         self._by_fault: Counter[str] = Counter()
@@ -101,6 +102,7 @@ class Stats:
         """Everything as JSON-ready data; arrivals in Unix time only on demand, for they may be many."""
         report: dict[str, Any] = {
             "requests": self._total,
+            "model_lists": self.model_lists,
             "by_status": dict(self._by_outcome),
             "by_fault": dict(self._by_fault),
             "by_model": dict(self._by_model),

@@ -28,8 +28,8 @@ READY_TIMEOUT_SECONDS = 60.0
 REQUEST_TIMEOUT_SECONDS = 30.0
 RECEIVE_BYTES = 64 * 1024
 END_OF_HEAD = b"\r\n\r\n"
-KEPT_CONNECTION_SECONDS = 60
-"""Longer than the bare model's turn, in which the callers are silent."""
+KEPT_CONNECTION_SECONDS = 600
+"""Longer than the bare model's turn, in which the callers are silent: seconds, or minutes on a busy machine."""
 
 
 @dataclass(frozen=True)

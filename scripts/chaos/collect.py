@@ -3,7 +3,7 @@
 import io
 import json
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,14 +11,14 @@ import httpx
 import psycopg
 import redis
 from PIL import Image, UnidentifiedImageError
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, scalar_row
 
 from models.generation import Channel, SessionRef, SessionStatus
-from sandbox.platform_state import SessionRow
+from sandbox.platform_state import WRONG_BALANCES, SessionRow
 from sandbox.producer import QUEUE_KEY, Producer
 from sandbox.supabase_local import BUCKET, LocalSupabase
 from sandbox.world import World
-from scripts.chaos.evidence import AccountEvidence, Evidence, LedgerLine, Payer, SessionEvidence, WorkerRefund
+from scripts.chaos.evidence import BookFault, Evidence, GivenBack, SessionEvidence, WorkerRefund
 from scripts.chaos.plan import TASKLESS_DELIVERIES
 from scripts.chaos.platform_side import SubmittedTask
 from scripts.chaos.provider_watch import ProviderWatch
@@ -39,17 +39,8 @@ OPEN_WORK: Final = """
 
 REFUNDS: Final = "SELECT session_id, kind, credits, reason, by_platform FROM wearon_worker.refunds"
 
-USER_LEDGER: Final = "SELECT user_id AS account, type, amount FROM credit_transactions WHERE type <> 'signup_bonus'"
-STORE_LEDGER: Final = "SELECT store_id AS account, type, amount, request_id FROM store_credit_transactions"
-
-BALANCES: Final = {
-    Payer.USER: "SELECT user_id AS account, balance, total_earned AS granted FROM user_credits",
-    Payer.STORE: "SELECT store_id AS account, balance, total_purchased AS granted FROM store_credits",
-    Payer.SHOPPER: "SELECT store_id AS account, balance, total_purchased AS granted FROM store_shopper_credits",
-}
-"""An overage store's balance is in ``store_credits`` like any other's; it must stay at zero."""
-
-BALANCE_OF: Final = {payer: payer for payer in BALANCES} | {Payer.OVERAGE: Payer.STORE}
+BOOKS: Final = """
+    SELECT rule, channel, owner_id AS account, session_id, fault FROM wearon_worker_audit('-infinity')"""
 
 
 def open_work(producer: Producer, queue: "redis.Redis") -> int:
@@ -88,22 +79,20 @@ def collect(
     producer: Producer,
     tasks: Sequence[SubmittedTask],
     *,
-    expired: Collection[SessionRef],
+    given_up: Mapping[SessionRef, GivenBack],
     provider: ProviderWatch,
     strays: Sequence[str],
 ) -> Evidence:
     """Everything the audit needs; the workers must have stopped."""
     with psycopg.connect(world.postgres.dsn, row_factory=dict_row) as database:
         refunds = _refunds(database)
-        ledger = _ledger(database)
-        accounts = _accounts(database, tasks, ledger)
+        books, wrong_balances = _books(database), _wrong_balances(database)
     calls = provider.calls
     sessions = []
     with _storage(world.supabase) as storage:
         for task in tasks:
             session = task.submitted.session
             row = producer.session(session)
-            of_request = [line for line in ledger[row.owner_id] if line["request_id"] == task.submitted.request_id]
             sessions.append(
                 SessionEvidence(
                     number=task.plan.number,
@@ -113,14 +102,10 @@ def collect(
                     credits=row.credits_used,
                     status=row.status,
                     error_message=row.error_message,
-                    failed_by_platform=session in expired,
+                    by_platform=given_up.get(session),
                     can_complete=task.plan.can_complete,
                     was_pushed=task.plan.delivery not in TASKLESS_DELIVERIES,
                     worker_refunds=tuple(refunds[session.session_id]),
-                    ledger_refunds=None
-                    if session.channel is Channel.B2C
-                    else tuple(line["amount"] for line in of_request if line["type"] == "refund"),
-                    overage_rows=sum(line["type"] == "overage" for line in of_request),
                     result_fault=_result_fault(storage, session, row),
                     provider_calls=calls[task.plan.number],
                 )
@@ -129,7 +114,8 @@ def collect(
         left_in_redis = elements_in_redis(queue)
     return Evidence(
         sessions=sessions,
-        accounts=accounts,
+        book_faults=books,
+        wrong_balances=wrong_balances,
         left_in_redis=left_in_redis,
         provider_requests=provider.requests,
         peak_requests_per_minute=provider.peak_requests_per_minute,
@@ -147,30 +133,14 @@ def _refunds(database: psycopg.Connection[Row]) -> dict[UUID, list[WorkerRefund]
     return refunds
 
 
-def _ledger(database: psycopg.Connection[Row]) -> dict[UUID, list[Row]]:
-    """Every movement since the accounts were made, by account; ``request_id`` is ``None`` for users."""
-    ledger: dict[UUID, list[Row]] = defaultdict(list)
-    for query in (USER_LEDGER, STORE_LEDGER):
-        for row in database.execute(query):
-            ledger[row["account"]].append({"request_id": None, **row})
-    return ledger
+def _books(database: psycopg.Connection[Row]) -> list[BookFault]:
+    """What the operator's audit says."""
+    return [BookFault(**row) for row in database.execute(BOOKS)]
 
 
-def _accounts(
-    database: psycopg.Connection[Row], tasks: Sequence[SubmittedTask], ledger: dict[UUID, list[Row]]
-) -> list[AccountEvidence]:
-    balances = {payer: {row["account"]: row for row in database.execute(query)} for payer, query in BALANCES.items()}
-    payers = {task.submitted.owner_id: task.payer for task in tasks}
-    return [
-        AccountEvidence(
-            account=account,
-            payer=payer,
-            granted=balances[BALANCE_OF[payer]][account]["granted"],
-            balance=balances[BALANCE_OF[payer]][account]["balance"],
-            ledger=tuple(LedgerLine(line["type"], line["amount"]) for line in ledger[account]),
-        )
-        for account, payer in payers.items()
-    ]
+def _wrong_balances(database: psycopg.Connection[Row]) -> list[str]:
+    with database.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(WRONG_BALANCES.encode()).fetchall()
 
 
 def _storage(supabase: LocalSupabase) -> httpx.Client:

@@ -16,11 +16,21 @@ class Payer(StrEnum):
     SHOPPER = "shopper"
     OVERAGE = "overage"
     """Nobody's balance: the charge is billed outside and only recorded."""
+    UNPROVEN = "overage without a line"
+    """The same, and the platform lost the record."""
+
+
+class GivenBack(StrEnum):
+    """What the platform itself did with a session's charge."""
+
+    ONCE = "once"
+    LOST = "not at all"
+    """Its refund did not work, and it failed the row all the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerRefund:
-    """One row of ``wearon_worker.refunds``. ``by_platform``: the ledger held the refund already, so none was given."""
+    """One row of ``wearon_worker.refunds``. ``by_platform``: given back already, so the worker only marked."""
 
     kind: str
     credits: int
@@ -32,10 +42,9 @@ class WorkerRefund:
 class SessionEvidence:
     """One session.
 
-    ``ledger_refunds`` are the amounts that the platform's ledger gave back for the session's request; ``None`` where
-    that ledger names no request (b2c). ``result_fault`` says what is wrong with the stored picture of a completed
-    session. ``can_complete`` is false where the scenario made success impossible, ``was_pushed`` where no readable
-    task ever reached the queue.
+    ``by_platform`` is what the platform did when it gave the session up, ``None`` when it did not. ``result_fault``
+    says what is wrong with the stored picture of a completed session. ``can_complete`` is false where the scenario made
+    success impossible, ``was_pushed`` where no readable task ever reached the queue.
     """
 
     number: int
@@ -45,52 +54,44 @@ class SessionEvidence:
     credits: int
     status: SessionStatus
     error_message: str | None
-    failed_by_platform: bool
+    by_platform: GivenBack | None
     can_complete: bool
     was_pushed: bool
     worker_refunds: tuple[WorkerRefund, ...]
-    ledger_refunds: tuple[int, ...] | None
-    overage_rows: int
     result_fault: str | None
     provider_calls: int
 
     @property
-    def times_given_back(self) -> int:
-        """How often the charge was undone, by whomever."""
-        return sum(not refund.by_platform for refund in self.worker_refunds) + self.failed_by_platform
+    def is_given_back(self) -> bool:
+        """Whether the charge was undone, by whomever."""
+        return any(not refund.by_platform for refund in self.worker_refunds) or self.by_platform is GivenBack.ONCE
 
     def __str__(self) -> str:
         return f"{self.session.channel} session {self.session.session_id} (task {self.number}, paid by {self.payer})"
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerLine:
-    """One movement of an account: negative takes, positive gives."""
+class BookFault:
+    """One row of ``wearon_worker_audit``; without a session it is about the account."""
 
-    type: str
-    amount: int
-
-
-@dataclass(frozen=True, slots=True)
-class AccountEvidence:
-    """One paying account: ``granted`` is what it began with, ``ledger`` every movement since."""
-
+    rule: str
+    channel: str
     account: UUID
-    payer: Payer
-    granted: int
-    balance: int
-    ledger: tuple[LedgerLine, ...]
-
-    def __str__(self) -> str:
-        return f"{self.payer} account {self.account}"
+    session_id: UUID | None
+    fault: str
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything about one run. ``strays`` are findings that were facts already when they were seen."""
+    """Everything about one run.
+
+    ``book_faults`` is what the operator's audit says, ``wrong_balances`` what only a sandbox can know. ``strays`` are
+    findings that were facts already when they were seen.
+    """
 
     sessions: Sequence[SessionEvidence]
-    accounts: Sequence[AccountEvidence]
+    book_faults: Sequence[BookFault]
+    wrong_balances: Sequence[str]
     left_in_redis: int
     provider_requests: int
     peak_requests_per_minute: int

@@ -17,20 +17,41 @@ TASKS_PER_ACCOUNT: Final = 3
 
 MAX_CREDITS: Final = 3
 
+LOST_ACCOUNTS: Final = 1_000_000
+"""Numbers of accounts that nobody shares begin here."""
+
 SPECIAL_DELIVERIES: Final = 3
 """Tasks of each kind of delivery but the plain one."""
 
-PLATFORM_EXPIRIES: Final = 12
-"""Sessions that the platform's own job fails and refunds while the worker has them."""
+NIGHTS: Final = 3
+"""How often the platform's stuck-session job runs."""
 
-FIRST_MODEL: Final = "gpt-image-1.5"
+LOST_OVERAGES: Final = 4
+"""Overages whose line the platform could not write, and that fail."""
+
+FAILED_PUSHES: Final = 2
+"""For each kind of payer: tasks that arrived although the platform's push raised."""
+
+FIRST_MODEL: Final = "gpt-image-2.6-sunburst"
 ALL_MODELS_GONE: Final = "[[sim:model-gone]]"
 
 MARKER_VALUES: Final = {"slow-drip": "60"}
 """Longer than a task may take in a run."""
 
-HARMLESS_FAULTS: Final = frozenset({"no-usage", "usage-without-details", "png-instead"})
+HARMLESS_FAULTS: Final = frozenset({"no-usage", "usage-without-details", "cached-input", "png-instead"})
 """The picture may be fine in spite of these."""
+
+
+class Ending(StrEnum):
+    """What the platform's stuck-session job does to a session that it lists."""
+
+    WHOLE = "refunded, then failed"
+    DIES_HALFWAY = "refunded, and the job died"
+    WITHOUT_REFUND = "failed, and the refund did not work"
+
+
+ENDINGS: Final = (*(Ending.WHOLE,) * 12, *(Ending.DIES_HALFWAY,) * 6, *(Ending.WITHOUT_REFUND,) * 3)
+"""Of the sessions of all nights; what is done before its night is not listed."""
 
 
 class Delivery(StrEnum):
@@ -39,6 +60,7 @@ class Delivery(StrEnum):
     PUSHED = "pushed"
     TWICE = "pushed twice"
     AGAIN_WHEN_DONE = "pushed again when done"
+    TAKEN_FOR_FAILED = "pushed, and given up by the platform"
     NEVER = "never pushed"
     CUT_SHORT = "cut short"
     NEWER_VERSION = "of a newer version"
@@ -71,7 +93,9 @@ class TaskPlan:
     marker: str = ""
     picture: str = GOOD_PICTURE
     delivery: Delivery = Delivery.PUSHED
-    expires: bool = False
+    ending: Ending | None = None
+    """Set: an old session, there in the night when the platform's job runs."""
+    overage_line_is_lost: bool = False
 
     @property
     def prompt(self) -> str:
@@ -190,8 +214,12 @@ def _features() -> Iterator[dict[str, Any]]:
     yield from ({"marker": marker} for marker in _markers())
     yield from ({"picture": picture} for picture in BAD_PICTURES)
     for delivery in Delivery:
-        yield from [{"delivery": delivery}] * (SPECIAL_DELIVERIES if delivery is not Delivery.PUSHED else 0)
-    yield from [{"expires": True}] * PLATFORM_EXPIRIES
+        if delivery is Delivery.TAKEN_FOR_FAILED:
+            yield from [{"delivery": delivery, "mode": mode} for mode in (None, *StoreMode)] * FAILED_PUSHES
+        elif delivery is not Delivery.PUSHED:
+            yield from [{"delivery": delivery}] * SPECIAL_DELIVERIES
+    yield from ({"ending": ending} for ending in ENDINGS)
+    yield from [{"overage_line_is_lost": True, "marker": "[[sim:moderation]]"}] * LOST_OVERAGES
 
 
 def _tasks(random_source: random.Random, count: int) -> tuple[TaskPlan, ...]:
@@ -205,16 +233,29 @@ def _tasks(random_source: random.Random, count: int) -> tuple[TaskPlan, ...]:
     payers = cycle((None, StoreMode.ABSORB, None, StoreMode.RESELL, StoreMode.OVERAGE))
     # Random pairs of payer and trouble; over several seeds every pair comes up.
     modes = random_source.sample(tuple(islice(payers, count)), count)
-    return tuple(
+    tasks = (
         replace(
             TaskPlan(
                 number=number,
                 mode=mode,
                 account=random_source.randrange(1 + modes.count(mode) // TASKS_PER_ACCOUNT),
-                # The platform logs an overage of one credit, whatever the session says.
-                credits=1 if mode is StoreMode.OVERAGE else random_source.randint(1, MAX_CREDITS),
+                credits=random_source.randint(1, MAX_CREDITS),
             ),
             **feature,
         )
         for number, (mode, feature) in enumerate(zip(modes, features, strict=True))
     )
+    return tuple(_as_the_platform_charges(task) for task in tasks)
+
+
+def _as_the_platform_charges(task: TaskPlan) -> TaskPlan:
+    """Its job and its failed pushes give b2c users one credit; an overage is logged as one. Whatever the row says."""
+    if task.ending is not None:
+        # What the platform loses shows on the account, so that nobody else's fault hides behind it.
+        own_account = LOST_ACCOUNTS + task.number if task.ending is Ending.WITHOUT_REFUND else task.account
+        return replace(task, mode=None, account=own_account, credits=1)
+    if task.overage_line_is_lost:
+        return replace(task, mode=StoreMode.OVERAGE, credits=1)
+    if task.mode is StoreMode.OVERAGE or task.delivery is Delivery.TAKEN_FOR_FAILED:
+        return replace(task, credits=1)
+    return task

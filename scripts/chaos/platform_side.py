@@ -1,38 +1,31 @@
-"""Plays the platform under fire: charges, inserts, pushes whatever the plan says, and runs the platform's own job."""
+"""Plays the platform under fire: charges, inserts, pushes whatever the plan says, and has its nights."""
 
 import json
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID, uuid4
 
-import psycopg
 import redis
 
-from models.generation import Channel, SessionRef, SessionStatus
+from models.generation import Channel, SessionRef
 from sandbox.image_host import ImageHost
+from sandbox.platform_jobs import fail_failed_push, refund_failed_push
 from sandbox.producer import Producer, Store, StoreMode, Submitted
-from scripts.chaos.evidence import Payer
-from scripts.chaos.plan import BAD_PICTURES, GOOD_PICTURE, PRIVATE_ADDRESS, Delivery, TaskPlan
+from scripts.chaos.evidence import GivenBack, Payer
+from scripts.chaos.plan import BAD_PICTURES, GOOD_PICTURE, NIGHTS, PRIVATE_ADDRESS, Delivery, Ending, TaskPlan
+from scripts.chaos.stuck_job import StuckJob, shares
 
 PUSH_RETRY_SECONDS: Final = 0.2
 """The platform, too, tries again while Redis is away."""
 
 ACCOUNT_CREDITS: Final = 10_000
 """Nobody runs out: what is refused at the till never reaches the worker."""
-
-PLATFORM_MESSAGE: Final = "This took too long."
-
-PLATFORM_JOB_THREADS: Final = 4
-PLATFORM_JOB_DELAY_SECONDS: Final = 1.0
-"""At most so long after the session was first seen at work, anywhere in its run."""
-
-PLATFORM_JOB_PATIENCE_SECONDS: Final = 15.0
-"""A session that does not start within this is ended as it stands."""
 
 PRIVATE_ADDRESS_URL: Final = "http://10.0.0.1/picture.jpg"
 
@@ -46,27 +39,6 @@ HUGE_CHARACTERS: Final = 3_000_000
 
 GARBAGE: Final = ("junk", "[]", "null", "{}", '"a string"', '{"session_id": 7}', "x" * HUGE_CHARACTERS)
 """Elements that name no session."""
-
-EXPIRE_USER_SESSION: Final = """
-    WITH ended AS (
-        UPDATE generation_sessions SET status = 'failed', error_message = %s
-        WHERE id = %s AND status NOT IN ('completed', 'failed') RETURNING user_id, credits_used)
-    SELECT refund_credits(user_id, credits_used) IS NOT NULL FROM ended"""
-
-EXPIRE_STORE_SESSION: Final = """
-    WITH ended AS (
-        UPDATE store_generation_sessions SET status = 'failed', error_message = %s
-        WHERE id = %s AND status NOT IN ('completed', 'failed')
-        RETURNING store_id, shopper_email, credits_used, request_id)
-    SELECT CASE
-        WHEN shopper_email IS NOT NULL
-            THEN refund_store_shopper_credits(store_id, shopper_email, credits_used, request_id) IS NOT NULL
-        WHEN EXISTS (SELECT FROM store_credit_transactions t
-                     WHERE t.store_id = ended.store_id AND t.request_id = ended.request_id AND t.type = 'deduction')
-            THEN refund_store_credits(store_id, credits_used, request_id) IS NOT NULL
-        ELSE true END
-    FROM ended"""
-"""The platform's job on one session, each in one transaction; no row when the session was terminal already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +57,10 @@ class PlatformSide:
         producer: charges, inserts and pushes.
         pictures: serves the inputs.
         picture: a good JPEG.
-        random_source: decides when the platform's job strikes.
+        random_source: decides how fast the platform's job is.
         postgres_guard: held while a transaction of the platform is open. Whoever kills Postgres holds it too: a lost
             answer to a commit would leave the scenario, not the worker, in doubt about a charge.
+        dsn: of the database whose midnight the platform's job waits for.
     """
 
     def __init__(
@@ -95,27 +68,49 @@ class PlatformSide:
         producer: Producer,
         pictures: ImageHost,
         picture: bytes,
+        *,
         random_source: random.Random,
         postgres_guard: threading.Lock,
+        dsn: str,
     ) -> None:
         self._producer = producer
         self._pictures = pictures
         self._good_picture = pictures.add("person.jpg", picture)
-        self._random = random_source
         self._guard = postgres_guard
         self._users: dict[int, UUID] = {}
         self._stores: dict[tuple[StoreMode, int], Store] = {}
         self._closing = threading.Event()
         self._pushing = ThreadPoolExecutor(1, thread_name_prefix="platform")
-        self._job = ThreadPoolExecutor(PLATFORM_JOB_THREADS, thread_name_prefix="platform-job")
-        self._expiries: list[Future[SessionRef | None]] = []
+        self._nights = ThreadPoolExecutor(1, thread_name_prefix="nights")
+        self._job = StuckJob(producer, self._hold_guard, random_source, dsn)
+        self._given_up: dict[SessionRef, GivenBack] = {}
         self.tasks: list[SubmittedTask] = []
         self.buried: set[str] = set()
         """Elements that must be found among the dead letters."""
 
     def submit_all(self, plans: Sequence[TaskPlan], wait_until_due: Callable[[int], None]) -> "Future[None]":
-        """Push everything in a thread of its own; ``wait_until_due`` is asked before each task, with its index."""
-        return self._pushing.submit(self._submit_all, plans, wait_until_due)
+        """Push everything but the nights' sessions in a thread of its own.
+
+        ``wait_until_due`` is asked before each task, with its index.
+        """
+        return self._pushing.submit(self._submit_all, [plan for plan in plans if plan.ending is None], wait_until_due)
+
+    def have_nights(self, plans: Sequence[TaskPlan], wait_for_share: Callable[[float], None]) -> "Future[None]":
+        """Push the nights' sessions, each night's at once, and let the platform's job run over them.
+
+        ``wait_for_share`` is asked before each night, with the share of the run that must be over.
+        """
+        old = [plan for plan in plans if plan.ending is not None]
+        return self._nights.submit(self._have_nights, [old[night::NIGHTS] for night in range(NIGHTS)], wait_for_share)
+
+    def _have_nights(self, nights: Sequence[Sequence[TaskPlan]], wait_for_share: Callable[[float], None]) -> None:
+        self._job.day()
+        for share, plans in zip(shares(nights), nights, strict=True):
+            wait_for_share(share)
+            if self._closing.is_set():
+                return
+            endings = {self._submit(plan).session.session_id: plan.ending or Ending.WHOLE for plan in plans}
+            self._job.night(endings)
 
     def _submit_all(self, plans: Sequence[TaskPlan], wait_until_due: Callable[[int], None]) -> None:
         self._push_garbage()
@@ -125,18 +120,30 @@ class PlatformSide:
                 return
             self._submit(plan)
 
-    def _submit(self, plan: TaskPlan) -> None:
+    def _submit(self, plan: TaskPlan) -> Submitted:
         """Do with one task what the plan says."""
         with self._guard:
             submitted = self._charge_and_insert(plan)
-        self.tasks.append(SubmittedTask(plan, submitted, _payer(plan.mode)))
+        if plan.ending is not None:
+            self._job.make_old(submitted.session.session_id)
+        self.tasks.append(SubmittedTask(plan, submitted, _payer(plan)))
+        if plan.delivery is Delivery.TAKEN_FOR_FAILED:
+            self._push_and_give_up(submitted)
+            return submitted
         elements = _elements(plan.delivery, submitted.payload)
         for element in elements:
-            self._push(element)
+            self._push(element, is_oldest=plan.ending is not None)
         if plan.delivery in UNREADABLE_DELIVERIES:
             self.buried.add(elements[0])
-        if plan.expires:
-            self._expiries.append(self._job.submit(self._expire, submitted.session, self._random.random()))
+        return submitted
+
+    def _push_and_give_up(self, submitted: Submitted) -> None:
+        """A push that arrived and raised all the same: what the platform does then, it does at once."""
+        with self._guard:
+            self._push(submitted.payload)
+            refund_failed_push(self._producer.execute, submitted)
+            fail_failed_push(self._producer.execute, submitted)
+        self._given_up[submitted.session] = GivenBack.ONCE
 
     def _push_garbage(self) -> None:
         """Elements that are no tasks and name nobody."""
@@ -150,26 +157,37 @@ class PlatformSide:
             if task.plan.delivery is Delivery.AGAIN_WHEN_DONE:
                 self._push(task.submitted.payload)
 
-    def _push(self, element: str) -> None:
+    def _push(self, element: str, *, is_oldest: bool = False) -> None:
         """LPUSH until Redis takes it; a lost reply makes a duplicate, as it does on the platform."""
         is_pushed = False
         while not is_pushed and not self._closing.is_set():
             try:
-                self._producer.push(element)
+                self._producer.push(element, is_oldest=is_oldest)
                 is_pushed = True
             except redis.RedisError:
                 self._producer.drop_redis_connections()
                 time.sleep(PUSH_RETRY_SECONDS)
 
-    def expired(self) -> set[SessionRef]:
-        """Sessions that the platform's job ended; waits until the job has done all it was given."""
-        return {session for expiry in self._expiries if (session := expiry.result()) is not None}
+    @property
+    def timed_out(self) -> dict[SessionRef, GivenBack]:
+        """What the platform's job did to whom."""
+        return self._job.ended
+
+    @property
+    def given_up(self) -> dict[SessionRef, GivenBack]:
+        """The same, and of pushes that were taken for failed."""
+        return self._given_up | self._job.ended
 
     def close(self) -> None:
         """Push nothing more and end the platform's job."""
         self._closing.set()
         self._pushing.shutdown()
-        self._job.shutdown(cancel_futures=True)
+        self._nights.shutdown()
+
+    @contextmanager
+    def _hold_guard(self) -> Iterator[None]:
+        with self._guard:
+            yield
 
     def _charge_and_insert(self, plan: TaskPlan) -> Submitted:
         urls = [self._good_picture, self._picture(plan.picture)]
@@ -186,8 +204,15 @@ class PlatformSide:
         key = (plan.mode, plan.account)
         if key not in self._stores:
             self._stores[key] = self._producer.new_store(plan.mode, balance=ACCOUNT_CREDITS)
+            if plan.mode is StoreMode.ABSORB:
+                self._producer.let_shopper_pay_once(self._stores[key], balance=ACCOUNT_CREDITS)
         return self._producer.submit_b2b(
-            urls, store=self._stores[key], prompt=plan.prompt, credits_used=plan.credits, push=False
+            urls,
+            store=self._stores[key],
+            prompt=plan.prompt,
+            credits_used=plan.credits,
+            push=False,
+            overage_line_is_lost=plan.overage_line_is_lost,
         )
 
     def _picture(self, name: str) -> str:
@@ -199,24 +224,11 @@ class PlatformSide:
             raise ValueError(f"no picture is called {name}")
         return self._pictures.fault_url(name)
 
-    def _expire(self, session: SessionRef, share_of_delay: float) -> SessionRef | None:
-        self._wait_until_at_work(session)
-        time.sleep(share_of_delay * PLATFORM_JOB_DELAY_SECONDS)
-        query = EXPIRE_USER_SESSION if session.channel is Channel.B2C else EXPIRE_STORE_SESSION
-        with self._guard:
-            ended = self._producer.value(query, PLATFORM_MESSAGE, session.session_id)
-        return session if ended else None
 
-    def _wait_until_at_work(self, session: SessionRef) -> None:
-        at_work = {SessionStatus.PROCESSING, SessionStatus.COMPLETED, SessionStatus.FAILED}
-        try:
-            self._producer.wait_for(session, at_work, timeout_seconds=PLATFORM_JOB_PATIENCE_SECONDS)
-        except (TimeoutError, psycopg.OperationalError):
-            return  # the job looks at the clock, not at the worker
-
-
-def _payer(mode: StoreMode | None) -> Payer:
-    match mode:
+def _payer(plan: TaskPlan) -> Payer:
+    if plan.overage_line_is_lost:
+        return Payer.UNPROVEN
+    match plan.mode:
         case None:
             return Payer.USER
         case StoreMode.ABSORB:

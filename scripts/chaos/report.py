@@ -11,13 +11,14 @@ from scripts.chaos.evidence import Evidence
 
 
 def last_line(audit: Audit, *, kills: int, redis_restarts: int, seed: int) -> str:
-    """The figures of a run; everything after ``refunded`` up to ``provider_calls`` must be zero."""
+    """The figures of a run; everything after ``lost_by_platform`` up to ``provider_calls`` must be zero."""
     figures = audit.figures
     fields = {
         "sessions": figures.sessions,
         "completed": figures.completed,
         "failed": figures.failed,
         "refunded": figures.refunded,
+        "lost_by_platform": figures.lost_by_platform,
         **{rule.value: audit.count(rule) for rule in Rule},
         "provider_calls": figures.provider_calls,
         "kills": kills,

@@ -135,7 +135,14 @@ def _set_up(
     producer = stack.enter_context(Producer(world.postgres.dsn, redis_pair.url))
     queue = stack.enter_context(redis.Redis.from_url(redis_pair.url))
     postgres_guard = threading.Lock()
-    platform = PlatformSide(producer, pictures, _picture(), random.Random(seed), postgres_guard)
+    platform = PlatformSide(
+        producer,
+        pictures,
+        _picture(),
+        random_source=random.Random(seed),
+        postgres_guard=postgres_guard,
+        dsn=world.postgres.dsn,
+    )
     stack.callback(platform.close)
     settings = world.settings(
         REDIS_URL=redis_pair.url, SUPABASE_URL=edge.url, IMAGE_URL_TRUSTED_HOSTS=LOOPBACK, **SETTINGS
@@ -175,12 +182,13 @@ def _disturb(parts: _Parts, plan: ChaosPlan, say: Callable[[str], None]) -> None
     pushing = parts.platform.submit_all(
         plan.tasks, lambda index: parts.disturbances.wait_for_progress(index / len(plan.tasks) - ahead)
     )
+    nights = parts.platform.have_nights(plan.tasks, parts.disturbances.wait_for_progress)
     parts.disturbances.start()
     while parts.disturbances.is_running():
         time.sleep(STATUS_SECONDS)
         say(_status(parts))
     pushing.result()
-    parts.platform.expired()
+    nights.result()
 
 
 def _drain(parts: _Parts, say: Callable[[str], None]) -> None:
@@ -210,7 +218,7 @@ def _judge(parts: _Parts, directory: Path, seed: int, say: Callable[[str], None]
         replace(parts.world, redis=parts.redis_pair.primary),
         parts.producer,
         platform.tasks,
-        expired=platform.expired(),
+        given_up=platform.given_up,
         provider=provider,
         strays=[*disturbances.strays, *lost_elements(parts.queue, platform.buried)],
     )
@@ -224,7 +232,7 @@ def _judge(parts: _Parts, directory: Path, seed: int, say: Callable[[str], None]
     summary = [
         "blows: " + _counted(disturbances.counts),
         call_summary(evidence, limit=calls_per_session, unattributed=provider.unattributed),
-        f"ended by the platform's own job: {len(platform.expired())}",
+        f"ended by the platform's own job: {len(platform.timed_out)}",
     ]
     for text in summary:
         say(text)

@@ -12,7 +12,8 @@ from models.generation import SessionStatus
 from services.redis_client import BLOCKING_POP_SECONDS
 from services.supabase_client import SupabaseClient
 from tests.support.worker import QUICK_SETTINGS, Stage, wait_until
-from worker.executor import Executor, ExecutorState
+from worker.executor import Executor
+from worker.executor_state import ExecutorState
 from worker.health import HealthBoard
 from worker.link import RunReturned
 from worker.metrics import Metrics

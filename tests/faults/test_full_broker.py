@@ -68,3 +68,4 @@ def test_a_celery_whose_connection_breaks_while_the_broker_is_full_waits_instead
     [row] = stage.wait_for(stage.submit("with room again"))
     assert row.status is SessionStatus.COMPLETED
     assert worker.executor() == executor
+    assert not [line for line in worker.lines() if "In Celery 5.1" in line["event"]], "decided, and not warned of"

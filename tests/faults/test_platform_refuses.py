@@ -10,7 +10,7 @@ import pytest
 
 from models.generation import SessionRef, SessionStatus
 from services.storage_gate import LOOK_SECONDS
-from tests.support.ledger_audit import platform_expires
+from tests.support.platform_acts import give_up
 from tests.support.platform_faults import bucket_limited, bucket_renamed, read_only_database
 from tests.support.platform_proxy import (
     EVERYTHING,
@@ -179,7 +179,7 @@ def test_while_storage_lets_nobody_in_what_others_settled_is_let_go(
     waiting = submit_many(stage, f"not taken {status}")
     for session in settled:
         with psycopg.connect(stage.world.postgres.dsn, options="-c search_path=public") as connection:
-            platform_expires(connection, session)
+            assert give_up(connection, session)
     wait_until(
         lambda: len(worker.lines("settled_by_others_while_waiting")) == before + len(settled),
         "they are let go",

@@ -4,17 +4,23 @@ One worker for the module; a task here may take two seconds, and a pause lasts t
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from config.settings import DEFAULT_IMAGE_MODELS
 from models.generation import SessionStatus
 from tests.support.worker import Stage, Worker, wait_until
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 
+FIRST, SECOND = DEFAULT_IMAGE_MODELS.split(",")
+
 TASK_LIMIT_SECONDS = 2
 PAUSE_SECONDS = 3
 """Longer than a task may take: who waits for the end of a pause must not be charged the time."""
+
+SHUTDOWN = datetime.now(UTC).date() + timedelta(days=20)
 
 NOT_AVAILABLE = "Try-on is not available right now. Please try again later. You have not been charged."
 TOOK_TOO_LONG = "Making your picture took too long. Please try again. You have not been charged."
@@ -22,7 +28,9 @@ TOOK_TOO_LONG = "Making your picture took too long. Please try again. You have n
 
 @pytest.fixture(scope="module")
 def worker(stage: Stage) -> Worker:
-    """A worker with little patience."""
+    """A worker with little patience, whose first model will be shut down in a few weeks."""
+    with stage.world.simulator.control() as simulator:
+        simulator.shut_down(FIRST, SHUTDOWN)
     worker = stage.worker(TASK_LIMIT_SECONDS=str(TASK_LIMIT_SECONDS), OPENAI_PAUSE_SECONDS=str(PAUSE_SECONDS))
     worker.start()
     return worker
@@ -59,6 +67,18 @@ def test_an_account_that_is_blocked_fails_the_task_refunds_it_and_pauses_all_cal
     assert stage.redis.exists("wearon:provider:pause")
 
 
+def test_health_names_the_provider_while_calls_are_paused_and_is_well_again_afterwards(
+    stage: Stage, worker: Worker
+) -> None:
+    wait_until(lambda: worker.health()["status"] == "ok", "health has forgotten the test before")
+    stage.wait_for(stage.submit("[[sim:quota]] health looks"))
+    wait_until(lambda: worker.health()["degraded"] == ["provider"], "health names the provider")
+    assert worker.wait_for_line("part_down", part="provider", level="error", reason="quota_exhausted")
+    [row] = stage.wait_for(stage.submit("ends the pause"))
+    assert row.status == SessionStatus.COMPLETED
+    wait_until(lambda: worker.health()["status"] == "ok", "health tells that all is well")
+
+
 def test_a_pause_burns_one_task_while_the_others_wait_without_using_up_their_time(stage: Stage, worker: Worker) -> None:
     stage.wait_for(stage.submit("[[sim:quota]] the first"))
     waiting = [stage.submit(f"waits for the end of the pause {number}") for number in range(4)]
@@ -89,21 +109,54 @@ def test_a_task_that_uses_up_its_own_time_fails_and_is_refunded_wherever_it_hang
     wait_until(lambda: not stage.in_flight(worker.executor()), "nothing in flight")
 
 
+def test_a_models_announced_end_is_a_metric_and_a_line_and_no_request(stage: Stage, worker: Worker) -> None:
+    line = worker.wait_for_line("image_model_shutdown_ahead", model=FIRST)
+    assert (line["level"], line["shutdown_date"], line["threshold_days"]) == ("warning", SHUTDOWN.isoformat(), 30)
+    shutdown = datetime(SHUTDOWN.year, SHUTDOWN.month, SHUTDOWN.day, tzinfo=UTC).timestamp()
+    assert worker.metric("wearon_openai_model_shutdown_timestamp_seconds", model=FIRST) == shutdown
+    with stage.world.simulator.control() as simulator:
+        assert simulator.stats()["model_lists"] == 1, "once at the start"
+
+
+def test_a_model_the_account_may_not_use_is_passed_over_within_the_task(stage: Stage, worker: Worker) -> None:
+    prompt = f"[[sim:unverified={FIRST}]] the organization is not verified"
+    [row] = stage.wait_for(stage.submit(prompt))
+    models = [request["fields"]["model"] for request in stage.provider_requests(prompt)]
+    refused = worker.wait_for_line("image_model_refused", model=FIRST)
+    assert row.status is SessionStatus.COMPLETED
+    assert models == [FIRST, SECOND]
+    assert "must be verified" in refused["reason"]
+    assert not stage.redis.exists("wearon:provider:pause")
+    assert worker.metric("wearon_openai_requests_total", model=FIRST, code="model_refused") == 1
+
+
+def test_with_every_model_refused_calls_pause_and_all_are_asked_again(stage: Stage, worker: Worker) -> None:
+    """After it the first model is asked again, although it was passed over before."""
+    session = stage.submit("[[sim:unverified]] no model at all")
+    [row] = stage.wait_for(session)
+    assert (row.status, row.error_message) == (SessionStatus.FAILED, NOT_AVAILABLE)
+    assert stage.refund(session)["reason"] == "no_model_left"
+    [verified] = stage.wait_for(stage.submit("the organization was verified"))
+    [request] = stage.provider_requests("the organization was verified")
+    assert verified.status is SessionStatus.COMPLETED
+    assert request["fields"]["model"] == FIRST
+
+
 def test_a_model_that_is_gone_is_replaced_within_the_task_until_none_is_left(stage: Stage, worker: Worker) -> None:
     """Last in the module: the models stay gone for the life of the worker's process."""
     with stage.world.simulator.control() as simulator:
-        simulator.retire("gpt-image-1.5")
+        simulator.retire(FIRST)
     [replaced] = stage.wait_for(stage.submit("the old model is gone"))
     models = [request["fields"]["model"] for request in stage.provider_requests("the old model is gone")]
-    gone = worker.wait_for_line("image_model_gone", model="gpt-image-1.5")
+    gone = worker.wait_for_line("image_model_gone", model=FIRST)
     assert replaced.status is SessionStatus.COMPLETED
-    assert models == ["gpt-image-1.5", "gpt-image-2.6-sunburst"]
-    assert (gone["level"], gone["next_model"]) == ("error", "gpt-image-2.6-sunburst")
-    assert worker.metric("wearon_model_gone_total", model="gpt-image-1.5") == 1
+    assert models == [FIRST, SECOND]
+    assert (gone["level"], gone["next_model"]) == ("error", SECOND)
+    assert worker.metric("wearon_model_gone_total", model=FIRST) == 1
 
     stage.wait_for(stage.submit("with the new model at once"))
     [straight] = stage.provider_requests("with the new model at once")
-    assert straight["fields"]["model"] == "gpt-image-2.6-sunburst"
+    assert straight["fields"]["model"] == SECOND
 
     last = stage.submit("[[sim:model-gone]]")
     [row] = stage.wait_for(last)

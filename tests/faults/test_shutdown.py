@@ -1,5 +1,7 @@
 """SIGTERM, as in every deploy, and how much a worker holds at any moment."""
 
+import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +12,8 @@ from tests.support.worker import WAIT_SECONDS, Stage, Worker, wait_until
 pytest_plugins = ["tests.support.worker_fixtures"]
 
 CONCURRENCY = 4
-GRACE_SECONDS = 2
+GRACE_SECONDS = 6
+"""No shorter than a task may take, so a task goes beyond it only when its process does not go on."""
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +37,15 @@ def test_what_has_not_begun_or_does_not_finish_in_time_goes_back_to_the_queue_in
     stage: Stage, start_worker: Callable[[], Worker]
 ) -> None:
     """With three turns a minute: one task in its ten seconds after a 429, one at a provider that does not answer, one
-    that waits for its turn, and one that is still in the queue. Only the second has used up one of its two runs.
+    that waits for its turn, and one that is still in the queue. Only the second has used up one of its two runs. Its
+    process is frozen before its time is up: within the grace every task that goes on ends by its own limit.
     """
-    stopped = stage.worker("stopped", OPENAI_REQUESTS_PER_MINUTE="3", SHUTDOWN_GRACE_SECONDS=str(GRACE_SECONDS))
+    stopped = stage.worker(
+        "stopped",
+        OPENAI_REQUESTS_PER_MINUTE="3",
+        SHUTDOWN_GRACE_SECONDS=str(GRACE_SECONDS),
+        TASK_LIMIT_SECONDS=str(GRACE_SECONDS),
+    )
     stopped.start()
     postponed = stage.submit("[[sim:429-once]] postponed")
     wait_until(lambda: stage.claim(postponed).get("rate_limited"), "the task is sent back to the queue")
@@ -49,6 +58,9 @@ def test_what_has_not_begun_or_does_not_finish_in_time_goes_back_to_the_queue_in
     everything = [postponed, hanging, waiting, queued]
 
     stopped.terminate()
+    wait_until(lambda: stage.claim(waiting).get("attempt") == 0, "what waits for its turn is released")
+    wait_until(lambda: stopped.lines("session_released", rate_limited=False), "and told so")
+    os.kill(stopped.celery_pid(), signal.SIGSTOP)
     assert stopped.wait(GRACE_SECONDS + WAIT_SECONDS) == 0
     assert stage.waiting_sessions() == ids(everything)
     assert {stage.platform.session(session).status for session in everything} == {SessionStatus.QUEUED}

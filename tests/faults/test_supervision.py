@@ -19,6 +19,7 @@ from tests.support.worker import QUICK_SETTINGS, WAIT_SECONDS, Stage, Worker, wa
 from worker.celery_app import queue_name
 from worker.executor import Executor
 from worker.health import HealthBoard
+from worker.measurements import Measurement
 from worker.metrics import Metrics
 from worker.supervisor import EXIT_PART_DIED, EXIT_STOPPED, MAX_RESTARTS, Supervisor
 
@@ -48,7 +49,6 @@ def supervisor(settings: Settings, metrics: Metrics) -> Iterator[Supervisor]:
     """The real supervisor over real Celery children, running in a thread, with less patience than in production."""
     store = SupabaseClient(settings.supabase_url, settings.supabase_service_role_key.get_secret_value())
     board = HealthBoard()
-    stop_asked = threading.Event()
     stop_asked = threading.Event()
     supervisor = Supervisor(
         lambda: Executor(
@@ -117,7 +117,7 @@ def test_a_celery_that_consumes_nothing_while_tasks_wait_is_replaced_after_what_
     stage.wait_for_status("processing", running)
     hangs_before, hung = restarts(metrics, "hung"), supervisor.executor_id()
     with ThreadPoolExecutor(1) as thief:
-        stolen = thief.submit(patient(stage.world.redis.url).brpop, queue_name(hung), WAIT_SECONDS)
+        stolen = thief.submit(patient(stage.world.redis.url).brpop, [queue_name(hung)], WAIT_SECONDS)
         # Redis serves whoever waits longest, and Celery's own pop begins anew every second.
         wait_until(lambda: any(int(idle) >= 2 for idle in idle_pops(stage)), "the thief is first in the line")
         waiting = stage.submit("waits for a Celery that consumes")
@@ -139,6 +139,27 @@ def test_a_celery_that_is_frozen_is_killed_and_replaced(stage: Stage, supervisor
     assert stage.claim(waiting)["attempt"] == 1
     assert not child.is_running()
     assert restarts(metrics, "hung") == hangs_before + 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_executor_whose_child_nobody_listens_to_is_replaced_after_what_runs_has_ended(
+    stage: Stage, supervisor: Supervisor, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unheard, deaths_before = supervisor.executor_id(), restarts(metrics, "link_died")
+
+    def end_this_thread(_: Measurement) -> None:
+        monkeypatch.undo()
+        raise SystemExit
+
+    monkeypatch.setattr(metrics, "measure", end_this_thread)
+    running = stage.submit("[[sim:latency=1]] runs when the link dies")
+    [row] = stage.wait_for(running)
+    wait_until(lambda: supervisor.executor_id() != unheard, "the executor is replaced")
+    after = stage.submit("given to the executor after it")
+    [row_after] = stage.wait_for(after)
+    assert (row.status, row_after.status) == (SessionStatus.COMPLETED, SessionStatus.COMPLETED)
+    assert [stage.claim(session)["attempt"] for session in (running, after)] == [1, 1]
+    assert restarts(metrics, "link_died") == deaths_before + 1
 
 
 def crash_again_and_again(worker: Worker) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from models.failures import Failure, ImageAddressRefused, ImageTooLarge, ImageUnreachable, NotAnImage
+from models.failures import Failure, ImageAddressRefused, ImageTooLarge, ImageUnreachable, ImageWithoutType, NotAnImage
 from services.download_memory import Holding
 from services.image_download import (
     MAX_ADDRESSES_TRIED,
@@ -83,6 +83,10 @@ def outcome_data(path: str) -> bytes:
         "/chunked",
         "/compressed_though_not_asked",
         "/deflated_though_not_asked",
+        "/not_compressed_as_announced",
+        "/made_up_encoding_of_a_store",
+        "/made_up_encoding_of_a_form",
+        "/encoding_none",
     ],
 )
 def test_a_picture_arrives_whole_however_it_is_transferred(path: str) -> None:
@@ -104,8 +108,12 @@ def test_nobody_looks_at_the_cookies_of_a_host(recwarn: pytest.WarningsRecorder)
         ("/partial_content", ImageUnreachable, 206),
         ("/no_content", ImageUnreachable, 204),
         ("/html", NotAnImage, None),
-        ("/no_content_type", NotAnImage, None),
-        ("/image_somewhere_in_the_type", NotAnImage, None),
+        ("/no_content_type", ImageWithoutType, None),
+        ("/image_somewhere_in_the_type", ImageWithoutType, None),
+        ("/octet_stream", ImageWithoutType, None),
+        ("/picture_stored_as_text", ImageWithoutType, None),
+        ("/octet_stream_of_something_else", NotAnImage, None),
+        ("/octet_stream_of_two_bytes", NotAnImage, None),
         ("/announces_too_much", ImageTooLarge, None),
         ("/sends_without_end", ImageTooLarge, None),
         ("/sends_chunks_without_end", ImageTooLarge, None),
@@ -113,7 +121,8 @@ def test_nobody_looks_at_the_cookies_of_a_host(recwarn: pytest.WarningsRecorder)
         ("/brotli", ImageUnreachable, None),
         ("/compressed_twice", ImageUnreachable, None),
         ("/compressed_and_cut", ImageUnreachable, None),
-        ("/not_compressed_as_announced", ImageUnreachable, None),
+        ("/neither_a_picture_nor_compressed", ImageUnreachable, None),
+        ("/framed_as_aws_chunked", ImageUnreachable, None),
         ("/closes_before_the_announced_end", ImageUnreachable, None),
         ("/negative_length", ImageUnreachable, None),
         ("/length_of_thousands_of_digits", ImageUnreachable, None),
@@ -471,6 +480,7 @@ def test_what_the_host_takes_after_waiting_for_memory_is_still_bounded() -> None
         ("/honest", len(PICTURE)),
         ("/no_length", MAX_DOWNLOAD_BYTES),
         ("/chunked", MAX_DOWNLOAD_BYTES),
+        ("/encoding_none", len(PICTURE)),
         ("/compressed_though_not_asked", MAX_DOWNLOAD_BYTES),
     ],
 )

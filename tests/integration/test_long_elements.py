@@ -141,6 +141,14 @@ def reaper(settings: Settings, store: SupabaseClient, queue: Fragile, stage: Sta
     )
 
 
+@pytest.fixture(autouse=True)
+def noon(stage: Stage) -> Iterator[None]:
+    """Sessions of an hour would not be settled around the real midnight."""
+    with stage.database_clock() as clock:
+        clock.set(clock.NOON)
+        yield
+
+
 def living_executor(stage: Stage, store: SupabaseClient) -> UUID:
     executor = uuid4()
     store.heartbeat(executor, host="test", lease_seconds=LEASE_SECONDS)

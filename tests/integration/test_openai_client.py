@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from models import failures
 from models.generation import GeneratedImage
-from models.image_models import parse_models
+from models.image_models import KNOWN_MODELS, parse_models
 from sandbox.openai_sim.client import SimulatorClient
 from sandbox.openai_sim.server import running_simulator
 from sandbox.redis_local import LocalRedis
@@ -120,11 +120,18 @@ def make_caller(
     models: str = MODELS,
     max_retries: int = 3,
     turns_per_window: int = 1_000,
+    images_per_window: int | None = None,
     window_seconds: int = 61,
     pause_seconds: float = 0.3,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Caller:
-    gate = RateGate(store, turns_per_window=turns_per_window, window_seconds=window_seconds, turns_per_pace=1_000)
+    gate = RateGate(
+        store,
+        turns_per_window=turns_per_window,
+        images_per_window=images_per_window,
+        window_seconds=window_seconds,
+        turns_per_pace=1_000,
+    )
     breaker = ProviderBreaker(store, pause_seconds=pause_seconds, poll_seconds=0.02, closed_cache_seconds=0.01)
 
     told = Told()
@@ -163,7 +170,7 @@ def test_an_edit_gives_a_jpeg_with_tokens_and_price(caller: Caller, sim: Simulat
     assert caller.told.attempts == [("gpt-image-1.5", 200, "ok")]
 
 
-@pytest.mark.parametrize("model", ["gpt-image-1.5", "gpt-image-2", "gpt-image-2.6-sunburst", "gpt-image-2.6-flare"])
+@pytest.mark.parametrize("model", KNOWN_MODELS)
 def test_the_strict_simulator_accepts_the_request_of_every_model(
     store: redis.Redis, sim: SimulatorClient, model: str
 ) -> None:
@@ -201,19 +208,39 @@ def test_a_final_answer_is_its_failure_after_one_attempt(
     assert API_KEY not in str(caught.value)
 
 
+@pytest.mark.parametrize("fault", ["429-wait=37", "429-wait-date=37", "429-wait-words=37", "429-wait-reset=37"])
+def test_the_wait_a_rate_limit_names_is_handed_on_and_not_waited_for_here(caller: Caller, fault: str) -> None:
+    with pytest.raises(failures.RateLimited) as caught:
+        caller.edit(f"[[sim:{fault}]]")
+    assert caught.value.retry_after_seconds == pytest.approx(37, abs=3)
+    assert caller.told.slept_seconds == []
+
+
+def test_what_was_cached_costs_less_and_the_log_has_the_price(caller: Caller) -> None:
+    whole = caller.edit()
+    with capture_logs() as logs:
+        cached = caller.edit("[[sim:cached-input]]")
+    assert cached.usage.input_image_tokens == whole.usage.input_image_tokens
+    assert cached.usage.cached_image_tokens == whole.usage.input_image_tokens // 2
+    assert cached.estimated_cost_usd < whole.estimated_cost_usd
+    [made] = [line for line in logs if line["event"] == "provider_image_made"]
+    assert made["estimated_cost_usd"] == str(cached.estimated_cost_usd)
+    assert made["cached_tokens"] == cached.usage.cached_tokens
+
+
 def test_a_missing_bill_does_not_cost_the_picture(caller: Caller) -> None:
     assert caller.edit("[[sim:no-usage]]").estimated_cost_usd == 0
     assert caller.edit("[[sim:usage-without-details]]").usage.input_text_tokens == 0
 
 
-@pytest.mark.parametrize("fault", ["500-always", "503-always", "drop"])
+@pytest.mark.parametrize("fault", ["500-always", "503-always", "408-always", "409-always", "drop"])
 def test_a_passing_failure_is_tried_again_in_the_same_call(caller: Caller, sim: SimulatorClient, fault: str) -> None:
     sim.set_faults({"name": fault, "times": 1})
     assert caller.edit().jpeg
     assert [code for _, _, code in caller.told.attempts] == ["provider_unavailable", "ok"]
 
 
-@pytest.mark.parametrize("fault", ["500-always", "503-always", "drop"])
+@pytest.mark.parametrize("fault", ["500-always", "503-always", "408-always", "409-always", "drop"])
 def test_a_lasting_failure_is_given_up_after_the_retries(caller: Caller, fault: str) -> None:
     with pytest.raises(failures.ProviderUnavailable):
         caller.edit(f"[[sim:{fault}]]")
@@ -340,6 +367,20 @@ def test_every_attempt_takes_its_turn(store: redis.Redis, sim: SimulatorClient) 
     assert arrivals[3] - arrivals[1] > 1.9
 
 
+def test_every_picture_of_an_attempt_counts_against_the_limit_on_pictures(
+    store: redis.Redis, sim: SimulatorClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request has two; the second attempt needs two more, and a turn that went stale another two."""
+    caller = make_caller(store, sim.base_url, images_per_window=4, window_seconds=2)
+    sim.set_faults({"name": "500-always", "times": 1})
+    caller.edit()
+    assert store.llen("wearon:provider:rate:input-images") == 4
+    monkeypatch.setattr(openai_wire, "TURN_FRESH_SECONDS", 0.0)
+    caller.edit()
+    arrivals = sim.stats(arrivals=True)["arrivals"]
+    assert arrivals[2] - arrivals[0] > 1.6
+
+
 def test_a_request_that_was_slow_to_connect_takes_another_turn(
     store: redis.Redis, sim: SimulatorClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,6 +412,38 @@ def test_when_a_model_is_gone_the_same_call_goes_on_with_the_next(caller: Caller
     assert caller.edit().model == "gpt-image-2.6-sunburst"
     assert [code for _, _, code in caller.told.attempts] == ["model_gone", "ok", "ok"], "it is not asked for again"
     assert caller.told.gone == ["gpt-image-1.5"]
+
+
+@pytest.mark.parametrize("fault", ["unverified", "no-access"])
+def test_when_a_model_is_refused_to_the_account_the_same_call_goes_on_with_the_next(
+    caller: Caller, store: redis.Redis, sim: SimulatorClient, fault: str
+) -> None:
+    sim.set_faults({"name": fault, "value": "gpt-image-1.5"})
+    with capture_logs() as logs:
+        assert caller.edit().model == "gpt-image-2.6-sunburst"
+    assert caller.edit().model == "gpt-image-2.6-sunburst"
+    assert [(status, code) for _, status, code in caller.told.attempts] == [
+        (403, "model_refused"),
+        (200, "ok"),
+        (200, "ok"),
+    ], "it is not asked every time"
+    [refused] = [line for line in logs if line["event"] == "image_model_refused"]
+    assert (refused["log_level"], refused["next_model"]) == ("error", "gpt-image-2.6-sunburst")
+    assert "gpt-image-1.5" in refused["reason"], "the provider's own words"
+    assert caller.told.gone == []
+    assert not store.exists("wearon:provider:blocked")
+
+
+def test_calls_pause_only_when_every_model_is_refused_and_go_on_when_one_is_allowed(
+    caller: Caller, store: redis.Redis, sim: SimulatorClient
+) -> None:
+    sim.set_faults("unverified")
+    with pytest.raises(failures.NoModelLeft, match=r"must be verified .*gpt-image-2\.6-sunburst.*must be verified"):
+        caller.edit()
+    assert store.get("wearon:provider:blocked") == b"no_model_left"
+    sim.set_faults()
+    assert caller.edit().model == "gpt-image-1.5"
+    assert not store.exists("wearon:provider:blocked")
 
 
 def test_a_model_that_goes_under_many_calls_is_counted_once(caller: Caller, sim: SimulatorClient) -> None:

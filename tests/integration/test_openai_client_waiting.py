@@ -23,10 +23,13 @@ class TurnsAfterAWait:
 
     def __init__(self, waited_seconds: float) -> None:
         self.waited_seconds = waited_seconds
+        self.waits: list[float] = []
         self.reported: list[TurnOutcome] = []
 
-    def acquire(self, _cancelled: Callable[[], bool]) -> Turn:
-        return Turn(waited_seconds=self.waited_seconds, granted_at=time.monotonic(), probe=None)
+    def acquire(self, _cancelled: Callable[[], bool], *, input_images: int) -> Turn:
+        return Turn(
+            waited_seconds=self.waited_seconds, granted_at=time.monotonic(), probe=None, input_images=input_images
+        )
 
     def report(self, _turn: Turn, outcome: TurnOutcome, _reason: str = "") -> None:
         self.reported.append(outcome)
@@ -50,6 +53,7 @@ def edit_with(
         models=parse_models("gpt-image-1.5"),
         max_retries=0,
         turns=turns,  # type: ignore[arg-type]  # see TurnsAfterAWait
+        on_turn=turns.waits.append,
     )
     asyncio.run(
         client.edit(
@@ -80,6 +84,12 @@ def test_a_session_that_is_still_wanted_is_made(waited_seconds: float, wanted: b
         turns = edit_after(waited_seconds, simulator, wanted=wanted)
         assert simulator.stats()["requests"] == 1
     assert turns.reported == [TurnOutcome.ANSWERED]
+
+
+def test_the_wait_for_a_turn_is_told_with_the_request_that_it_was_for() -> None:
+    with running_simulator() as simulator:
+        made = edit_after(LONG_WAIT_SECONDS + 1, simulator, wanted=True)
+    assert made.waits == [LONG_WAIT_SECONDS + 1]
 
 
 def test_a_platform_that_is_long_in_saying_whether_the_session_is_still_wanted_does_not_fail_it() -> None:

@@ -15,6 +15,8 @@ from sandbox.openai_sim import SimulatorClient, SimulatorOptions, running_simula
 from sandbox.openai_sim.edit_request import MAXIMUM_IMAGE_BYTES, sort_fields, validate
 from sandbox.openai_sim.errors import ApiError
 from sandbox.openai_sim.multipart import Part, parse_multipart
+from sandbox.openai_sim.profiles import MODELS
+from sandbox.openai_sim.usage import input_tokens
 
 KEY = {"Authorization": "Bearer sk-test"}
 PLAIN = {"prompt": "Dress the person", "model": "gpt-image-1.5"}
@@ -79,6 +81,7 @@ class Refusal:
 
 USER_ERROR = "image_generation_user_error"
 GPT_2 = {"model": "gpt-image-2"}
+GPT_25 = {"model": "gpt-image-2.5-flare"}
 GPT_26 = {"model": "gpt-image-2.6-sunburst"}
 
 REFUSALS = [
@@ -144,6 +147,29 @@ REFUSALS = [
     Refusal(
         "complexity on 1.5", "invalid_complexity_model", "complexity", {"complexity": "low"}, error_type=USER_ERROR
     ),
+    Refusal(
+        "input_fidelity null on 2",
+        "invalid_input_fidelity_model",
+        "input_fidelity",
+        {**GPT_2, "input_fidelity": "null"},
+        error_type=USER_ERROR,
+    ),
+    Refusal(
+        "input_fidelity on 2.5",
+        "invalid_input_fidelity_model",
+        "input_fidelity",
+        {**GPT_25, "input_fidelity": "low"},
+        error_type=USER_ERROR,
+    ),
+    Refusal(
+        "complexity on 2.5",
+        "invalid_complexity_model",
+        "complexity",
+        {**GPT_25, "complexity": "low"},
+        error_type=USER_ERROR,
+    ),
+    Refusal("an unknown complexity", "invalid_value", "complexity", {**GPT_26, "complexity": "max"}),
+    Refusal("quality standard", "invalid_value", "quality", {**GPT_26, "quality": "standard"}),
     Refusal("output_format gif", "invalid_value", "output_format", {"output_format": "gif"}),
     Refusal("output_format jpg", "invalid_value", "output_format", {"output_format": "jpg"}),
     Refusal(
@@ -298,6 +324,8 @@ def test_parts_are_read_byte_for_byte() -> None:
         ({"output_format": "webp", "size": "1024x1024", "input_fidelity": "high"}, "WEBP", (1024, 1024)),
         ({**GPT_2, "output_format": "jpeg", "size": "1008x1504"}, "JPEG", (1008, 1504)),
         ({**GPT_26, "quality": "max", "complexity": "low", "size": "2048x1024"}, "PNG", (2048, 1024)),
+        ({**GPT_25, "quality": "xhigh", "output_format": "jpeg", "size": "944x1680"}, "JPEG", (944, 1680)),
+        ({"model": "gpt-image-2.5-sunburst-2026-09-08", "size": "1024x1024"}, "PNG", (1024, 1024)),
         ({"model": "gpt-image-2.6-flare", "moderation": "low", "user": "u", "stream": "false"}, "PNG", (1024, 1536)),
     ],
 )
@@ -325,6 +353,41 @@ def test_the_answer_has_every_documented_field(simulator: SimulatorClient) -> No
     assert usage["input_tokens_details"]["image_tokens"] > 6240
     names = {"x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"}
     assert names | {"x-request-id", "openai-processing-ms"} <= set(response.headers)
+
+
+@pytest.mark.parametrize(
+    ("size", "quality", "dollars"),
+    [
+        ("1024x1024", "low", 0.006),
+        ("1024x1024", "medium", 0.053),
+        ("1024x1024", "high", 0.211),
+        ("1024x1536", "low", 0.005),
+        ("1024x1536", "medium", 0.041),
+        ("1536x1024", "high", 0.165),
+    ],
+)
+def test_a_result_of_2_costs_what_the_provider_publishes(
+    simulator: SimulatorClient, size: str, quality: str, dollars: float
+) -> None:
+    """The prices of the image generation guide, at 30 dollars a million tokens."""
+    usage = post(simulator, PLAIN | GPT_2 | {"size": size, "quality": quality}).json()["usage"]
+    assert round(usage["output_tokens"] * 30 / 1_000_000, 3) == dollars
+
+
+@pytest.mark.parametrize(
+    ("size", "tokens_of_2", "tokens_of_25"),
+    [
+        ((1024, 1024), 1_229, 1_465),  # billed: 0.98 and 1.17 cents
+        ((512, 512), 1_229, 1_465),  # enlarged to twice its size
+        ((256, 256), 308, 367),
+        ((683, 1024), 845, 1_007),
+        ((2048, 2048), 1_844, 2_197),  # the most a picture can take
+    ],
+)
+def test_an_input_is_billed_by_its_patches(size: tuple[int, int], tokens_of_2: int, tokens_of_25: int) -> None:
+    assert input_tokens(MODELS["gpt-image-2"], *size) == tokens_of_2
+    assert input_tokens(MODELS["gpt-image-2.5-flare"], *size) == tokens_of_25
+    assert input_tokens(MODELS["gpt-image-2.6-sunburst"], *reversed(size)) == tokens_of_25
 
 
 def test_n_results_come_and_are_billed(simulator: SimulatorClient) -> None:

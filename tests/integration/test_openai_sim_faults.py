@@ -4,6 +4,8 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -43,7 +45,12 @@ REFUSING_FAULTS = [
     ("credit-exhausted", 429, "credit_balance_exhausted", "insufficient_quota"),
     ("spend-limit", 429, "project_spend_limit_exceeded", "insufficient_quota"),
     ("401", 401, "invalid_api_key", "invalid_request_error"),
-    ("403", 403, None, "invalid_request_error"),
+    ("403", 403, "unsupported_country_region_territory", "request_forbidden"),
+    ("unverified", 403, None, "invalid_request_error"),
+    ("no-access", 403, "model_not_found", "invalid_request_error"),
+    ("408-once", 408, None, "server_error"),
+    ("409-always", 409, None, "server_error"),
+    ("429-wait=20", 429, "rate_limit_exceeded", "input-images"),
     ("model-gone", 404, "model_not_found", "invalid_request_error"),
     ("500-once", 500, None, "server_error"),
     ("500-always", 500, None, "server_error"),
@@ -74,7 +81,12 @@ def test_a_marker_brings_the_refusal_it_names(
         ("503-always", [503, 503, 503]),
         ("429-always", [429, 429, 429]),
         ("500-once]] [[sim:429-once", [500, 429, 200]),
+        ("408-once", [408, 200, 200]),
+        ("409-once", [409, 200, 200]),
+        ("408-always", [408, 408, 408]),
         ("model-gone=gpt-image-2", [200, 200, 200]),
+        ("unverified=gpt-image-2", [200, 200, 200]),
+        (f"no-access={MODEL}", [403, 403, 403]),
     ],
 )
 def test_once_counts_per_prompt_and_always_does_not_count(
@@ -94,6 +106,29 @@ def test_a_gateway_error_is_a_page_and_not_json(simulator: SimulatorClient) -> N
 def test_a_rate_limit_says_when_to_come_back(simulator: SimulatorClient) -> None:
     headers = post(simulator.base_url, "[[sim:429-once]]").headers
     assert (headers["retry-after"], headers["retry-after-ms"]) == ("1", "1000")
+
+
+def test_a_rate_limit_names_its_wait_wherever_the_real_one_does(simulator: SimulatorClient) -> None:
+    answers = {
+        fault: post(simulator.base_url, f"[[sim:{fault}]]")
+        for fault in ("429-wait=90", "429-wait-date=90", "429-wait-words=90", "429-wait-reset=90")
+    }
+    assert {answer.status_code for answer in answers.values()} == {429}
+    assert answers["429-wait=90"].headers["retry-after"] == "90"
+    in_words = answers["429-wait-words=90"]
+    assert "try again after 90 seconds" in in_words.json()["error"]["message"]
+    assert "retry-after" not in in_words.headers
+    date = parsedate_to_datetime(answers["429-wait-date=90"].headers["retry-after"])
+    assert 80 < (date - datetime.now(UTC)).total_seconds() <= 91
+    reset = answers["429-wait-reset=90"].headers
+    assert (reset["x-ratelimit-remaining-requests"], reset["x-ratelimit-reset-requests"]) == ("0", "1m30s")
+
+
+def test_cached_input_is_told_by_kind(simulator: SimulatorClient) -> None:
+    details = post(simulator.base_url, "[[sim:cached-input]]").json()["usage"]["input_tokens_details"]
+    cached = details["cached_tokens_details"]
+    assert details["cached_tokens"] == cached["text_tokens"] + cached["image_tokens"]
+    assert cached["image_tokens"] == details["image_tokens"] // 2 > 0
 
 
 @pytest.mark.parametrize(("fault", "stage"), [("moderation", "input"), ("moderation-output", "output")])

@@ -48,8 +48,10 @@ def never() -> bool:
     return False
 
 
-def make_gate(client: redis.Redis, turns: int, *, pace: int = NO_PACE) -> RateGate:
-    return RateGate(client, turns_per_window=turns, window_seconds=WINDOW_SECONDS, turns_per_pace=pace)
+def make_gate(client: redis.Redis, turns: int, *, pace: int = NO_PACE, images: int | None = None) -> RateGate:
+    return RateGate(
+        client, turns_per_window=turns, images_per_window=images, window_seconds=WINDOW_SECONDS, turns_per_pace=pace
+    )
 
 
 def most_within(times: list[float], seconds: float) -> int:
@@ -161,7 +163,7 @@ def test_turns_of_one_window_are_spread_over_it(client: redis.Redis) -> None:
 
 @pytest.mark.parametrize(("turns", "pace"), [(1, 1), (30, 1), (31, 2), (300, 10)])
 def test_the_pace_is_a_thirtieth_of_the_limit_and_at_least_one(client: redis.Redis, turns: int, pace: int) -> None:
-    assert RateGate(client, turns_per_window=turns)._pace.turns == pace
+    assert RateGate(client, turns_per_window=turns)._pace.entries == pace
 
 
 def test_the_window_leaves_a_second_for_the_way_to_the_provider(client: redis.Redis) -> None:
@@ -238,3 +240,64 @@ def test_a_shutdown_ends_the_waiting_for_a_redis_that_is_away(tmp_path: Path) ->
     gate = make_gate(connect(LocalRedis(tmp_path).url), 1)
     with pytest.raises(TurnCancelled):
         gate.acquire(lambda: True)
+
+
+NO_LIMIT = 10_000
+
+
+def test_two_gates_share_one_limit_on_input_pictures(client: redis.Redis) -> None:
+    """Requests of different sizes; in no window do both together send more pictures than allowed."""
+    gates = [make_gate(client, NO_LIMIT, images=10) for _ in range(2)]
+    sent: list[float] = []
+
+    def send(gate: RateGate) -> None:
+        for images in (2, 5, 1, 3, 4, 2):
+            gate.acquire(never, input_images=images)
+            sent.extend([time.monotonic()] * images)
+
+    with ThreadPoolExecutor(2) as pool:
+        for sender in [pool.submit(send, gate) for gate in gates]:
+            sender.result(timeout=60)
+    assert len(sent) == 34
+    assert most_within(sent, WINDOW_SECONDS - JITTER_SECONDS) <= 10
+    assert max(sent) - min(sent) < 6 * WINDOW_SECONDS, "it waits no longer than it must"
+
+
+def test_a_request_waits_until_there_is_room_for_all_its_pictures(client: redis.Redis) -> None:
+    gate = make_gate(client, NO_LIMIT, images=10)
+    assert gate.acquire(never, input_images=8) < 0.5
+    assert gate.acquire(never, input_images=2) < 0.5
+    assert make_gate(client, NO_LIMIT, images=10).acquire(never, input_images=1) > WINDOW_SECONDS - 0.5
+
+
+def test_waiting_for_pictures_takes_no_turns_away_from_others(client: redis.Redis, commands: list[str]) -> None:
+    first, waits, others = (make_gate(client, 4, images=images) for images in (10, 10, None))
+    first.acquire(never, input_images=10)
+    commands.clear()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(waits.acquire, never, input_images=10)
+        wait_until(lambda: "TIME" in commands)  # it has looked, and knows how long to wait
+        assert [others.acquire(never) < 0.5 for _ in range(3)] == [True] * 3, "three of four requests were left"
+        waiting.result(timeout=20)
+
+
+def test_one_process_keeps_the_limit_on_pictures_even_if_redis_forgets_everything(client: redis.Redis) -> None:
+    gate = make_gate(client, NO_LIMIT, images=10)
+    gate.acquire(never, input_images=6)
+    client.flushall()
+    client.script_flush()
+    assert gate.acquire(never, input_images=5) > WINDOW_SECONDS - 0.5
+
+
+def test_more_pictures_than_a_minute_allows_are_refused_at_once(client: redis.Redis) -> None:
+    with pytest.raises(ValueError, match="11 pictures in one request, but 10 a minute"):
+        make_gate(client, NO_LIMIT, images=10).acquire(never, input_images=11)
+
+
+def test_a_free_turn_with_a_limit_on_pictures_costs_four_commands(client: redis.Redis, commands: list[str]) -> None:
+    gate = make_gate(client, NO_LIMIT, images=NO_LIMIT)
+    gate.acquire(never, input_images=2)  # loads the script
+    commands.clear()
+    for _ in range(20):
+        gate.acquire(never, input_images=2)
+    assert commands == ["LINDEX", "EVALSHA", "EVALSHA", "EVALSHA"] * 20

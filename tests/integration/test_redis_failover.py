@@ -52,7 +52,7 @@ def use_of_everything(url: str, executor: UUID) -> dict[str, Callable[[], object
         "recovery hands back": lambda: task_queue.hand_back(executor),
         "a copy is dropped": lambda: task_queue.finish(executor, ELEMENT),
         "an element is buried": lambda: task_queue.bury(executor, ELEMENT, b"letter"),
-        "the rate gate gives a turn": rate_gate._try_once,
+        "the rate gate gives a turn": lambda: rate_gate._try_once(1),
         "health looks": lambda: prove_writable(queue),
         "the breaker opens": lambda: provider_breaker.open("quota_exhausted"),
     }
@@ -105,7 +105,7 @@ def clients_of(server: LocalRedis) -> bytes:
     """What it says of its clients."""
     with redis.Redis.from_url(server.url) as client:
         client.set_response_callback("CLIENT LIST", bytes)
-        return bytes(client.execute_command("CLIENT LIST"))  # type: ignore[no-untyped-call] # redis-py has no types here
+        return bytes(client.execute_command("CLIENT LIST"))
 
 
 def test_the_first_refusal_closes_the_idle_connections_to_the_same_server_too(failing_over: FailingOverRedis) -> None:
@@ -156,7 +156,11 @@ def test_celerys_broker_gets_the_next_dispatch_on_the_new_primary(
         ),
         (redis.ResponseError("UNBLOCKED force unblock"), "UNBLOCKED", "UNBLOCKED force unblock"),
         (redis.ResponseError("NOREPLICAS Not enough."), "NOREPLICAS", "NOREPLICAS Not enough."),
-        (redis.exceptions.MovedError("12182 10.0.0.7:7002"), "MOVED", "MOVED 12182 10.0.0.7:7002"),
+        (
+            redis.exceptions.MovedError("12182 10.0.0.7:7002"),  # type: ignore[no-untyped-call] # redis-py has no types here
+            "MOVED",
+            "MOVED 12182 10.0.0.7:7002",
+        ),
         (redis.exceptions.BusyLoadingError("Redis is loading"), "LOADING", "LOADING Redis is loading"),
         (redis.ResponseError("max requests limit exceeded. Limit: 5"), "", "max requests limit exceeded. Limit: 5"),
         (redis.ConnectionError("Error 111 connecting to\nredis:6379."), "", "Error 111 connecting to redis:6379."),

@@ -1,5 +1,6 @@
 """Settling against the real Supabase API: whatever goes away while a result or a refund lands, it lands once."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +23,8 @@ from sandbox.producer import Producer, Submitted
 from sandbox.supabase_local import BUCKET, LocalSupabase
 from services.supabase_client import SupabaseClient
 from supabase import create_client
-from tests.support.ledger_audit import ledger_faults, platform_expires
+from tests.support.ledger_audit import ledger_faults
+from tests.support.platform_acts import give_up
 from tests.support.platform_faults import bucket_renamed
 from tests.support.platform_proxy import (
     REST,
@@ -69,6 +71,7 @@ class Settling:
         self.measured: list[Measurement] = []
         self.settlement = Settlement(store, self.measured.append)
         self.executor = uuid4()
+        self.stopping = threading.Event()
         store.heartbeat(self.executor, host="test", lease_seconds=3600)
 
     def claimed(self, session: SessionRef) -> Claim:
@@ -83,11 +86,12 @@ class Settling:
             IMAGE,
             path,
             Clock(left_seconds),
-            lambda: self.settlement.is_still_ours(claim, self.executor),
+            cancelled=self.stopping.is_set,
+            still_ours=lambda: self.settlement.is_still_ours(claim, self.executor),
         )
 
     def fail(self, claim: Claim) -> str:
-        return self.settlement.fail(claim, SORRY)
+        return self.settlement.fail(claim, SORRY, self.stopping.is_set)
 
 
 @pytest.fixture
@@ -264,7 +268,7 @@ class TestSupabaseIsAway:
             pending = pool.submit(settling.complete, claim)
             retries.get(timeout=EVENT_TIMEOUT_SECONDS)
             with psycopg.connect(postgres.dsn, options="-c search_path=public") as connection:
-                assert platform_expires(connection, session)
+                assert give_up(connection, session)
             supabase.start()
             assert pending.result(EVENT_TIMEOUT_SECONDS) == "settled"
         assert producer.session(session).status is SessionStatus.FAILED
@@ -425,7 +429,7 @@ class TestStorageSaysNo:
             pending = pool.submit(settling.complete, claim)
             retries.get(timeout=EVENT_TIMEOUT_SECONDS)
             with psycopg.connect(postgres.dsn, options="-c search_path=public") as connection:
-                assert platform_expires(connection, claim.session)
+                assert give_up(connection, claim.session)
             with pytest.raises(NoLongerWanted):
                 pending.result(EVENT_TIMEOUT_SECONDS)
 

@@ -86,7 +86,7 @@ def test_a_48_megapixel_photo_gives_the_same_answer(app: FastAPI, host: str, nam
     ("path", "status", "code"),
     [
         ("page.html", 400, "not_an_image"),
-        ("broken.jpg", 400, "not_an_image"),
+        ("broken.jpg", 400, "incomplete_picture"),
         ("huge.jpg", 413, "image_too_large"),
         ("65-megapixels.gif", 413, "image_too_many_pixels"),
         ("nobody.jpg", 422, "no_person"),

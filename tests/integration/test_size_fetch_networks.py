@@ -23,6 +23,14 @@ WHEEL: Final = "mediapipe-0.10.21-cp312-cp312-manylinux_2_28_x86_64.whl"
 CONTENT: Final = {"mediapipe/modules/a/detector.tflite": b"boxes", "mediapipe/modules/b/landmarks.tflite": b"points"}
 FILES: Final = tuple(NetworkFile(name, hashlib.sha256(content).hexdigest()) for name, content in CONTENT.items())
 
+WHAT_FETCHING_IMPORTS: Final = """
+import sys
+before = set(sys.modules)
+import size_rec.fetch_networks as fetching
+imported = [sys.modules[name] for name in set(sys.modules) - before]
+print(fetching.REQUIREMENTS.exists(), any("site-packages" in str(module) for module in imported))
+"""
+
 
 @pytest.fixture(autouse=True)
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -130,10 +138,9 @@ def test_the_images_build_has_all_that_fetching_needs(tmp_path: Path) -> None:
         (tmp_path / target).mkdir(exist_ok=True)
         for source in sources:
             shutil.copy(source, tmp_path / target)
-    code = (
-        "import sys, size_rec.fetch_networks as f; print(f.REQUIREMENTS.exists(), 'site-packages' in str(sys.modules))"
+    run = subprocess.run(
+        [sys.executable, "-c", WHAT_FETCHING_IMPORTS], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["True", "False"]
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from models.generation import Channel, SessionRef, SessionStatus
 from sandbox.producer import Producer, StoreMode, Submitted
-from tests.support.ledger_audit import ledger_faults, platform_expires
+from tests.support.ledger_audit import ledger_faults
+from tests.support.platform_acts import give_up
 from tests.support.worker_sql import Answer, Run, Superuser, WorkerSql
 
 BALANCE = 10
@@ -162,102 +163,13 @@ class TestThePlatformFirst:
     ) -> None:
         submitted = payer(platform, 1)
         run = sql.claimed(submitted.session)
-        assert platform_expires(root.connection, submitted.session)
+        assert give_up(root.connection, submitted.session)
         before = root.everything()
         assert sql.complete(run)["outcome"] == "settled"
         assert sql.fail(submitted.session, run.fence)["outcome"] == "settled"
         assert sql.release(run)["outcome"] == "settled"
         assert root.everything() == before
         assert ledger_faults(root.connection) == []
-
-    @pytest.mark.parametrize("payer", [store, shopper], ids=lambda payer: payer.__name__)
-    def test_a_refund_it_has_given_already_is_not_given_again(
-        self, platform: Producer, sql: WorkerSql, root: Superuser, payer: Payer
-    ) -> None:
-        """Between its refund and its write of the status, the row still looks open."""
-        submitted = payer(platform, 3)
-        run = sql.claimed(submitted.session)
-        if payer is shopper:
-            [(email,)] = root.rows(
-                "SELECT shopper_email FROM store_shopper_credits WHERE store_id = %s", submitted.owner_id
-            )
-            root.execute(
-                "SELECT refund_store_shopper_credits(%s, %s, 3, %s)", submitted.owner_id, email, submitted.request_id
-            )
-        else:
-            root.execute("SELECT refund_store_credits(%s, 3, %s)", submitted.owner_id, submitted.request_id)
-        before = balances_of(platform, submitted), ledger_of(platform, submitted)
-
-        answer = sql.fail(submitted.session, run.fence)
-
-        assert answer == failed(submitted, "already_refunded", 0)
-        assert (balances_of(platform, submitted), ledger_of(platform, submitted)) == before
-        assert refund_row(root, submitted.session)["by_platform"] is True
-        assert platform.session(submitted.session).status is SessionStatus.FAILED
-        assert ledger_faults(root.connection) == []
-
-
-class TestTheSessionsOwnRecordsDecide:
-    def set_mode(self, root: Superuser, submitted: Submitted, mode: str) -> None:
-        root.execute("UPDATE stores SET billing_mode = %s WHERE id = %s", mode, submitted.owner_id)
-
-    @pytest.mark.parametrize(
-        ("payer", "mode_of_today"),
-        [(store, "resell_mode"), (shopper, "absorb_mode"), (overage, "resell_mode")],
-        ids=["a store that sells on now", "a store that pays itself now", "an overage of a store that sells on now"],
-    )
-    def test_and_not_the_store_s_billing_mode_of_today(
-        self, platform: Producer, sql: WorkerSql, root: Superuser, payer: Payer, mode_of_today: str
-    ) -> None:
-        submitted = payer(platform, 3)
-        self.set_mode(root, submitted, mode_of_today)
-        answer = sql.fail(submitted.session, sql.claimed(submitted.session).fence)
-        assert answer["refund"] == {"kind": PAYERS[payer], "credits": 3}
-        assert ledger_faults(root.connection) == []
-
-    @pytest.mark.parametrize("mode_of_today", ["resell_mode", "absorb_mode"])
-    def test_a_shopper_is_found_however_the_address_is_spelled(
-        self, platform: Producer, sql: WorkerSql, root: Superuser, mode_of_today: str
-    ) -> None:
-        submitted = shopper(platform, 1)
-        root.execute(
-            "UPDATE store_generation_sessions SET shopper_email = upper(shopper_email) WHERE id = %s",
-            submitted.session.session_id,
-        )
-        self.set_mode(root, submitted, mode_of_today)
-        answer = sql.fail(submitted.session, sql.claimed(submitted.session).fence)
-        assert answer["refund"] == {"kind": "shopper_credit", "credits": 1}
-        assert balances_of(platform, submitted) == [0, BALANCE]
-        assert ledger_faults(root.connection) == []
-
-    @pytest.mark.parametrize("payer", [store, shopper], ids=lambda payer: payer.__name__)
-    def test_a_session_without_a_request_id_is_refunded_once_too(
-        self, platform: Producer, sql: WorkerSql, root: Superuser, payer: Payer
-    ) -> None:
-        submitted = payer(platform, 1)
-        for table, key in (("store_generation_sessions", "store_id"), ("store_credit_transactions", "store_id")):
-            root.execute(f"UPDATE {table} SET request_id = NULL WHERE {key} = %s", submitted.owner_id)  # noqa: S608 - constants
-        run = sql.claimed(submitted.session)
-        assert sql.fail(submitted.session, run.fence)["refund"] == {"kind": PAYERS[payer], "credits": 1}
-        [refund] = [entry for entry in platform.ledger() if entry.owner_id == submitted.owner_id and entry.amount > 0]
-        assert (refund.type, refund.amount) == ("refund", 1)
-        assert refund.request_id == str(submitted.session.session_id), "else nobody can tell what it was for"
-        assert refund_row(root, submitted.session)["request_id"] is None
-        assert ledger_faults(root.connection) == []
-
-    def test_two_sessions_of_one_request_were_charged_once_and_are_refunded_once(
-        self, platform: Producer, sql: WorkerSql, root: Superuser
-    ) -> None:
-        """The request id is the idempotency key of the charge: the partner's retry made a second row."""
-        submitted = store(platform, 1)
-        [(again,)] = root.rows(
-            "INSERT INTO store_generation_sessions (store_id, request_id) VALUES (%s, %s) RETURNING id",
-            submitted.owner_id,
-            submitted.request_id,
-        )
-        for session in (submitted.session, SessionRef(submitted.session.channel, again)):
-            assert sql.fail(session, None)["outcome"] == "failed"
-        assert balances_of(platform, submitted) == [BALANCE]
 
 
 class TestOnceForEver:
@@ -271,8 +183,9 @@ class TestOnceForEver:
         platform.set_status(submitted.session, SessionStatus.QUEUED)
 
         run = Run(submitted.session, sql.executor(), uuid4())
-        assert sql.claim(run)["outcome"] == "exhausted"
-        assert sql.complete(run)["outcome"] == "lost"
+        assert sql.claim(run)["outcome"] == "refunded"
+        assert sql.complete(run)["outcome"] == "refunded"
+        assert sql.claim(run)["outcome"] == "refunded"
         answer = sql.fail(submitted.session, run.fence)
 
         assert answer == failed(submitted, "already_refunded", 0)
@@ -290,21 +203,6 @@ class TestOnceForEver:
         answer = sql.fail(submitted.session, None)
         assert answer == failed(submitted, "already_refunded", 0)
         assert ledger_faults(root.connection) == []
-
-
-def test_a_row_with_the_address_of_nobody_who_ever_had_credits_was_charged_to_the_store(
-    platform: Producer, sql: WorkerSql, root: Superuser
-) -> None:
-    """The store charged itself, noted an address, and then switched to reselling."""
-    submitted = store(platform, 1)
-    run = sql.claimed(submitted.session)
-    root.execute(
-        "UPDATE store_generation_sessions SET shopper_email = 'guest@example.com' WHERE id = %s",
-        submitted.session.session_id,
-    )
-    root.execute("UPDATE stores SET billing_mode = 'resell_mode' WHERE id = %s", submitted.owner_id)
-    assert sql.fail(submitted.session, run.fence)["refund"] == {"kind": "store_credit", "credits": 1}
-    assert ledger_faults(root.connection) == []
 
 
 class TestAllOrNothing:

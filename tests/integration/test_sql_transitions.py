@@ -9,7 +9,8 @@ import pytest
 
 from models.generation import Channel, SessionRef, SessionStatus
 from sandbox.producer import Producer
-from tests.support.ledger_audit import ledger_faults, platform_expires
+from tests.support.ledger_audit import ledger_faults
+from tests.support.platform_acts import give_up
 from tests.support.worker_sql import IMAGE_URL, MESSAGE, Answer, Run, Superuser, WorkerSql
 from worker.policy import ATTEMPT_LIMIT
 
@@ -106,12 +107,12 @@ def failed_by_nobody(scene: Scene) -> None:
 
 
 def expired_by_the_platform(scene: Scene) -> None:
-    assert platform_expires(scene.root.connection, scene.session)
+    assert give_up(scene.root.connection, scene.session)
 
 
 def expired_by_the_platform_while_ours(scene: Scene) -> None:
     scene.ours_claimed()
-    assert platform_expires(scene.root.connection, scene.session)
+    assert give_up(scene.root.connection, scene.session)
 
 
 def deleted(scene: Scene) -> None:

@@ -69,7 +69,7 @@ def claim(store: SupabaseClient, session: SessionRef, executor: UUID, fence: UUI
 
 
 def complete(store: SupabaseClient, session: SessionRef, fence: UUID) -> str:
-    return store.complete(session, fence=fence, image_url=URL, processing_time_ms=21_500, image=IMAGE)
+    return store.complete(session, fence=fence, image_url=URL, processing_time_ms=21_500, image=IMAGE).outcome
 
 
 class TestSessionState:
@@ -208,7 +208,7 @@ class TestNo:
         producer.execute("DELETE FROM user_credits")
         with pytest.raises(PlatformRefused) as refused:
             store.fail(session, fence=None, message="Sorry.", reason="task_lost")
-        assert (refused.value.operation, refused.value.reason) == ("wearon_worker_fail", "P0001")
+        assert (refused.value.operation, refused.value.reason) == ("wearon_worker_fail_v2", "P0001")
         assert producer.session(session).status is SessionStatus.QUEUED
 
 

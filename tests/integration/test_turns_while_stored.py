@@ -31,8 +31,8 @@ class ClosingRateGate(RateGate):
         self._close = close
         self.turns = 0
 
-    def acquire(self, cancelled: Callable[[], bool]) -> float:
-        waited = super().acquire(cancelled)
+    def acquire(self, cancelled: Callable[[], bool], *, input_images: int = 1) -> float:
+        waited = super().acquire(cancelled, input_images=input_images)
         self.turns += 1
         if self.turns == 1:
             self._close()

@@ -4,7 +4,8 @@ No worker runs here; the rounds are called one by one.
 """
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
@@ -22,7 +23,7 @@ from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from tests.support.worker import QUICK_SETTINGS, Stage
 from worker.policy import ATTEMPT_LIMIT
-from worker.reaper import PAGE_SIZE, Reaper
+from worker.reaper import FORGET_PAUSE_SECONDS, PAGE_SIZE, Reaper
 from worker.settlement import Settlement
 
 pytest_plugins = ["tests.support.worker_fixtures"]
@@ -41,12 +42,21 @@ def store(stage: Stage) -> Iterator[SupabaseClient]:
 
 
 @pytest.fixture(autouse=True)
-def _empty_platform(stage: Stage) -> None:
+def _empty_platform(stage: Stage) -> Iterator[None]:
     stage.platform.wipe()
     stage.redis.flushall()
+    with stage.database_clock() as clock:
+        clock.set(clock.NOON)  # sessions of an hour would not be settled around the real midnight
+        yield
 
 
-def new_reaper(stage: Stage, store: SupabaseClient, *, queue_url: str | None = None) -> Reaper:
+def new_reaper(
+    stage: Stage,
+    store: SupabaseClient,
+    *,
+    queue_url: str | None = None,
+    now: Callable[[], float] = time.monotonic,
+) -> Reaper:
     """The reaper of a worker that has been alive for long enough to judge others."""
     settings = {**stage.world.settings(**QUICK_SETTINGS), "WORKER_LEASE_SECONDS": str(LEASE_SECONDS)}
     executor = new_executor(stage, store)
@@ -59,6 +69,7 @@ def new_reaper(stage: Stage, store: SupabaseClient, *, queue_url: str | None = N
         settlement=Settlement(store, lambda _: None),
         measure=lambda _: None,
         current_executor=lambda: executor,
+        now=now,
     )
 
 
@@ -209,3 +220,30 @@ def test_nothing_is_decided_while_redis_cannot_be_asked(stage: Stage, store: Sup
         with pytest.raises(redis.ConnectionError):
             reaper.round()
     assert status_of(stage, lost) is SessionStatus.QUEUED
+
+
+def test_a_round_deletes_what_nobody_needs_any_more_and_the_next_within_the_hour_does_not_look(
+    stage: Stage, store: SupabaseClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.reaper.FORGET_LIMIT", 2)
+    now = [0.0]
+    reaper = new_reaper(stage, store, now=lambda: now[0])
+    old = "UPDATE wearon_worker.executors SET dead_at = now() - interval '8 days' WHERE executor = ANY(%s)"
+    count = "SELECT count(*) FROM wearon_worker.executors WHERE dead_at < now() - interval '7 days'"
+
+    def five_old_executors() -> None:
+        stage.platform.execute(old, [new_executor(stage, store) for _ in range(5)])
+
+    five_old_executors()
+    left = []
+    for _ in range(4):
+        reaper.round()
+        left.append(stage.platform.value(count))
+    assert left == [3, 1, 0, 0], "a few in each round, until there are no more"
+    five_old_executors()
+    now[0] += FORGET_PAUSE_SECONDS - 1
+    reaper.round()
+    assert stage.platform.value(count) == 5
+    now[0] += 1
+    reaper.round()
+    assert stage.platform.value(count) == 3

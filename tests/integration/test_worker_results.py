@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from models.generation import Channel, SessionStatus
+from sandbox.openai_sim.profiles import MODELS
+from sandbox.openai_sim.usage import input_tokens
 from sandbox.processes import LOOPBACK
 from sandbox.producer import StoreMode
 from sandbox.redis_local import LocalRedis
@@ -83,7 +85,8 @@ def day(stage: Stage, own_redis: LocalRedis, tmp_path_factory: pytest.TempPathFa
 def test_a_task_ends_as_a_completed_session_with_every_column_set(day: Day, name: str) -> None:
     row = day.row(name)
     request = day.stage.provider_requests(PROMPT)[0]
-    usage = (65 + 129 + 6240) * 2  # the simulator's price of two small pictures; the prompt adds a few
+    model = MODELS["gpt-image-2.6-sunburst"]
+    usage = sum(input_tokens(model, image["width"], image["height"]) for image in request["images"])  # and the prompt
     assert row.status is SessionStatus.COMPLETED
     assert row.error_message is None
     assert row.completed_at is not None
@@ -92,10 +95,12 @@ def test_a_task_ends_as_a_completed_session_with_every_column_set(day: Day, name
     assert 0 < row.processing_time_ms < DONE_SECONDS * 1000
     assert row.input_tokens is not None
     assert 0 < row.input_tokens - usage < 100
-    assert row.output_tokens == 1584  # medium, portrait like the photo
+    assert row.output_tokens == 1372  # medium, portrait like the photo
     assert row.estimated_cost_usd is not None
-    assert Decimal("0.15") < row.estimated_cost_usd < Decimal("0.16")  # 12 900 at 8 and 1 584 at 32 dollars a million
-    assert request["fields"]["model"] == "gpt-image-1.5"
+    assert Decimal("0.04") < row.estimated_cost_usd < Decimal("0.075")
+    assert request["fields"]["model"] == model.name
+    assert (request["fields"]["quality"], request["fields"]["complexity"]) == ("medium", "medium")
+    assert "input_fidelity" not in request["fields"]
     assert request["fields"]["safety_identifier"] not in {"", str(row.owner_id)}
 
 
@@ -133,6 +138,11 @@ def test_a_rate_limited_task_waits_ten_seconds_and_runs_once_more(day: Day) -> N
     claim = day.stage.claim(day.submitted["provider: 429-always"].session)
     assert 9.5 < second - first < 20
     assert (claim["rate_limited"], claim["attempt"]) == (1, 1)
+
+
+def test_a_rate_limited_task_waits_as_long_as_the_provider_names(day: Day) -> None:
+    first, second = (request["arrived_at"] for request in day.stage.provider_requests("[[sim:429-wait=16]] fault"))
+    assert 15.5 < second - first < 26
 
 
 @pytest.mark.parametrize("name", HOST_FAULTS)
@@ -237,6 +247,8 @@ def test_the_metrics_count_what_happened(day: Day) -> None:
     assert metric("wearon_refund_total", kind="store_credit") == 1
     assert metric("wearon_dead_letters_total") == len(day.stage.dead_letters()) == len(BAD_ELEMENTS) + 2
     assert metric("wearon_openai_requests_total") == len(day.stage.provider_requests())
+    assert metric("wearon_turn_wait_seconds_count") == len(day.stage.provider_requests())
+    assert metric("wearon_unforeseen_errors_total") == 0
     assert metric("wearon_tasks_in_flight") == 0
     assert metric("wearon_executor_restarts_total") == 0
 

@@ -83,6 +83,7 @@ class FailingOverRedis:
     def __enter__(self) -> Self:
         for server in self._servers:
             server.start()
+            command(server, "CONFIG", "SET", "repl-diskless-sync-delay", "0")  # seconds; it waits for more replicas
         self._name.__enter__()
         self.replicate()
         return self
@@ -117,14 +118,14 @@ class FailingOverRedis:
 def command(server: LocalRedis, *words: str) -> object:
     """Say something to a server itself, past the name."""
     with redis.Redis.from_url(server.url) as client:
-        return client.execute_command(*words)  # type: ignore[no-untyped-call] # redis-py has no types here
+        return client.execute_command(*words)
 
 
 def replication(server: LocalRedis) -> bytes:
     """What a server says of its part."""
     with redis.Redis.from_url(server.url) as client:
         client.set_response_callback("INFO", bytes)
-        return bytes(client.execute_command("INFO", "replication"))  # type: ignore[no-untyped-call] # redis-py has no types here
+        return bytes(client.execute_command("INFO", "replication"))
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

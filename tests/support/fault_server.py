@@ -112,8 +112,46 @@ async def not_compressed_as_announced(connection: Connection) -> None:
     await connection.send_all(PICTURE, "Content-Encoding: gzip")
 
 
+async def neither_a_picture_nor_compressed(connection: Connection) -> None:
+    await connection.send_all(b"no picture" * 9, "Content-Encoding: gzip")
+
+
+async def made_up_encoding_of_a_store(connection: Connection) -> None:
+    await connection.send_all(PICTURE, "Content-Encoding: aws-chunked")
+
+
+async def made_up_encoding_of_a_form(connection: Connection) -> None:
+    await connection.send_all(PICTURE, "Content-Encoding: UTF-8")
+
+
+async def encoding_none(connection: Connection) -> None:
+    await connection.send_all(PICTURE, "Content-Encoding: none")
+
+
+async def framed_as_aws_chunked(connection: Connection) -> None:
+    body = b"%x;chunk-signature=%b\r\n%b\r\n" % (len(PICTURE), b"0" * 64, PICTURE)
+    await connection.send_all(body, "Content-Encoding: aws-chunked")
+
+
 async def brotli(connection: Connection) -> None:
-    await connection.send_all(PICTURE, "Content-Encoding: br")
+    stored = b"\x8f\x05\x80brotli's form\x03"  # a block that is not compressed (RFC 7932 section 9.2)
+    await connection.send_all(stored, "Content-Encoding: br")
+
+
+async def octet_stream(connection: Connection) -> None:
+    await connection.send_all(PICTURE, content_type="application/octet-stream")
+
+
+async def picture_stored_as_text(connection: Connection) -> None:
+    await connection.send_all(PICTURE, content_type="text/plain;charset=UTF-8")
+
+
+async def octet_stream_of_something_else(connection: Connection) -> None:
+    await connection.send_all(bytes(100), content_type="application/octet-stream")
+
+
+async def octet_stream_of_two_bytes(connection: Connection) -> None:
+    await connection.send_all(PICTURE[:2], content_type="application/octet-stream")
 
 
 async def compressed_twice(connection: Connection) -> None:
@@ -275,6 +313,15 @@ FAULTS: dict[str, Fault] = {
         compressed_and_cut,
         not_compressed_as_announced,
         brotli,
+        neither_a_picture_nor_compressed,
+        made_up_encoding_of_a_store,
+        made_up_encoding_of_a_form,
+        encoding_none,
+        framed_as_aws_chunked,
+        octet_stream,
+        picture_stored_as_text,
+        octet_stream_of_something_else,
+        octet_stream_of_two_bytes,
         compressed_twice,
         gzip_bomb,
         redirect,

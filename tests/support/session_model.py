@@ -20,6 +20,8 @@ class ModelSession:
     session: SessionRef
     kind: str
     credits: int
+    is_old: bool = False
+    """On the list of the platform's job, were it read now and the session open (b2c)."""
     status: str = "queued"
     holder: UUID | None = None
     fence: UUID | None = None
@@ -27,6 +29,9 @@ class ModelSession:
     rate_limited: int = 0
     settled_as: str | None = None
     refunded_by_us: bool = False
+    """On the worker's record, which says so also where the platform was first."""
+    times_given_back: int = 0
+    """In credits that moved, or outside."""
 
     @property
     def is_open(self) -> bool:
@@ -35,20 +40,23 @@ class ModelSession:
 
     @property
     def is_given_back(self) -> bool:
-        """The charge was undone, by us or by the platform."""
-        return self.refunded_by_us or self.status == "failed"
+        """The charge was undone, as far as the worker can tell."""
+        return self.refunded_by_us or self.times_given_back > 0
 
-    def claim(self, executor: UUID, fence: UUID, alive: Collection[UUID], attempt_limit: int) -> str:
-        """A run asks for the session."""
+    def claim(self, executor: UUID, fence: UUID, alive: Collection[UUID], attempt_limit: int, night: str) -> str:
+        """A run asks for the session. ``night``: "day", "before" the job reads its list, or "job" while it runs."""
         if not self.is_open:
             return "settled"
         if executor not in alive:
             return "executor_dead"
         if self.holder in alive:
             return "owned"
+        may_run = not self.is_given_back and self.attempt < attempt_limit
+        if may_run and self.is_old and night != "day":
+            return "not_now"
         self.holder, self.fence, self.attempt = executor, fence, self.attempt + 1
-        if self.attempt > attempt_limit or self.refunded_by_us:
-            return "exhausted"
+        if not may_run:
+            return "refunded" if self.is_given_back else "exhausted"
         self.status = "processing"
         return "claimed"
 
@@ -64,18 +72,23 @@ class ModelSession:
             self.rate_limited += rate_limited
         return "released"
 
-    def complete(self, fence: UUID) -> str:
+    def complete(self, fence: UUID, night: str) -> str:
         """A run has the picture."""
         if (self.fence, self.settled_as, self.status) == (fence, "completed", "completed"):
             return "completed"
         if not self.is_open:
             return "settled"
-        if self.fence != fence or self.holder is None or self.refunded_by_us:
+        if self.fence == fence and self.is_given_back:
+            self.holder = None
+            return "refunded"
+        if self.fence != fence or self.holder is None:
             return "lost"
+        if self.is_old and night == "job":
+            return "not_now"
         self.holder, self.status, self.settled_as = None, "completed", "completed"
         return "completed"
 
-    def fail(self, fence: UUID | None, alive: Collection[UUID]) -> tuple[str, int]:
+    def fail(self, fence: UUID | None, alive: Collection[UUID], night: str) -> tuple[str, int]:
         """A run, or nobody, gives up: the outcome, and the credits on record as undone by this call."""
         if fence is not None and (self.fence, self.settled_as, self.status) == (fence, "failed", "failed"):
             return "failed", 0
@@ -85,7 +98,10 @@ class ModelSession:
             return "owned", 0
         if fence is not None and (self.fence != fence or self.holder is None):
             return "lost", 0
-        given_back = 0 if self.refunded_by_us else self.credits
+        if self.is_old and night == "job" and not self.is_given_back:
+            return "not_now", 0
+        given_back = 0 if self.is_given_back else self.credits
+        self.times_given_back += not self.is_given_back
         self.holder, self.status, self.settled_as, self.refunded_by_us = None, "failed", "failed", True
         return "failed", given_back
 

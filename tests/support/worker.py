@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -19,6 +20,7 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from models.generation import SessionRef, SessionStatus
+from sandbox.database_clock import DatabaseClock
 from sandbox.image_host import ImageHost
 from sandbox.platform_state import SessionRow
 from sandbox.processes import LOOPBACK
@@ -194,6 +196,15 @@ class Stage:
         with self.world.simulator.control() as simulator:
             recent = simulator.stats()["recent"]
         return [request for request in recent if prompt in request["fields"].get("prompt", "")]
+
+    @contextmanager
+    def database_clock(self) -> Iterator[DatabaseClock]:
+        """The time by which the worker's SQL heeds the platform's job."""
+        with (
+            psycopg.connect(self.world.postgres.dsn, autocommit=True) as connection,
+            DatabaseClock(connection) as clock,
+        ):
+            yield clock
 
     def wrong_books(self) -> list[str]:
         """Everything that contradicts "deducted = completed + refunded, for every session" (NFR-2.4)."""

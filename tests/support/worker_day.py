@@ -34,6 +34,10 @@ PROVIDER_FAULTS: Final[dict[str, tuple[str | None, str, int]]] = {
     "429-once": (COMPLETED, "", 2),
     "slow-down-once": (COMPLETED, "", 2),
     "429-always": (BUSY, "rate_limited", 2),
+    "429-wait=16": (BUSY, "rate_limited", 2),
+    "408-once": (COMPLETED, "", 2),
+    "409-once": (COMPLETED, "", 2),
+    "409-always": (UNAVAILABLE, "provider_unavailable", 2),
     "500-once": (COMPLETED, "", 2),
     "500-always": (UNAVAILABLE, "provider_unavailable", 2),
     "502-once": (COMPLETED, "", 2),
@@ -52,6 +56,7 @@ PROVIDER_FAULTS: Final[dict[str, tuple[str | None, str, int]]] = {
     "png-instead": (WENT_WRONG, "provider_answer_unusable", 1),
     "no-usage": (COMPLETED, "", 1),
     "usage-without-details": (COMPLETED, "", 1),
+    "cached-input": (COMPLETED, "", 1),
 }
 
 # Fault of the picture host -> what the person reads, the refund's reason. Those that take 30 s have their own tests.

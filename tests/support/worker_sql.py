@@ -34,6 +34,12 @@ API_FUNCTIONS: Final = frozenset(
         "wearon_worker_retire",
         "wearon_worker_unowned_sessions",
         "wearon_worker_overage_reversals",
+        "wearon_worker_claim_v2",
+        "wearon_worker_complete_v2",
+        "wearon_worker_fail_v2",
+        "wearon_worker_audit",
+        "wearon_worker_unproven_charges",
+        "wearon_worker_forget",
     }
 )
 
@@ -94,9 +100,9 @@ class WorkerSql:
         return executor
 
     def claim(self, run: Run, *, attempt_limit: int = ATTEMPT_LIMIT) -> Answer:
-        """``wearon_worker_claim``."""
+        """``wearon_worker_claim_v2``."""
         return self._answer(
-            "claim", **_of(run.session), executor=run.executor, fence=run.fence, attempt_limit=attempt_limit
+            "claim_v2", **_of(run.session), executor=run.executor, fence=run.fence, attempt_limit=attempt_limit
         )
 
     def claimed(self, session: SessionRef, executor: UUID | None = None) -> Run:
@@ -110,9 +116,9 @@ class WorkerSql:
         return self._answer("release", **_of(run.session), fence=run.fence, rate_limited=rate_limited)
 
     def complete(self, run: Run) -> Answer:
-        """``wearon_worker_complete`` with plausible figures."""
+        """``wearon_worker_complete_v2`` with plausible figures."""
         return self._answer(
-            "complete",
+            "complete_v2",
             **_of(run.session),
             fence=run.fence,
             generated_image_url=IMAGE_URL,
@@ -123,8 +129,8 @@ class WorkerSql:
         )
 
     def fail(self, session: SessionRef, fence: UUID | None, *, reason: str = "moderated") -> Answer:
-        """``wearon_worker_fail``; without a fence nobody runs the session."""
-        return self._answer("fail", **_of(session), fence=fence, error_message=MESSAGE, reason=reason)
+        """``wearon_worker_fail_v2``; without a fence nobody runs the session."""
+        return self._answer("fail_v2", **_of(session), fence=fence, error_message=MESSAGE, reason=reason)
 
     def recover(
         self, executor: UUID, *, holders: Iterable[UUID] = (), lease_seconds: float = LEASE_SECONDS

@@ -12,22 +12,20 @@ from sandbox.image_host import FAULT_NAMES
 from sandbox.openai_sim.faults import FAULTS, parse_markers
 from sandbox.producer import StoreMode
 from scripts.chaos.api_edge import EdgeFault
-from scripts.chaos.audit import REFUND_KINDS, Rule, audit
-from scripts.chaos.evidence import AccountEvidence, Evidence, LedgerLine, Limits, Payer, SessionEvidence, WorkerRefund
-from scripts.chaos.plan import FIRST_MODEL, WHOLE_KILLS, Blow, Delivery, Outage, is_fatal, make_plan
+from scripts.chaos.audit import REFUND_KINDS, RULES_OF_THE_BOOKS, Rule, Violation, audit
+from scripts.chaos.evidence import BookFault, Evidence, GivenBack, Limits, Payer, SessionEvidence, WorkerRefund
+from scripts.chaos.plan import FIRST_MODEL, WHOLE_KILLS, Blow, Delivery, Ending, Outage, is_fatal, make_plan
 from scripts.chaos.report import last_line, write_report
 
 LIMITS: Final = Limits(calls_per_session=18, requests_per_minute=150)
-GRANTED: Final = 100
 CREDITS: Final = 2
 FAILED, COMPLETED = SessionStatus.FAILED, SessionStatus.COMPLETED
 
 
-def session(payer: Payer, status: SessionStatus = FAILED, *, by_platform: bool = False) -> SessionEvidence:
-    """A session whose books are right."""
-    amount = 1 if payer is Payer.OVERAGE else CREDITS
-    failed = status is FAILED
-    has_balance = payer is not Payer.OVERAGE
+def session(payer: Payer, status: SessionStatus = FAILED, by_platform: GivenBack | None = None) -> SessionEvidence:
+    """A session that ended as it should."""
+    amount = 1 if payer in (Payer.OVERAGE, Payer.UNPROVEN) else CREDITS
+    failed_by_worker = status is FAILED and by_platform is None
     return SessionEvidence(
         number=7,
         session=SessionRef(Channel.B2C if payer is Payer.USER else Channel.B2B, uuid4()),
@@ -35,34 +33,25 @@ def session(payer: Payer, status: SessionStatus = FAILED, *, by_platform: bool =
         account=uuid4(),
         credits=amount,
         status=status,
-        error_message="Something went wrong. You have not been charged." if failed else None,
-        failed_by_platform=by_platform,
+        error_message="Something went wrong. You have not been charged." if status is FAILED else None,
+        by_platform=by_platform,
         can_complete=True,
         was_pushed=True,
-        worker_refunds=(WorkerRefund(REFUND_KINDS[payer], amount, "moderated"),) if failed and not by_platform else (),
-        ledger_refunds=None if payer is Payer.USER else (amount,) if failed and has_balance else (),
-        overage_rows=int(payer is Payer.OVERAGE),
+        worker_refunds=(WorkerRefund(REFUND_KINDS[payer], amount, "moderated"),) if failed_by_worker else (),
         result_fault=None,
         provider_calls=1,
     )
 
 
-def account_of(session: SessionEvidence) -> AccountEvidence:
-    """The right account of a payer who has one session."""
-    failed = session.status is FAILED
-    if session.payer is Payer.OVERAGE:
-        return AccountEvidence(session.account, session.payer, 0, 0, (LedgerLine("overage", -1),))
-    charge = LedgerLine("generation" if session.payer is Payer.USER else "deduction", -session.credits)
-    refund = (LedgerLine("refund", session.credits),) if failed else ()
-    balance = GRANTED if failed else GRANTED - session.credits
-    return AccountEvidence(session.account, session.payer, GRANTED, balance, (charge, *refund))
-
-
-def evidence(session: SessionEvidence, account: AccountEvidence | None = None, **changed: Any) -> Evidence:
-    """A run of one session."""
-    account = account or account_of(session)
+def evidence(*sessions: SessionEvidence, **changed: Any) -> Evidence:
+    """A run of these sessions, with right books."""
     run = Evidence(
-        [session], [account], left_in_redis=0, provider_requests=1, peak_requests_per_minute=LIMITS.requests_per_minute
+        sessions,
+        book_faults=[],
+        wrong_balances=[],
+        left_in_redis=0,
+        provider_requests=1,
+        peak_requests_per_minute=LIMITS.requests_per_minute,
     )
     return replace(run, **changed)
 
@@ -73,9 +62,18 @@ def broken_rules(run: Evidence) -> set[Rule]:
 
 
 @pytest.mark.parametrize("payer", Payer)
-@pytest.mark.parametrize(("status", "by_platform"), [(FAILED, False), (FAILED, True), (COMPLETED, False)])
-def test_right_books_pass_for_every_payer(payer: Payer, status: SessionStatus, by_platform: bool) -> None:
-    assert not broken_rules(evidence(session(payer, status, by_platform=by_platform)))
+@pytest.mark.parametrize(("status", "by_platform"), [(FAILED, None), (FAILED, GivenBack.ONCE), (COMPLETED, None)])
+def test_a_right_session_passes_for_every_payer(
+    payer: Payer, status: SessionStatus, by_platform: GivenBack | None
+) -> None:
+    assert not broken_rules(evidence(session(payer, status, by_platform)))
+
+
+def test_what_the_platform_gave_back_and_the_worker_only_marked_passes() -> None:
+    marked = replace(session(Payer.USER), by_platform=GivenBack.ONCE)
+    [refund] = marked.worker_refunds
+    recovered = replace(refund, by_platform=True, reason="task_lost")
+    assert not broken_rules(evidence(replace(marked, worker_refunds=(recovered,))))
 
 
 def refund(payer: Payer, **changed: Any) -> WorkerRefund:
@@ -87,7 +85,6 @@ WRONG_SESSIONS: Final[dict[str, tuple[Payer, SessionStatus, dict[str, Any], set[
     "still queued": (Payer.STORE, COMPLETED, {"status": SessionStatus.QUEUED}, {Rule.LOST}),
     "still at work": (Payer.USER, COMPLETED, {"status": SessionStatus.PROCESSING}, {Rule.LOST}),
     "failed without a refund on record": (Payer.USER, FAILED, {"worker_refunds": ()}, {Rule.LOST}),
-    "failed without a refund in the ledger": (Payer.SHOPPER, FAILED, {"ledger_refunds": ()}, {Rule.LOST}),
     "an overage that was not recorded": (Payer.OVERAGE, FAILED, {"worker_refunds": ()}, {Rule.LOST}),
     "a pushed task that disappeared": (
         Payer.USER,
@@ -95,36 +92,16 @@ WRONG_SESSIONS: Final[dict[str, tuple[Payer, SessionStatus, dict[str, Any], set[
         {"worker_refunds": (refund(Payer.USER, reason="task_lost"),)},
         {Rule.LOST},
     ),
-    "refunded by platform and worker": (Payer.USER, FAILED, {"failed_by_platform": True}, {Rule.DOUBLE_REFUND}),
-    "refunded twice by the worker": (
-        Payer.USER,
-        FAILED,
-        {"worker_refunds": (refund(Payer.USER),) * 2},
-        {Rule.DOUBLE_REFUND},
-    ),
-    "refunded twice in the ledger": (Payer.STORE, FAILED, {"ledger_refunds": (2, 2)}, {Rule.DOUBLE_REFUND}),
-    "open and refunded in the ledger": (
-        Payer.STORE,
-        COMPLETED,
-        {"status": SessionStatus.QUEUED, "ledger_refunds": (2,)},
-        {Rule.LOST, Rule.DOUBLE_REFUND},
-    ),
-    "completed and on record as refunded": (
-        Payer.USER,
-        COMPLETED,
-        {"worker_refunds": (refund(Payer.USER),)},
-        {Rule.REFUND_OF_COMPLETED},
-    ),
-    "completed and refunded in the ledger": (
-        Payer.SHOPPER,
-        COMPLETED,
-        {"ledger_refunds": (2,)},
-        {Rule.REFUND_OF_COMPLETED},
-    ),
     "refunded to another kind of payer": (
         Payer.SHOPPER,
         FAILED,
         {"worker_refunds": (refund(Payer.STORE),)},
+        {Rule.WRONG_BALANCE},
+    ),
+    "an overage without a line that a balance paid for": (
+        Payer.UNPROVEN,
+        FAILED,
+        {"worker_refunds": (refund(Payer.STORE, credits=1),)},
         {Rule.WRONG_BALANCE},
     ),
     "refunded in part on record": (
@@ -132,16 +109,6 @@ WRONG_SESSIONS: Final[dict[str, tuple[Payer, SessionStatus, dict[str, Any], set[
         FAILED,
         {"worker_refunds": (refund(Payer.USER, credits=1),)},
         {Rule.WRONG_BALANCE},
-    ),
-    "refunded in part in the ledger": (Payer.STORE, FAILED, {"ledger_refunds": (1,)}, {Rule.WRONG_BALANCE}),
-    "an overage given back to a balance": (Payer.OVERAGE, FAILED, {"ledger_refunds": (1,)}, {Rule.WRONG_BALANCE}),
-    "an overage logged twice": (Payer.OVERAGE, COMPLETED, {"overage_rows": 2}, {Rule.WRONG_BALANCE}),
-    "an overage of somebody with a balance": (Payer.STORE, COMPLETED, {"overage_rows": 1}, {Rule.WRONG_BALANCE}),
-    "a refund tried after the platform's": (
-        Payer.STORE,
-        FAILED,
-        {"failed_by_platform": True, "worker_refunds": (refund(Payer.STORE, by_platform=True),)},
-        {Rule.OTHER},
     ),
     "completed without a picture": (Payer.USER, COMPLETED, {"result_fault": "no object is stored"}, {Rule.OTHER}),
     "completed with an old message": (Payer.USER, COMPLETED, {"error_message": "Busy."}, {Rule.OTHER}),
@@ -154,68 +121,51 @@ WRONG_SESSIONS: Final[dict[str, tuple[Payer, SessionStatus, dict[str, Any], set[
 @pytest.mark.parametrize("case", WRONG_SESSIONS)
 def test_a_wrong_session_is_named(case: str) -> None:
     payer, status, changed, rules = WRONG_SESSIONS[case]
-    right = session(payer, status)
-    wrong = replace(right, **changed)
+    wrong = replace(session(payer, status), **changed)
 
-    violations = audit(evidence(wrong, account_of(right)), LIMITS).violations
-
-    of_session = [violation for violation in violations if violation.subject == str(wrong)]
-    assert {violation.rule for violation in of_session} == rules
-    assert all(violation.session_ids == (wrong.session.session_id,) for violation in of_session)
-
-
-WRONG_ACCOUNTS: Final[dict[str, tuple[Payer, SessionStatus, dict[str, Any], set[Rule]]]] = {
-    "a balance that its ledger does not explain": (
-        Payer.USER,
-        COMPLETED,
-        {"balance": GRANTED - CREDITS + 1},
-        {Rule.WRONG_BALANCE},
-    ),
-    "a charge that is not in the ledger": (Payer.STORE, COMPLETED, {"ledger": ()}, {Rule.WRONG_BALANCE}),
-    "a refund too many": (
-        Payer.USER,
-        FAILED,
-        {
-            "balance": GRANTED + CREDITS,
-            "ledger": (LedgerLine("generation", -CREDITS), *(LedgerLine("refund", CREDITS),) * 2),
-        },
-        {Rule.WRONG_BALANCE, Rule.DOUBLE_REFUND},
-    ),
-    "a refund that never came": (
-        Payer.USER,
-        FAILED,
-        {"balance": GRANTED - CREDITS, "ledger": (LedgerLine("generation", -CREDITS),)},
-        {Rule.WRONG_BALANCE, Rule.LOST},
-    ),
-    "a refund of a completed session": (
-        Payer.SHOPPER,
-        COMPLETED,
-        {"balance": GRANTED, "ledger": (LedgerLine("deduction", -CREDITS), LedgerLine("refund", CREDITS))},
-        {Rule.WRONG_BALANCE, Rule.DOUBLE_REFUND},
-    ),
-    "a balance touched for an overage": (Payer.OVERAGE, FAILED, {"balance": 1}, {Rule.WRONG_BALANCE}),
-}
-
-
-@pytest.mark.parametrize("case", WRONG_ACCOUNTS)
-def test_a_wrong_account_is_named_although_its_session_looks_right(case: str) -> None:
-    payer, status, changed, rules = WRONG_ACCOUNTS[case]
-    right = session(payer, status)
-
-    violations = audit(evidence(right, replace(account_of(right), **changed)), LIMITS).violations
+    violations = audit(evidence(wrong), LIMITS).violations
 
     assert {violation.rule for violation in violations} == rules
-    assert {violation.session_ids for violation in violations} == {(right.session.session_id,)}
+    assert {violation.subject for violation in violations} == {str(wrong)}
+    assert all(violation.session_ids == (wrong.session.session_id,) for violation in violations)
 
 
-def test_sessions_that_share_an_account_are_added_up() -> None:
-    completed, failed = session(Payer.USER, COMPLETED), session(Payer.USER)
-    failed = replace(failed, account=completed.account)
-    ledger = (*account_of(completed).ledger, *account_of(failed).ledger)
-    shared = AccountEvidence(completed.account, Payer.USER, GRANTED, GRANTED - CREDITS, ledger)
+def of_account(session: SessionEvidence, rule: str) -> BookFault:
+    """The operator's audit names the account of a session."""
+    return BookFault(rule, session.session.channel.value, session.account, None, "deducted 2, given back 1")
 
-    assert not broken_rules(evidence(completed, shared, sessions=[completed, failed]))
-    assert broken_rules(evidence(completed, shared, sessions=[completed])) == {Rule.DOUBLE_REFUND}
+
+class TestTheOperatorsAudit:
+    @pytest.mark.parametrize("rule", RULES_OF_THE_BOOKS)
+    def test_names_a_session_and_so_do_we(self, rule: str) -> None:
+        wrong, fine = session(Payer.STORE), session(Payer.STORE)
+        fault = BookFault(rule, "b2b", wrong.account, wrong.session.session_id, "completed, and 1 given back")
+        [violation] = audit(evidence(wrong, fine, book_faults=[fault]), LIMITS).violations
+        assert violation == Violation(RULES_OF_THE_BOOKS[rule], str(wrong), fault.fault, (wrong.session.session_id,))
+
+    def test_names_an_account_and_we_name_all_its_sessions(self) -> None:
+        first = session(Payer.USER)
+        second = replace(session(Payer.USER, COMPLETED), account=first.account)
+        faults = [of_account(first, "given_back_twice")]
+        [violation] = audit(evidence(first, second, session(Payer.USER), book_faults=faults), LIMITS).violations
+        assert violation.rule is Rule.DOUBLE_REFUND
+        assert violation.subject == f"b2c account {first.account}"
+        assert violation.session_ids == (first.session.session_id, second.session.session_id)
+
+    def test_must_name_the_account_whose_credit_the_platform_lost_and_that_is_no_fault_of_ours(self) -> None:
+        lost = session(Payer.USER, by_platform=GivenBack.LOST)
+        verdict = audit(evidence(lost, book_faults=[of_account(lost, "lost")]), LIMITS)
+        assert verdict.violations == ()
+        assert (verdict.figures.failed, verdict.figures.refunded, verdict.figures.lost_by_platform) == (1, 0, 1)
+        assert broken_rules(evidence(lost)) == {Rule.OTHER}
+        assert broken_rules(evidence(lost, book_faults=[of_account(lost, "given_back_twice")])) == {
+            Rule.DOUBLE_REFUND,
+            Rule.OTHER,
+        }
+
+
+def test_a_balance_that_moved_without_its_ledger_counts() -> None:
+    assert broken_rules(evidence(session(Payer.USER), wrong_balances=["balance of user 7"])) == {Rule.WRONG_BALANCE}
 
 
 @pytest.mark.parametrize(
@@ -226,8 +176,9 @@ def test_what_concerns_no_session_counts_as_well(changed: dict[str, Any]) -> Non
 
 
 def test_a_subject_with_several_faults_of_one_kind_counts_once() -> None:
-    wrong = replace(session(Payer.STORE), worker_refunds=(), ledger_refunds=())
-    verdict = audit(evidence(wrong), LIMITS)
+    wrong = replace(session(Payer.STORE), worker_refunds=())
+    fault = BookFault("lost", "b2b", wrong.account, wrong.session.session_id, "failed, 1 deducted, nothing given back")
+    verdict = audit(evidence(wrong, book_faults=[fault]), LIMITS)
 
     assert len(verdict.violations) > 1
     assert verdict.count(Rule.LOST) == 1
@@ -238,8 +189,8 @@ def test_the_last_line_has_the_figures_in_their_order() -> None:
     line = last_line(audit(evidence(right), LIMITS), kills=15, redis_restarts=3, seed=42)
 
     assert line == (
-        "sessions=1 completed=0 failed=1 refunded=1 lost=0 double_refunds=0 refunds_of_completed=0 wrong_balance=0 "
-        "other_violations=0 provider_calls=1 kills=15 redis_restarts=3 seed=42"
+        "sessions=1 completed=0 failed=1 refunded=1 lost_by_platform=0 lost=0 double_refunds=0 "
+        "refunds_of_completed=0 wrong_balance=0 other_violations=0 provider_calls=1 kills=15 redis_restarts=3 seed=42"
     )
 
 
@@ -282,7 +233,12 @@ def test_every_plan_has_every_kind_of_trouble(seed: int) -> None:
     assert {task.mode for task in plan.tasks} == {None, *StoreMode}
     assert {task.credits for task in plan.tasks} == {1, 2, 3}
     assert {task.credits for task in plan.tasks if task.mode is StoreMode.OVERAGE} == {1}
-    assert any(task.expires for task in plan.tasks)
+    assert {task.ending for task in plan.tasks} == {None, *Ending}
+    assert {(task.mode, task.credits) for task in plan.tasks if task.ending} == {(None, 1)}
+    lost = [task.account for task in plan.tasks if task.ending is Ending.WITHOUT_REFUND]
+    assert len({*lost} - {task.account for task in plan.tasks if task.account not in lost}) == len(lost) > 1
+    assert {task.mode for task in plan.tasks if task.delivery is Delivery.TAKEN_FOR_FAILED} == {None, *StoreMode}
+    assert {task.mode for task in plan.tasks if task.overage_line_is_lost} == {StoreMode.OVERAGE}
     assert sum(blow in WHOLE_KILLS for blow in blows) == 15
     assert set(blows) == set(Blow)
     assert [outage.outage for outage in plan.outages].count(Outage.REDIS_KILLED) >= 2

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.clock import SteppedClock
 from worker.dispatcher import Dispatch, Dispatcher
-from worker.link import Event, ExecutorReady, RunFinished, RunPostponed, RunReturned, RunStarted
+from worker.link import Event, ExecutorReady, RunBroke, RunFinished, RunPostponed, RunReturned, RunStarted
 from worker.measurements import GenerationEnded
 
 AT_ONCE_SECONDS = 0.0
@@ -165,3 +165,20 @@ class TestOverdue:
         dispatcher.published(dispatcher.add(b"waits for the one thread"))
         time.advance(100)
         assert dispatcher.overdue_seconds() == 0
+
+
+def test_a_run_that_broke_makes_room_and_is_not_dispatched_again_until_it_is_buried(dispatcher: Dispatcher) -> None:
+    broken = started(dispatcher, b"broken")
+    started(dispatcher, b"another")
+    dispatcher.receive(RunBroke(broken.dispatch_id, "KeyError"))
+    assert (dispatcher.count(), dispatcher.running()) == (1, 1)
+    assert dispatcher.broken() == [(b"broken", "KeyError")]
+    assert dispatcher.not_dispatched([b"broken", b"another"]) == []
+    dispatcher.buried(b"broken", "KeyError")
+    assert dispatcher.broken() == []
+    assert dispatcher.not_dispatched([b"broken", b"another"]) == [b"broken"], "a second copy is a task of its own"
+
+
+def test_a_broken_run_that_nobody_knows_of_is_nothing(dispatcher: Dispatcher) -> None:
+    dispatcher.receive(RunBroke("unknown", "KeyError"))
+    assert dispatcher.broken() == []

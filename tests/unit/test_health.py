@@ -74,6 +74,19 @@ def test_a_part_that_ends_while_draining_is_no_error() -> None:
     assert board.report().draining
 
 
+def test_a_part_that_goes_while_the_worker_still_starts_is_an_error_and_one_not_yet_there_is_none() -> None:
+    board = HealthBoard()
+    board.starting(value=True)
+    with structlog.testing.capture_logs() as lines:
+        board.part(Component.REDIS, up=False, reason="not yet there")
+        board.part(Component.REDIS, up=True)
+        board.part(Component.REDIS, up=False, reason="gone again")
+    assert [(line["event"], line.get("reason")) for line in lines] == [
+        ("part_works", None),
+        ("part_down", "gone again"),
+    ]
+
+
 def test_a_board_says_that_the_worker_is_starting_until_it_is_told_otherwise() -> None:
     board = board_with_everything_up()
     board.starting(value=True)

@@ -9,12 +9,12 @@ from PIL import Image
 from models.failures import NotAnImage
 from services.image_opening import (
     MAX_PIXELS,
-    MAX_PROGRESSIVE_SCANS,
     SCANNED_JPEG_BYTES_PER_PIXEL,
     open_picture,
     peak_decode_bytes,
 )
 from services.image_processor import prepare_image
+from services.jpeg_structure import MAX_SCANS
 from tests.support.images import encoded, plain
 
 SIDE_PX = 64
@@ -61,6 +61,6 @@ def test_a_jpeg_with_its_components_one_after_another_is_accepted() -> None:
 
 
 def test_a_baseline_jpeg_of_endless_scans_is_refused() -> None:
-    prepare_image(one_component_after_another(MAX_PROGRESSIVE_SCANS // len(COMPONENTS)))
+    prepare_image(one_component_after_another(MAX_SCANS // len(COMPONENTS)))
     with pytest.raises(NotAnImage, match="scans"):
-        prepare_image(one_component_after_another(MAX_PROGRESSIVE_SCANS // len(COMPONENTS) + 1))
+        prepare_image(one_component_after_another(MAX_SCANS // len(COMPONENTS) + 1))

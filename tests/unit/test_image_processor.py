@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import re
+import struct
 import subprocess
 import sys
 import threading
@@ -9,15 +11,17 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import pytest
 from PIL import Image, ImageFile
 
-from models.failures import ImageTooLarge, NotAnImage
+from models.failures import ImageTooLarge, IncompletePicture, NotAnImage
 from services import image_opening, image_processor, image_shrinking
-from services.image_opening import FORMATS, MAX_PIXELS, MAX_PROGRESSIVE_SCANS, open_picture, peak_decode_bytes
+from services.image_opening import FORMATS, MAX_DECODE_BYTES, MAX_PIXELS, open_picture, peak_decode_bytes
 from services.image_processor import (
     CONCURRENT_PICTURES,
     LARGE_DECODE_BYTES,
@@ -27,6 +31,7 @@ from services.image_processor import (
     prepare_image,
     read_dimensions,
 )
+from services.jpeg_structure import MAX_SCANS
 from tests.support.images import (
     BLACK,
     BLUE,
@@ -47,7 +52,9 @@ from tests.support.images import (
     webp_announcing,
     with_orientation,
 )
+from tests.support.lossless_jpeg import lossless_jpeg
 
+PICTURES = Path(__file__).parents[1] / "data" / "pictures"
 REPOSITORY = Path(__file__).parents[2]
 
 COLOUR_TOLERANCE = 14
@@ -99,6 +106,25 @@ def animation(first: Image.Image, image_format: str, **options: object) -> bytes
     return encoded(first, image_format, save_all=True, append_images=others, duration=50, **options)
 
 
+def animation_on_a_larger_canvas(with_alpha: bool) -> bytes:
+    """WebP: the first frame is the left upper quarter of the canvas."""
+    data = encoded(
+        Image.new("RGB", (80, 40), RED),
+        "WEBP",
+        save_all=True,
+        append_images=[Image.new("RGB", (80, 40))],
+        lossless=True,
+    )
+    quarter = encoded(Image.new("RGB", (40, 20), RED), "WEBP", lossless=True)
+    first, end = (found.start() for found in re.finditer(b"ANMF", data))
+    frame_header = data[first + 8 : first + 14] + bytes([39, 0, 0, 19, 0, 0]) + data[first + 20 : first + 24]
+    frame = frame_header + quarter[12:]
+    body = bytearray(data[8:first] + b"ANMF" + struct.pack("<I", len(frame)) + frame + data[end:])
+    flags = body.index(b"VP8X") + 8
+    body[flags] = body[flags] | 0x10 if with_alpha else body[flags] & ~0x10
+    return b"RIFF" + struct.pack("<I", len(body)) + bytes(body)
+
+
 GREYS = tuple((round(0.299 * r + 0.587 * g + 0.114 * b),) * 3 for r, g, b in UPRIGHT_CORNERS)
 WITHOUT_RED = (WHITE, *UPRIGHT_CORNERS[1:])
 
@@ -124,6 +150,16 @@ ACCEPTED: dict[str, tuple[Callable[[], bytes], tuple[tuple[int, ...], ...]]] = {
     "lossless WebP": (lambda: encoded(four_corners(), "WEBP", lossless=True), UPRIGHT_CORNERS),
     "WebP with alpha": (lambda: encoded(half_transparent("RGBA"), "WEBP"), (WHITE,) * 4),
     "animated WebP": (lambda: animation(four_corners(), "WEBP", lossless=True), UPRIGHT_CORNERS),
+    "animated WebP with a small first frame": (
+        lambda: animation_on_a_larger_canvas(with_alpha=False),
+        (RED, WHITE, WHITE, WHITE),
+    ),
+    "animated WebP with a small first frame and alpha": (
+        lambda: animation_on_a_larger_canvas(with_alpha=True),
+        (RED, WHITE, WHITE, WHITE),
+    ),
+    "lossless JPEG": (lambda: lossless_jpeg(four_corners()), UPRIGHT_CORNERS),
+    "grey lossless JPEG": (lambda: lossless_jpeg(four_corners().convert("L")), GREYS),
     "AVIF": (lambda: encoded(four_corners(), "AVIF", quality=95), UPRIGHT_CORNERS),
     "AVIF with alpha": (lambda: encoded(half_transparent("RGBA"), "AVIF"), (WHITE,) * 4),
     "animated AVIF": (lambda: animation(four_corners(), "AVIF", quality=95), UPRIGHT_CORNERS),
@@ -274,7 +310,7 @@ def test_what_is_no_whole_picture_of_an_accepted_format_is_refused(data: bytes) 
 def test_a_truncated_file_is_refused_and_not_filled_with_grey(image_format: str, kept: float) -> None:
     noise = Image.effect_noise((200, 150), 80).convert("RGB")
     data = encoded(noise, image_format)
-    with pytest.raises(NotAnImage):
+    with pytest.raises(IncompletePicture):
         prepare_image(data[: int(len(data) * kept)])
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
 
@@ -288,7 +324,7 @@ def test_flipped_bytes_end_in_a_picture_or_a_refusal_and_in_nothing_else(image_f
         broken[position] ^= 0xFF
         try:
             prepare_image(bytes(broken), 32)
-        except (NotAnImage, ImageTooLarge):
+        except (NotAnImage, IncompletePicture, ImageTooLarge):
             continue
 
 
@@ -342,6 +378,32 @@ def test_a_format_whose_decoder_needs_more_memory_has_a_lower_limit(monkeypatch:
     assert too_large.value.limit < 400 * 400
 
 
+def heic(bits: int, chroma: int, mode: str, tile_size: int) -> bytes:
+    """4000 by 2000 pixels of one colour."""
+    channel = bytes([90]) if bits == 8 else bytes([0, 90])
+    file = io.BytesIO()
+    pillow_heif.encode(
+        mode if bits == 8 else f"{mode};16",
+        (4000, 2000),
+        channel * len(mode) * 8_000_000,
+        file,
+        chroma=chroma,
+        quality=50,
+        tile_size=tile_size,
+    )
+    return file.getvalue()
+
+
+def even_lossless_jpeg(width: int, height: int) -> bytes:
+    """Grey as the decoder begins with, so that every difference is none, whose code is zeros."""
+    small = lossless_jpeg(Image.new("RGB", (8, 8), (128, 128, 128)))
+    scan = small.index(b"\xff\xda")
+    head = small[: scan + 2 + int.from_bytes(small[scan + 2 : scan + 4])]
+    bits_per_pixel = 3 * 5
+    pixels = bytes(width * height * bits_per_pixel // 8)
+    return head.replace(struct.pack(">HH", 8, 8), struct.pack(">HH", height, width)) + pixels + b"\xff\xd9"
+
+
 MEASURE_PEAK = """
 import sys
 from pathlib import Path
@@ -356,6 +418,51 @@ before = peak_bytes()
 prepare_image(data)
 print(peak_bytes() - before)
 """
+
+
+COSTLY: dict[str, Callable[[], bytes]] = {
+    "AVIF, 10 bits, full chroma": lambda: PICTURES.joinpath("10-bit-444.avif").read_bytes(),
+    "AVIF, 10 bits, full chroma and alpha": lambda: PICTURES.joinpath("10-bit-444-alpha.avif").read_bytes(),
+    **{
+        f"HEIC, {bits} bits, chroma {chroma}, {mode}, {tiling}": partial(heic, bits, chroma, mode, tile_size)
+        for bits in (8, 10)
+        for chroma in (420, 422, 444)
+        for mode, tiling, tile_size in (("RGB", "in tiles", 512), ("RGBA", "whole", 0))
+    },
+    "lossless JPEG": partial(even_lossless_jpeg, 4000, 2000),
+}
+"""What takes more memory for each pixel than others of its format, or less than its worst."""
+
+
+@pytest.mark.parametrize("make", COSTLY.values(), ids=COSTLY)
+def test_costly_kinds_take_no_more_memory_than_estimated_either(make: Callable[[], bytes], tmp_path: Path) -> None:
+    large = make()
+    assert_stays_within_its_estimate(large, plain(64, 64, "AVIF" if b"ftypavif" in large[:16] else "HEIF"), tmp_path)
+
+
+def test_a_picture_of_the_most_costly_kind_that_would_not_fit_is_refused() -> None:
+    """47 megapixels of AVIF in 10 bits with full chroma and alpha took 785 MB."""
+    honest = PICTURES.joinpath("10-bit-444-alpha.avif").read_bytes()
+    announced = honest.replace(struct.pack(">II", 4000, 2000), struct.pack(">II", 8000, 5875))
+    with pytest.raises(ImageTooLarge) as too_large:
+        prepare_image(announced)
+    assert too_large.value.limit * 17 < MAX_DECODE_BYTES
+
+
+def test_what_an_avif_says_of_its_depth_and_chroma_is_not_relied_on() -> None:
+    """libavif goes by the data: a file that announces 8 bits and quarter chroma is decoded with all that is in it."""
+    honest = PICTURES.joinpath("10-bit-444-alpha.avif").read_bytes()
+    lying = bytearray(honest)
+    for found in re.finditer(b"av1C", honest):
+        lying[found.end() + 2] = lying[found.end() + 2] & ~0x7C | 0x0C
+    lying_data = re.sub(
+        rb"(?<=pixi....)(?:\x03\n\n\n|\x01\n)", lambda ten: ten[0].replace(b"\n", b"\x08"), bytes(lying)
+    )
+    assert lying_data != honest
+    for data in (honest, lying_data):
+        assert prepare_image(data).width == 1024
+        with open_picture(data, max_pixels=MAX_PIXELS) as picture:
+            assert peak_decode_bytes(picture) == 17.5 * 8_000_000
 
 
 @pytest.mark.parametrize(
@@ -380,8 +487,12 @@ print(peak_bytes() - before)
 def test_decoding_takes_no_more_memory_than_estimated_from_the_header(
     image_format: str, mode: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Measured in a process of its own, as a process only knows its peak since it started."""
     large, small = (encoded(Image.new(mode, size), image_format, **options) for size in ((4000, 2000), (64, 64)))
+    assert_stays_within_its_estimate(large, small, tmp_path)
+
+
+def assert_stays_within_its_estimate(large: bytes, small: bytes, tmp_path: Path) -> None:
+    """Measured in a process of its own, as a process only knows its peak since it started."""
     with open_picture(large, max_pixels=MAX_PIXELS) as picture:
         estimate = peak_decode_bytes(picture)
     (tmp_path / "large").write_bytes(large)
@@ -405,7 +516,7 @@ def test_a_gif_of_ten_thousand_frames_costs_no_more_than_its_first() -> None:
 
 def test_a_progressive_jpeg_of_endless_scans_is_refused() -> None:
     with pytest.raises(NotAnImage, match="scans"):
-        prepare_image(jpeg_with_scans(MAX_PROGRESSIVE_SCANS))
+        prepare_image(jpeg_with_scans(MAX_SCANS))
 
 
 @pytest.mark.parametrize(
@@ -435,9 +546,9 @@ def decoding(monkeypatch: pytest.MonkeyPatch) -> "Decoding":
     watch = Decoding()
     real = image_shrinking.shrunken_rgb
 
-    def watched(picture: ImageFile.ImageFile, *how: Any) -> Image.Image:
+    def watched(picture: ImageFile.ImageFile, *how: Any, **more: Any) -> Image.Image:
         with watch:
-            return real(picture, *how)
+            return real(picture, *how, **more)
 
     monkeypatch.setattr(image_processor, "shrunken_rgb", watched)
     return watch
@@ -502,9 +613,24 @@ def test_a_large_picture_leaves_the_second_slot_to_small_ones(
 def test_a_refused_picture_gives_its_slot_back() -> None:
     broken = encoded(Image.effect_noise((100, 100), 50), "PNG")[:2_000]
     for _ in range(3 * CONCURRENT_PICTURES):
-        with pytest.raises(NotAnImage):
+        with pytest.raises(IncompletePicture):
             prepare_image(broken)
     assert prepare_image(plain(8, 8)).width == 8
+
+
+def test_a_thumbnail_inside_a_heic_is_not_taken_for_the_picture() -> None:
+    photograph = Image.effect_noise((1024, 768), 60).convert("RGB")
+    without, with_thumbnail = (encoded(photograph, "HEIF", quality=60, thumbnails=sizes) for sizes in ([], [512]))
+    assert len(with_thumbnail) > len(without) + 1_000
+    for side_px in (512, 300):
+        assert load_rgb(with_thumbnail, side_px).tobytes() == load_rgb(without, side_px).tobytes()
+
+
+def test_a_lossless_jpeg_of_more_bits_than_can_be_shown_is_refused() -> None:
+    data = lossless_jpeg(four_corners())
+    frame = data.index(b"\xff\xc3")
+    with pytest.raises(NotAnImage):
+        prepare_image(data[: frame + 4] + bytes([16]) + data[frame + 5 :])
 
 
 def test_a_picture_for_size_recommendation_takes_the_same_way() -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
 
 import pytest
+from structlog.testing import capture_logs
 
 from models.health import Component
 from worker.link import (
@@ -22,6 +23,7 @@ from worker.link import (
     IntakeHeld,
     ParentEnd,
     PartSeen,
+    RunBroke,
     RunFinished,
     RunPostponed,
     RunReturned,
@@ -31,6 +33,7 @@ from worker.link import (
 )
 from worker.measurements import (
     ChargeUndone,
+    ErrorUnforeseen,
     GenerationEnded,
     GenerationTimed,
     LetterBuried,
@@ -50,6 +53,7 @@ EVENTS: list[Event] = [
     RunPostponed("a", 10.5),
     RunReturned("a"),
     IntakeHeld("P0001"),
+    RunBroke("a", "KeyError"),
     PartSeen(Component.STORAGE, up=False, reason="line\nbreak \u2028 ü"),
     GenerationEnded("failed", "moderated"),
     GenerationTimed(31.25),
@@ -59,6 +63,7 @@ EVENTS: list[Event] = [
     TurnTaken(0.5),
     LetterBuried("not_json"),
     TasksRecovered("handed_back", 3),
+    ErrorUnforeseen("run"),
 ]
 
 CHILD = """
@@ -82,7 +87,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def heard_until_the_end(here: socket.socket) -> tuple[list[Event], threading.Thread]:
     heard: list[Event] = []
-    listener = threading.Thread(target=ParentEnd(here).listen, args=(heard.append,))
+    listener = threading.Thread(target=ParentEnd(here).listen, args=(heard.append, lambda: None))
     listener.start()
     return heard, listener
 
@@ -129,6 +134,48 @@ def test_half_an_event_of_a_killed_child_is_no_event(pair: tuple[socket.socket, 
     there.close()
     listener.join(WAIT_SECONDS)
     assert heard == [RunStarted("a")]
+
+
+NO_EVENTS = [
+    pytest.param(b"no JSON\n", id="no JSON"),
+    pytest.param(b"\xff\xfe\n", id="no text"),
+    pytest.param(b"7\n", id="no pair"),
+    pytest.param(b'["GenrationEnded", {}]\n', id="unknown kind"),
+    pytest.param(b'["RunStarted", {"dispatch": "a"}]\n', id="unknown field"),
+    pytest.param(b'["PartSeen", {"component": "storrage", "up": true}]\n', id="unknown part"),
+]
+
+
+@pytest.mark.parametrize("line", NO_EVENTS)
+def test_a_line_that_is_no_event_is_told_of_and_the_next_ones_are_heard(
+    pair: tuple[socket.socket, socket.socket], line: bytes
+) -> None:
+    here, there = pair
+    heard: list[Event] = []
+    dropped: list[str] = []
+    there.sendall(encode(RunStarted("a")) + line + encode(RunFinished("a")))
+    there.close()
+    with capture_logs() as lines:
+        ParentEnd(here).listen(heard.append, lambda: dropped.append("one"))
+    assert heard == [RunStarted("a"), RunFinished("a")]
+    assert dropped == ["one"]
+    assert [(said["event"], said["log_level"]) for said in lines] == [("link_event_dropped", "error")]
+
+
+def test_an_event_whose_receiver_fails_does_not_end_the_listening(pair: tuple[socket.socket, socket.socket]) -> None:
+    here, there = pair
+    heard: list[Event] = []
+    dropped: list[str] = []
+
+    def receive(event: Event) -> None:
+        if event == LetterBuried("not_json"):
+            raise ValueError("a misnamed measurement")
+        heard.append(event)
+
+    there.sendall(encode(LetterBuried("not_json")) + encode(RunFinished("a")))
+    there.close()
+    ParentEnd(here).listen(receive, lambda: dropped.append("one"))
+    assert (heard, dropped) == ([RunFinished("a")], ["one"])
 
 
 def test_events_of_many_threads_do_not_mix(pair: tuple[socket.socket, socket.socket]) -> None:

@@ -82,6 +82,13 @@ def test_a_long_text_is_cut_after_redaction() -> None:
     assert "characters)" in result
 
 
+def test_of_a_long_text_both_ends_are_kept() -> None:
+    result = cleaned(f"the beginning {'x' * 100_000} the end")
+    assert result.startswith("the beginning ")
+    assert result.endswith(" the end")
+    assert len(result) < LONGEST_STRING + 100
+
+
 PROGRAM = """
 import logging, sys, threading, warnings
 import structlog
@@ -145,6 +152,38 @@ def test_secrets_go_from_every_kind_of_line() -> None:
     assert (thread_end["event"], thread_end["thread"]) == ("thread_ended_by_error", "worker-1")
     assert process_end["event"] == "process_ended_by_error"
     assert "RuntimeError" in process_end["exception"]
+
+
+DEEP_ERROR = """
+def fail(depth):
+    try:
+        if depth > 0:
+            fail(depth - 1)
+        raise LookupError
+    except LookupError as cause:
+        raise ValueError({message}) from cause
+    except ValueError as cause:
+        raise LookupError from cause
+try:
+    fail(40)
+except ValueError:
+    {write}
+"""
+
+
+@pytest.mark.parametrize("write", ["log.exception('broke')", "logging.getLogger('library').exception('broke')"])
+def test_a_long_traceback_says_where_it_began_and_what_went_wrong(write: str) -> None:
+    [line] = lines_of(DEEP_ERROR.format(message="'the reason'", write=write))
+    assert "characters)" in line["exception"], "it is long enough to be cut"
+    assert line["exception"].startswith("Traceback (most recent call last):")
+    assert line["exception"].endswith("ValueError: the reason")
+
+
+@pytest.mark.parametrize("write", ["log.exception('broke')", "logging.getLogger('library').exception('broke')"])
+def test_an_error_with_a_very_long_message_still_tells_its_type(write: str) -> None:
+    [line] = lines_of(DEEP_ERROR.format(message="'x' * 100_000 + 'the end'", write=write))
+    assert line["error_type"] == "ValueError"
+    assert line["exception"].endswith("the end")
 
 
 @pytest.mark.parametrize(

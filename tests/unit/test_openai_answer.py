@@ -108,6 +108,40 @@ def test_an_answer_without_a_usable_jpeg_is_a_failure(body: bytes) -> None:
         pytest.param(
             {"input_tokens": 5, "input_tokens_details": {"text_tokens": 9}}, Usage(5, 0, 0), id="more text than input"
         ),
+        pytest.param(
+            {
+                "input_tokens": 1_000,
+                "input_tokens_details": {
+                    "text_tokens": 100,
+                    "image_tokens": 900,
+                    "cached_tokens": 640,
+                    "cached_tokens_details": {"text_tokens": 64, "image_tokens": 576},
+                },
+                "output_tokens": 7,
+            },
+            Usage(100, 900, 7, cached_text_tokens=64, cached_image_tokens=576),
+            id="cached tokens by kind",
+        ),
+        pytest.param(
+            {
+                "input_tokens": 1_000,
+                "input_tokens_details": {"text_tokens": 100, "image_tokens": 900, "cached_tokens": 640},
+                "output_tokens": 7,
+            },
+            Usage(100, 900, 7, cached_text_tokens=100, cached_image_tokens=540),
+            id="cached tokens undivided: text first, which saves least",
+        ),
+        pytest.param(
+            {
+                "input_tokens": 10,
+                "input_tokens_details": {
+                    "text_tokens": 4,
+                    "cached_tokens_details": {"text_tokens": 99, "image_tokens": "99"},
+                },
+            },
+            Usage(4, 6, 0, cached_text_tokens=4),
+            id="more cached than there was, and a count that is none",
+        ),
         pytest.param({"input_tokens": "50", "output_tokens": -1}, Usage(0, 0, 0), id="tokens that are no counts"),
         pytest.param({"input_tokens": True, "output_tokens": 1.5}, Usage(0, 0, 0), id="tokens that are no integers"),
     ],

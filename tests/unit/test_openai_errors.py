@@ -86,21 +86,22 @@ CASES = [
     pytest.param(403, b"<html>Forbidden</html>", CredentialsRejected, id="403 as a web page"),
     pytest.param(
         403,
-        body("Your organization must be verified to use the model `gpt-image-1.5`.", code=None),
+        body(
+            "Country, region, or territory not supported",
+            error_type="request_forbidden",
+            code="unsupported_country_region_territory",
+        ),
         CredentialsRejected,
-        id="organization not verified",
+        id="403 of a country",
+    ),
+    pytest.param(
+        403, body("You must be verified to use this organization."), CredentialsRejected, id="403 about the account"
     ),
     pytest.param(
         404,
         body("The model `gpt-image-1.5` does not exist or you do not have access to it.", code="model_not_found"),
         ModelGone,
         id="no such model",
-    ),
-    pytest.param(
-        403,
-        body("Project `proj_1` does not have access to model `gpt-image-2`", code="model_not_found"),
-        ModelGone,
-        id="project without access to the model",
     ),
     pytest.param(
         404, body("The model `gpt-image-1.5` has been deprecated, learn more here: …"), ModelGone, id="deprecated, 404"
@@ -121,6 +122,18 @@ CASES = [
     ),
     pytest.param(
         400,
+        body("You are not allowed to use this model for such pictures.", code="moderation_blocked"),
+        Moderated,
+        id="a refusal of the content speaks of the model too",
+    ),
+    pytest.param(
+        400,
+        body("It is not permitted to use 'input_fidelity' with this model.", code="invalid_input_fidelity_model"),
+        ProviderRejectedRequest,
+        id="so does one of a parameter",
+    ),
+    pytest.param(
+        400,
         body("The size is not supported by this model.", code="invalid_value", param="size"),
         ProviderRejectedRequest,
         id="a wrong size speaks of the model too",
@@ -135,7 +148,8 @@ CASES = [
         404, b"<html>404 Not Found</html>", ProviderRejectedRequest, id="a wrong base URL is no retired model"
     ),
     pytest.param(413, b"", ProviderRejectedRequest, id="too large"),
-    pytest.param(409, body("conflict"), ProviderRejectedRequest, id="409 is not retried (FR-3.5)"),
+    pytest.param(408, body("timeout"), Retryable, id="408"),
+    pytest.param(409, body("conflict"), Retryable, id="409"),
     pytest.param(422, b"\xff\xfe", ProviderRejectedRequest, id="bytes that are no text"),
     pytest.param(400, b"[" * 100_000, ProviderRejectedRequest, id="JSON nested beyond reason"),
     pytest.param(400, b'{"error": "just text"}', ProviderRejectedRequest, id="error is no object"),
@@ -158,6 +172,58 @@ def test_each_answer_has_one_meaning(status: int, answer: bytes, expected: type)
     assert type(verdict) is expected
 
 
+VERIFY = (
+    "Your organization must be verified to use the model `gpt-image-2.6-sunburst`. Please go to: "
+    "https://platform.openai.com/settings/organization/general and click on Verify Organization. If you just "
+    "verified, it can take up to 15 minutes for access to propagate."
+)
+NO_ACCESS = "Project `proj_Q4w8E1r7T2y6U3i9O0p5` does not have access to model `gpt-image-2.6-sunburst`"
+UNKNOWN = "The model `gpt-image-1.5` does not exist or you do not have access to it."
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "for_good"),
+    [
+        pytest.param(403, body(VERIFY), False, id="organization not verified"),
+        pytest.param(404, body(VERIFY, code="model_not_found"), False, id="not verified, as a 404"),
+        pytest.param(400, body("Your organization must be verified to use this model."), False, id="as a 400"),
+        pytest.param(403, body(NO_ACCESS, code="model_not_found"), False, id="project without access"),
+        pytest.param(403, body(NO_ACCESS), False, id="project without access, no code"),
+        pytest.param(403, body("You are not allowed to sample from this model"), False, id="not allowed"),
+        pytest.param(403, body(UNKNOWN, code="model_not_found"), False, id="unknown or no access, forbidden"),
+        pytest.param(404, body(UNKNOWN, code="model_not_found"), True, id="unknown or no access, not found"),
+        pytest.param(404, body(UNKNOWN), True, id="the same without a code"),
+    ],
+)
+def test_a_model_this_account_may_not_use_may_be_allowed_later(status: int, answer: bytes, for_good: bool) -> None:
+    verdict = classify(status, {}, answer)
+    assert isinstance(verdict, ModelGone)
+    assert verdict.for_good is for_good
+
+
+def test_the_words_of_a_403_are_told() -> None:
+    verdict = classify(403, {}, body(VERIFY))
+    assert isinstance(verdict, ModelGone)
+    assert str(verdict.failure) == f"HTTP 403: {VERIFY}"[: len("HTTP 403: ") + 300]
+    refused = classify(403, {}, body("Key sk-proj-abcdef0123 belongs to org-1, which is closed.", code="org_closed"))
+    assert str(refused) == "HTTP 403 org_closed: Key [secret] belongs to org-1, which is closed."
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "seconds"), [({"Retry-After": "17"}, "", 17.0), ({}, "Please try again in 20s.", 20.0)]
+)
+def test_a_rate_limit_carries_the_wait_it_names(headers: dict[str, str], message: str, seconds: float) -> None:
+    failure = classify(429, httpx.Headers(headers), body(message, code="rate_limit_exceeded"))
+    assert isinstance(failure, RateLimited)
+    assert failure.retry_after_seconds == seconds
+
+
+def test_a_rate_limit_that_names_no_wait_carries_none() -> None:
+    failure = classify(429, {}, b"Too Many Requests")
+    assert isinstance(failure, RateLimited)
+    assert failure.retry_after_seconds is None
+
+
 def test_the_failure_carries_status_code_and_request_id() -> None:
     headers = httpx.Headers({"X-Request-Id": "req_123"})
     failure = classify(400, headers, body(SAFETY_TEXT, code="moderation_blocked"))
@@ -171,6 +237,8 @@ def test_the_failure_carries_status_code_and_request_id() -> None:
     [
         (400, "Bad key sk-proj-abcdef0123 in request"),
         (401, "Incorrect API key provided: abcdef***0123"),
+        (403, "Incorrect API key provided: abcdef***0123"),
+        (403, "The token abcdef0123456789ABCDEF may not do this"),
         (400, "Cannot fetch https://x.supabase.co/object/sign/a.jpg?token=abcdef0123"),
         (500, "header Authorization: Bearer abcdef0123 refused"),
     ],

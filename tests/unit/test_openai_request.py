@@ -6,16 +6,17 @@ from email.message import Message
 
 import pytest
 
-from models.image_models import KNOWN_MODELS
+from models.image_models import KNOWN_MODELS, Effort
 from services.openai_request import DEFAULT_PROMPT, EditForm, build_edit_form
 
 PERSON = b"\xff\xd8\xff person \r\n--not-a-boundary\r\n \xff\xd9"
 GARMENT = b"\xff\xd8\xff garment \xff\xd9"
 
 
-def make_form(model: str = "gpt-image-1.5", prompt: str = "wear it") -> EditForm:
+def make_form(model: str = "gpt-image-1.5", prompt: str = "wear it", effort: Effort | None = None) -> EditForm:
     return build_edit_form(
         KNOWN_MODELS[model],
+        effort or Effort(),
         images=[PERSON, GARMENT],
         person_size=(683, 1024),
         prompt=prompt,
@@ -59,8 +60,22 @@ def test_the_form_holds_every_parameter_of_the_profile() -> None:
     }
 
 
-def test_input_fidelity_is_left_out_where_the_model_refuses_it() -> None:
-    assert "input_fidelity" not in fields(make_form("gpt-image-2.6-sunburst"))
+@pytest.mark.parametrize("model", ["gpt-image-2.6-sunburst", "gpt-image-2.6-flare"])
+def test_a_model_that_plans_is_told_how_much(model: str) -> None:
+    """Left out, it would plan at ``high``."""
+    assert fields(make_form(model))["complexity"] == "medium"
+    wanted = fields(make_form(model, effort=Effort(quality="xhigh", complexity="low")))
+    assert (wanted["quality"], wanted["complexity"]) == ("xhigh", "low")
+
+
+@pytest.mark.parametrize("model", sorted(set(KNOWN_MODELS) - {"gpt-image-2.6-sunburst", "gpt-image-2.6-flare"}))
+def test_complexity_is_left_out_where_the_model_does_not_know_it(model: str) -> None:
+    assert "complexity" not in fields(make_form(model, effort=Effort(complexity="high")))
+
+
+@pytest.mark.parametrize("model", sorted(set(KNOWN_MODELS) - {"gpt-image-1.5"}))
+def test_input_fidelity_is_left_out_where_the_model_refuses_it(model: str) -> None:
+    assert "input_fidelity" not in fields(make_form(model))
 
 
 def test_the_pictures_follow_in_order_as_jpegs() -> None:
@@ -86,6 +101,7 @@ def test_the_form_can_be_sent_again_and_knows_its_size() -> None:
     first, second = asyncio.run(read(form)), asyncio.run(read(form))
     assert first == second
     assert len(first) == form.size_bytes
+    assert form.image_count == 2
 
 
 def test_the_pictures_are_not_copied() -> None:

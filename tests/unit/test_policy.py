@@ -31,6 +31,16 @@ def test_a_first_rate_limit_is_tried_again_in_ten_seconds() -> None:
     assert decide(make(failures.RateLimited), rate_limited_before=0) == RetryLater(delay_seconds=10)
 
 
+@pytest.mark.parametrize(
+    ("named_seconds", "delay_seconds"), [(None, 10), (0.0, 10), (9.9, 10), (12.5, 12.5), (60.0, 60), (86_400.0, 60)]
+)
+def test_the_retry_waits_as_long_as_the_provider_names_but_not_for_ever(
+    named_seconds: float | None, delay_seconds: float
+) -> None:
+    failure = failures.RateLimited("429", retry_after_seconds=named_seconds)
+    assert decide(failure, rate_limited_before=0) == RetryLater(delay_seconds)
+
+
 @pytest.mark.parametrize("before", [1, 2, 7])
 def test_a_second_rate_limit_is_final(before: int) -> None:
     decision = decide(make(failures.RateLimited), rate_limited_before=before)
@@ -54,6 +64,8 @@ def test_every_other_failure_is_final_at_once(kind: type[Failure], before: int) 
         (failures.ImageUnreachable, "could not load"),
         (failures.ImageAddressRefused, "could not load"),
         (failures.ImageTooLarge, "10 MB"),
+        (failures.ImageWithoutType, "stored without its type. Please upload it again."),
+        (failures.IncompletePicture, "The picture is incomplete. Please upload it again."),
         (failures.NotAnImage, "JPEG, PNG, WebP, AVIF, HEIC or GIF"),
         (failures.ProviderUnavailable, "not available right now"),
         (failures.QuotaExhausted, "try again later"),

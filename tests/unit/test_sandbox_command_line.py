@@ -70,7 +70,10 @@ def test_an_accounts_own_address_models_and_limit_are_passed_on() -> None:
         "OPENAI_API_KEY": KEY,
         "OPENAI_BASE_URL": "https://proxy.example/v1",
         "OPENAI_IMAGE_MODELS": "gpt-image-2",
+        "OPENAI_IMAGE_QUALITY": "low",
+        "OPENAI_IMAGE_COMPLEXITY": "high",
         "OPENAI_REQUESTS_PER_MINUTE": "5",
+        "OPENAI_INPUT_IMAGES_PER_MINUTE": "10",
     }
 
     assert real_provider(own) == own

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from config.settings import Settings, SettingsError, load_settings
+from config.settings import Settings, SettingsError, load_settings, pack, unpack
 
 SECRET = "sk-live-4f9d2c7a8b"
 REQUIRED = {
@@ -42,7 +42,9 @@ def test_the_four_required_settings_are_enough(monkeypatch: pytest.MonkeyPatch) 
     assert settings.openai_max_retries == 3
     assert settings.task_limit_seconds == 300
     assert settings.port == 8000
-    assert [model.name for model in settings.image_models] == ["gpt-image-1.5", "gpt-image-2.6-sunburst"]
+    assert [model.name for model in settings.image_models] == ["gpt-image-2.6-sunburst", "gpt-image-2.6-flare"]
+    assert (settings.image_effort.quality, settings.image_effort.complexity) == ("medium", "medium")
+    assert settings.openai_input_images_per_minute == 0
 
 
 def test_every_missing_setting_is_named_at_once() -> None:
@@ -119,6 +121,50 @@ def test_a_refusal_does_not_repeat_the_value(monkeypatch: pytest.MonkeyPatch, na
     assert "s3cr3tpass" not in refusal(monkeypatch, **{name: value})
 
 
+def test_a_stop_that_is_shorter_than_a_task_is_refused_naming_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = refusal(monkeypatch, SHUTDOWN_GRACE_SECONDS="299", TASK_LIMIT_SECONDS="300")
+    [line] = [line for line in words.splitlines() if line.startswith("  ")]
+    assert line.startswith("  SHUTDOWN_GRACE_SECONDS: 299 is less than TASK_LIMIT_SECONDS (300)")
+    assert "OPENAI_IMAGE_MODELS" not in words
+
+
+def test_a_stop_as_long_as_a_task_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(monkeypatch, SHUTDOWN_GRACE_SECONDS="5", TASK_LIMIT_SECONDS="5")
+    assert settings.shutdown_grace_seconds == settings.task_limit_seconds
+
+
+EVERY_SETTING_CHANGED = {
+    "REDIS_URL": "rediss://:another-password@elsewhere:1/7",
+    "CELERY_BROKER_URL": "redis://elsewhere:2/8",
+    "SUPABASE_URL": "https://another.supabase.co",
+    "SUPABASE_SERVICE_ROLE_KEY": "another-service-key",
+    "OPENAI_API_KEY": "sk-another",
+    "OPENAI_IMAGE_MODELS": "gpt-image-2.6-flare",
+    "OPENAI_MAX_RETRIES": "9",
+    "TASK_LIMIT_SECONDS": "17",
+    "IMAGE_URL_TRUSTED_HOSTS": "elsewhere",
+    "LOG_LEVEL": "ERROR",
+}
+
+
+@pytest.mark.parametrize("given", [{}, {"CELERY_BROKER_URL": "redis://:broker-password@host/0", "PORT": "1234"}])
+def test_settings_arrive_in_a_child_as_they_were_whatever_the_environment_says_by_then(
+    monkeypatch: pytest.MonkeyPatch, directory_without_env_file: Path, given: dict[str, str]
+) -> None:
+    settings = loaded(monkeypatch, **given)
+    packed = pack(settings)
+    for name in {**REQUIRED, **given}:
+        monkeypatch.delenv(name)
+    for name, value in list(EVERY_SETTING_CHANGED.items())[::2]:
+        monkeypatch.setenv(name, value)
+    (directory_without_env_file / ".env").write_text(
+        "\n".join(f"{name}={value}" for name, value in EVERY_SETTING_CHANGED.items())
+    )
+    assert load_settings() != settings, "the environment describes another worker now"
+    assert unpack(packed) == settings
+    assert unpack(packed).secrets == settings.secrets
+
+
 def test_the_broker_is_the_queue_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loaded(monkeypatch).celery_broker_url == REQUIRED["REDIS_URL"]
     assert loaded(monkeypatch, CELERY_BROKER_URL="").celery_broker_url == REQUIRED["REDIS_URL"]
@@ -163,3 +209,37 @@ def test_every_secret_is_known_to_the_log_redaction(monkeypatch: pytest.MonkeyPa
         monkeypatch, REDIS_URL="redis://:queue-password@host/0", CELERY_BROKER_URL="redis://:broker-password@host/0"
     )
     assert set(settings.secrets) == {"service-key-1", SECRET, "queue-password", "broker-password"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaints"),
+    [
+        (
+            {"OPENAI_IMAGE_QUALITY": "xhigh", "OPENAI_IMAGE_MODELS": "gpt-image-2.6-flare,gpt-image-2"},
+            ["OPENAI_IMAGE_QUALITY: the quality of gpt-image-2 cannot be 'xhigh'; possible are low, medium, high"],
+        ),
+        (
+            {"OPENAI_IMAGE_COMPLEXITY": "max"},
+            ["OPENAI_IMAGE_COMPLEXITY: complexity cannot be 'max'; possible are low, medium, high"],
+        ),
+        (
+            {"OPENAI_IMAGE_MODELS": "gpt-image-99", "OPENAI_IMAGE_COMPLEXITY": "none"},
+            ["OPENAI_IMAGE_MODELS: unknown image model gpt-image-99", "OPENAI_IMAGE_COMPLEXITY: complexity cannot be"],
+        ),
+        (
+            {"OPENAI_INPUT_IMAGES_PER_MINUTE": "9"},
+            ["OPENAI_INPUT_IMAGES_PER_MINUTE: must be 0 for no limit, or at least 10"],
+        ),
+    ],
+)
+def test_what_a_model_does_not_take_is_refused_by_the_name_of_its_setting(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], complaints: list[str]
+) -> None:
+    text = refusal(monkeypatch, **changed)
+    assert all(complaint in text for complaint in complaints)
+    assert text.count("OPENAI_") == len(complaints)
+
+
+def test_quality_and_complexity_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(monkeypatch, OPENAI_IMAGE_QUALITY="max", OPENAI_IMAGE_COMPLEXITY="low")
+    assert (settings.image_effort.quality, settings.image_effort.complexity) == ("max", "low")

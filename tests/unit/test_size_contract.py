@@ -9,9 +9,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models import failures
-from models.failures import Failure, ImageAddressRefused, ImageTooLarge, ImageUnreachable, InputFailure, NotAnImage
+from models.failures import (
+    Failure,
+    ImageAddressRefused,
+    ImageTooLarge,
+    ImageUnreachable,
+    ImageWithoutType,
+    IncompletePicture,
+    InputFailure,
+    NotAnImage,
+)
 from models.size_rec import ACCEPTED_PHOTOS, EstimateBodyRequest, Measurements
-from services.image_opening import MAX_DECODE_BYTES, MAX_PIXELS, PEAK_BYTES_PER_PIXEL
+from services.image_opening import HEIC_BYTES_PER_PIXEL, MAX_DECODE_BYTES, MAX_PIXELS, PEAK_BYTES_PER_PIXEL
 from services.webp import ALPHA_BYTES_PER_PIXEL
 from size_rec.admission import Refusal
 from size_rec.http_edges import accept_request_id
@@ -72,6 +81,8 @@ def test_the_answer_has_exactly_the_measures_the_platform_accepts() -> None:
         (ImageUnreachable("host.internal: refused"), 400, "image_unreachable"),
         (ImageAddressRefused("10.0.0.1 is private"), 400, "image_address_refused"),
         (NotAnImage("text/html"), 400, "not_an_image"),
+        (ImageWithoutType("host.internal: text/plain"), 400, "image_without_type"),
+        (IncompletePicture("the last 90 of 512 rows"), 400, "incomplete_picture"),
         (ImageTooLarge(limit=10, unit="bytes"), 413, "image_too_large"),
         (ImageTooLarge(limit=32_537_631, unit="pixels"), 413, "image_too_many_pixels"),
         (ImageTooLarge(limit=MAX_PIXELS, unit="pixels"), 413, "image_too_many_pixels"),
@@ -107,6 +118,11 @@ def test_too_many_pixels_are_not_called_too_many_megabytes() -> None:
     )
 
 
+def test_an_incomplete_picture_is_told_to_be_that() -> None:
+    assert problem_of(IncompletePicture("rows")).detail == "The picture is incomplete. Please upload it again."
+    assert "stored without its type" in problem_of(ImageWithoutType("text/plain")).detail
+
+
 def test_the_docs_list_every_code() -> None:
     assert [code for code in OUTCOMES if code != ANSWERED and f"`{code}`" not in DOCS] == []
 
@@ -117,7 +133,10 @@ def test_the_docs_list_every_code() -> None:
     ids=["OpenAPI", "docs"],
 )
 def test_the_limits_on_pixels_are_told_as_they_are(words: str) -> None:
-    bytes_per_pixel = PEAK_BYTES_PER_PIXEL | {"WEBP": ALPHA_BYTES_PER_PIXEL}
+    bytes_per_pixel = PEAK_BYTES_PER_PIXEL | {
+        "WEBP": ALPHA_BYTES_PER_PIXEL,
+        "HEIF": HEIC_BYTES_PER_PIXEL[False, 420],
+    }
     limits = {
         name: min(MAX_PIXELS, int(MAX_DECODE_BYTES / bytes_per_pixel[name])) // 1_000_000
         for name in ("JPEG", "PNG", "WEBP", "GIF", "HEIF", "AVIF")

@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from models.failures import ImageTooLarge, NotAnImage
+from models.failures import ImageTooLarge, IncompletePicture, NotAnImage
 from size_rec import measuring_process
 from size_rec.admission import Refusal
 from size_rec.body_type import BodyType
@@ -56,7 +56,8 @@ def test_a_question_shows_no_photo_when_it_is_printed() -> None:
         ADVICE,
         Ready(),
         PictureRefused(Refusal.FEET_CUT_OFF),
-        NotAnImage("the picture is broken or incomplete"),
+        NotAnImage("the picture is broken"),
+        IncompletePicture("the last 90 of 512 rows are lost"),
         ImageTooLarge(limit=64_000_000, unit="pixels"),
         MeasuringFailed("Traceback ..."),
     ],

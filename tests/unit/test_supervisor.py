@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 from models.failures import PlatformUnavailable
 from models.health import Component
 from worker import supervisor as supervisor_module
-from worker.executor import Executor, ExecutorState
+from worker.executor import Executor
+from worker.executor_state import STATES_TO_DRAIN, STATES_TO_REPLACE, ExecutorState
 from worker.health import HealthBoard
 from worker.metrics import Metrics
 from worker.supervisor import (
@@ -21,8 +22,6 @@ from worker.supervisor import (
     EXIT_STOPPED,
     HEARTBEAT,
     MAX_RESTARTS,
-    STATES_TO_DRAIN,
-    STATES_TO_REPLACE,
     Supervisor,
 )
 
@@ -156,7 +155,7 @@ def test_an_executor_that_fails_is_ended_and_replaced_by_a_new_one(state: Execut
     assert history.restarts(state) == 1
 
 
-@pytest.mark.parametrize("state", [ExecutorState.HUNG, ExecutorState.CONSUMER_DIED])
+@pytest.mark.parametrize("state", STATES_TO_DRAIN)
 def test_what_runs_in_a_child_that_is_well_may_finish_first(state: ExecutorState) -> None:
     history = History([state], [RUNNING])
     assert history.play() == EXIT_STOPPED
@@ -238,6 +237,8 @@ def test_a_bug_in_starting_is_not_waited_out() -> None:
         (ExecutorState.RUNNING, True, True),
         (ExecutorState.HUNG, True, False),
         (ExecutorState.CONSUMER_DIED, False, True),
+        (ExecutorState.LINK_DIED, False, False),
+        (ExecutorState.STDERR_UNREAD, False, False),
         (ExecutorState.CHILD_DIED, False, False),
         (ExecutorState.NEVER_READY, False, False),
         (ExecutorState.DECLARED_DEAD, False, False),
@@ -260,6 +261,70 @@ def test_while_stopping_it_is_shown_as_draining_and_not_as_broken() -> None:
     history.play()
     report = history.board.report()
     assert (report.draining, report.status) == (True, "ok")
+
+
+def test_a_dead_part_shows_while_what_runs_may_end_and_a_stop_then_counts_as_draining() -> None:
+    history = History([RUNNING] * 10)
+    for component in Component:
+        history.board.part(component, up=True)
+    seen: list[tuple[object, bool, str]] = []
+
+    def stop(latest_end: Callable[[], float]) -> None:
+        for _ in range(2):
+            latest_end()
+            report = history.board.report()
+            seen.append((report.degraded, report.draining, report.status))
+            history.stop_asked.set()
+
+    history.executors[0].stop = stop  # type: ignore[method-assign]  # the signal comes while it drains
+    assert history.play(ScriptedPart(dies_at_look=3)) == EXIT_PART_DIED
+    assert seen == [((Component.CONSUMER,), False, "degraded"), ((), True, "ok")]
+
+
+def test_an_executor_that_is_drained_to_be_replaced_is_shown_as_broken() -> None:
+    history = History([RUNNING, ExecutorState.HUNG], [RUNNING])
+    for component in Component:
+        history.board.part(component, up=True)
+    seen: list[object] = []
+
+    def stop(latest_end: Callable[[], float]) -> None:
+        seen.append(history.board.report().degraded)
+
+    history.executors[0].stop = stop  # type: ignore[method-assign]  # what is seen while it drains
+    history.play()
+    assert seen == [(Component.CELERY,)]
+
+
+def test_the_worker_is_starting_until_its_first_executor_runs() -> None:
+    history = History([ExecutorState.STARTING, RUNNING])
+    history.board.starting(value=True)
+    history.supervisor._publish(ExecutorState.STARTING)
+    before = history.board.report().starting
+    history.supervisor._publish(RUNNING)
+    history.supervisor._publish(ExecutorState.CHILD_DIED)
+    assert (before, history.board.report().starting) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "component"),
+    [
+        (redis.ConnectionError("away"), Component.REDIS),
+        (PlatformUnavailable("heartbeat", "HTTP 503"), Component.DATABASE),
+    ],
+)
+def test_what_keeps_an_executor_from_starting_is_shown_until_it_started(error: Exception, component: Component) -> None:
+    history = History([RUNNING], start_errors=[error])
+    start, seen = history.executors[0].start, []
+
+    def watched_start() -> None:
+        seen.append(history.board.report().parts[component])
+        start()
+
+    for each in (Component.REDIS, Component.DATABASE):
+        history.board.part(each, up=True)
+    history.executors[0].start = watched_start  # type: ignore[method-assign]
+    history.play()
+    assert [*seen, history.board.report().parts[component]] == [True, False, True]
 
 
 def test_a_heartbeat_is_for_the_executor_of_the_moment() -> None:

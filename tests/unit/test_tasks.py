@@ -8,7 +8,8 @@ from celery import Celery
 
 from worker import tasks
 from worker.celery_app import TASK_NAME
-from worker.link import Event, RunFinished, RunPostponed, RunReturned, RunStarted
+from worker.link import Event, RunBroke, RunFinished, RunPostponed, RunReturned, RunStarted
+from worker.measurements import ErrorUnforeseen
 from worker.task_run import Finished, Postponed, Returned, RunResult
 from worker.tasks import DispatchRegister, register_generate_task
 
@@ -21,13 +22,16 @@ DELAY_SECONDS = 10.0
 class Runs:
     """Answers with the scripted results, one a run, and remembers the elements."""
 
-    def __init__(self, results: Iterable[RunResult]) -> None:
+    def __init__(self, results: Iterable[RunResult | BaseException]) -> None:
         self.elements: list[bytes] = []
         self._results = iter(results)
 
     def __call__(self, element: bytes) -> RunResult:
         self.elements.append(element)
-        return next(self._results)
+        result = next(self._results)
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
 
 def celery_app(runs: Runs, said: list[Event], register: DispatchRegister | None = None) -> Celery:
@@ -71,6 +75,24 @@ def test_a_message_delivered_again_during_its_run_does_nothing() -> None:
     register.begin("d1")
     celery_app(Runs([]), said, register).tasks[TASK_NAME].apply(args=["{}"], task_id="d1", throw=True)
     assert said == []
+
+
+def test_a_run_that_raises_gives_its_slot_back_and_does_nothing_when_it_is_delivered_again() -> None:
+    said: list[Event] = []
+    runs = Runs([KeyError("outcome")])
+    task = celery_app(runs, said).tasks[TASK_NAME]
+    for _ in range(2):
+        task.apply(args=["{}"], task_id="d1", throw=True)
+    assert said == [RunStarted("d1"), ErrorUnforeseen("run"), RunBroke("d1", "KeyError")]
+    assert len(runs.elements) == 1
+
+
+def test_a_run_that_is_ended_from_outside_gives_its_slot_back_and_ends() -> None:
+    said: list[Event] = []
+    task = celery_app(Runs([SystemExit()]), said).tasks[TASK_NAME]
+    with pytest.raises(SystemExit):
+        task.run("{}")
+    assert [type(event) for event in said] == [RunStarted, ErrorUnforeseen, RunBroke]
 
 
 def test_the_same_element_dispatched_twice_runs_twice() -> None:

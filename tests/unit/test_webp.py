@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
-from models.failures import NotAnImage
+from models.failures import IncompletePicture
 from services import webp
 from services.image_opening import MAX_PIXELS, open_picture, peak_decode_bytes
 from services.image_processor import load_rgb, prepare_image
@@ -97,7 +97,7 @@ def test_a_picture_is_never_enlarged(size: tuple[int, int] | None) -> None:
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_a_file_that_ends_too_early_is_refused(mode: str, options: dict[str, Any], share: float) -> None:
     data = encoded(scene(mode), "WEBP", **options)
-    with pytest.raises(NotAnImage):
+    with pytest.raises(IncompletePicture):
         load_rgb(data[: int(share * len(data))], 100)
 
 

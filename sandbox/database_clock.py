@@ -1,0 +1,51 @@
+"""Puts another time in the place of the worker's SQL's own, so that the platform's midnight comes when it is wanted."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Self
+
+import psycopg
+
+MIDNIGHT: Final = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+"""The last 00:00 UTC before this process began: what is inserted meanwhile is younger than any list of that night."""
+
+
+class DatabaseClock:
+    """``wearon_worker.clock()`` of one database; the real time comes back at the end.
+
+    Args:
+        connection: the owner's, in autocommit.
+    """
+
+    NOON: Final = MIDNIGHT + timedelta(hours=12)
+    BEFORE_THE_LIST: Final = MIDNIGHT - timedelta(seconds=5)
+    """The job is about to read its list."""
+    WHILE_THE_JOB_RUNS: Final = MIDNIGHT + timedelta(minutes=1)
+    AFTERWARDS: Final = MIDNIGHT + timedelta(minutes=5)
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def set(self, at: datetime) -> None:
+        """Stop it at ``at``."""
+        self._replace(f"'{at.isoformat()}'::timestamptz")
+
+    def run_from(self, at: datetime) -> None:
+        """Let it be ``at`` now, and go on from there."""
+        behind = datetime.now(UTC) - at
+        self._replace(f"clock_timestamp() - interval '{behind.total_seconds():.6f} s'")
+
+    def restore(self) -> None:
+        """The real time again, as the migration defines it."""
+        self._replace("clock_timestamp()")
+
+    def _replace(self, expression: str) -> None:
+        self._connection.execute(
+            "CREATE OR REPLACE FUNCTION wearon_worker.clock() RETURNS timestamptz LANGUAGE sql VOLATILE"
+            f" SET search_path = '' AS $$ SELECT {expression} $$".encode()
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.restore()

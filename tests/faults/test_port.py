@@ -1,0 +1,85 @@
+"""From its first answer to its last, /health is the answer of a worker that is ready, or that drains."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from models.generation import SessionStatus
+from tests.support.worker import WAIT_SECONDS, Stage, Worker, wait_until
+
+pytest_plugins = ["tests.support.worker_fixtures"]
+
+LAST_SECONDS: Final = 10.0
+"""Between the port's end and the process's: ending the measuring processes and the interpreter takes one on an idle
+machine."""
+
+
+@dataclass
+class Watch:
+    """Asks /health again and again until told to stop."""
+
+    worker: Worker
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    refused_at: list[float] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """In a thread."""
+        while not self.over.is_set():
+            try:
+                self.answers.append(self.worker.health())
+            except httpx.HTTPError:
+                if self.answers:
+                    self.refused_at.append(time.monotonic())
+
+
+@pytest.fixture
+def worker(stage: Stage) -> Worker:
+    return stage.worker(WORKER_CONCURRENCY="4")
+
+
+def test_the_first_answer_says_ok_and_every_one_while_draining_too_until_the_process_is_gone(
+    stage: Stage, worker: Worker
+) -> None:
+    watch = Watch(worker)
+    watching = threading.Thread(target=watch.run)
+    worker.launch()
+    watching.start()
+    try:
+        wait_until(lambda: watch.answers, "the port is open")
+        running = stage.submit("[[sim:latency=2]] runs while the worker drains")
+        stage.wait_for_status("processing", running)
+        wait_until(lambda: stage.provider_requests("runs while the worker drains"), "it is at the provider")
+        worker.terminate()
+        assert worker.wait(WAIT_SECONDS) == 0
+        gone_at = time.monotonic()
+    finally:
+        watch.over.set()
+        watching.join(WAIT_SECONDS)
+    [row] = stage.wait_for(running)
+    assert row.status is SessionStatus.COMPLETED
+    assert [answer["degraded"] for answer in watch.answers if answer["status"] != "ok"] == []
+    assert not watch.answers[0]["starting"]
+    draining = [answer for answer in watch.answers if answer["draining"]]
+    assert draining, "it was asked during the drain"
+    assert watch.answers[-len(draining) :] == draining, "and answered until the end"
+    assert gone_at - watch.refused_at[0] < LAST_SECONDS
+    events = [line["event"] for line in worker.lines()]
+    assert events.index("stopped") < events.index("Shutting down"), "the port closes after everything else"
+
+
+def test_a_worker_that_is_not_ready_refuses_connections(stage: Stage) -> None:
+    worker = stage.worker("slow")
+    worker.launch()
+    worker.wait_for_line("worker_started")
+    with pytest.raises(httpx.ConnectError):
+        worker.health()
+    ready = worker.wait_for_line("executor_ready")
+    opened = worker.wait_for_line("port_opens")
+    assert ready["timestamp"] <= opened["timestamp"]
+    loaded = worker.wait_for_line("size_model_loaded")
+    assert loaded["timestamp"] <= opened["timestamp"]
