@@ -69,8 +69,8 @@ class Function(StrEnum):
     COMPLETE = "wearon_worker_complete_v2"
     FAIL = "wearon_worker_fail_v2"
     RECOVER = "wearon_worker_recover"
-    RETIRE = "wearon_worker_retire"
     FORGET = "wearon_worker_forget"
+    RETIRE = "wearon_worker_retire"
     UNOWNED_SESSIONS = "wearon_worker_unowned_sessions"
 
 

@@ -175,7 +175,11 @@ class TaskRunner:
             image = self._make_image(task, clock, lambda: self._is_still_ours(claim))
             path = result_path(task.channel, task.owner_id, task.session_id)
             outcome = self._settlement.complete(
-                claim, image, path, clock, lambda: self._settlement.is_still_ours(claim, self._executor)
+                claim,
+                image,
+                path,
+                clock,
+                still_ours=lambda: self._settlement.is_still_ours(claim, self._executor),
             )
         except TurnCancelled:
             raise

@@ -179,7 +179,7 @@ def test_while_storage_lets_nobody_in_what_others_settled_is_let_go(
     waiting = submit_many(stage, f"not taken {status}")
     for session in settled:
         with psycopg.connect(stage.world.postgres.dsn, options="-c search_path=public") as connection:
-            give_up(connection, session)
+            assert give_up(connection, session)
     wait_until(
         lambda: len(worker.lines("settled_by_others_while_waiting")) == before + len(settled),
         "they are let go",

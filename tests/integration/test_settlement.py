@@ -86,7 +86,7 @@ class Settling:
             IMAGE,
             path,
             Clock(left_seconds),
-            lambda: self.settlement.is_still_ours(claim, self.executor),
+            still_ours=lambda: self.settlement.is_still_ours(claim, self.executor),
         )
 
     def fail(self, claim: Claim) -> str:
