@@ -11,7 +11,7 @@ from typing import Final
 from PIL import Image, ImageChops, ImageStat
 
 from models.failures import IncompletePicture
-from services import isobmff, jpeg_structure, riff_structure
+from services import gif_structure, isobmff, jpeg_structure, riff_structure
 from services.jpeg_structure import END_OF_IMAGE
 
 MAX_LOST_SHARE: Final = 1 / 40
@@ -33,8 +33,9 @@ _HALF_A_MARKER: Final = b"\xff"
 
 _MANY_ZEROS: Final = bytes(64)
 """At the end of a JPEG they are a white wall, or the room of a file that was never written to its end."""
-_DOUBTED_BYTES: Final = 8
-"""Of a wall's zeros each byte is needed for some blocks; of such a room's nearly all are too many."""
+_DOUBTED_BYTES: Final = 24
+"""Of a wall's zeros each byte is needed for some blocks; of such a room's nearly all are too many. It takes some blocks
+until one differs: on white, the first may only be made whiter."""
 
 _SURPLUS_BYTES: Final = 64 * 1024
 """More than is missing of a WebP: invented data need more room than real ones, and libwebp refuses when it ends."""
@@ -66,11 +67,7 @@ def ends_early(data: bytes) -> bool:
         return riff_structure.missing_bytes(data) > 0
     if isobmff.is_isobmff(data):
         return isobmff.missing_bytes(data) > 0
-    return data.startswith(_GIF) and not data.endswith(_GIF_TRAILER)
-
-
-_GIF: Final = b"GIF8"
-_GIF_TRAILER: Final = b";"
+    return data.startswith(gif_structure.SIGNATURES) and gif_structure.ends_early(data)
 
 
 def ends_in_zeros(data: bytes) -> bool:

@@ -38,7 +38,8 @@ BY_KIND = pytest.mark.parametrize("kind", KINDS)
 @cache
 def photograph() -> Image.Image:
     """Soft shapes with a little noise: costs bytes everywhere, as photographs do."""
-    noise = Image.effect_noise(SIZE, 25).convert("RGB")
+    levels_of_noise = np.random.default_rng(5).normal(128, 25, (SIZE[1], SIZE[0])).clip(0, 255)
+    noise = Image.fromarray(levels_of_noise.astype(np.uint8)).convert("RGB")
     return Image.blend(Image.linear_gradient("L").resize(SIZE).convert("RGB"), noise, 0.5)
 
 
@@ -179,6 +180,18 @@ def test_other_formats_are_told_to_be_incomplete(image_format: str) -> None:
     data = encoded(photograph(), image_format)
     with pytest.raises(IncompletePicture):
         load_rgb(data[: -len(data) // 20], 800)
+
+
+@pytest.mark.parametrize("last_byte", [b";", b"x"])
+def test_a_cut_gif_may_end_in_any_byte(last_byte: bytes) -> None:
+    data = encoded(photograph(), "GIF")
+    with pytest.raises(IncompletePicture):
+        load_rgb(data[: len(data) // 2] + last_byte, 800)
+
+
+def test_a_gif_without_its_trailer_is_accepted() -> None:
+    data = encoded(photograph(), "GIF")
+    assert load_rgb(data[:-1], 800).tobytes() == load_rgb(data, 800).tobytes()
 
 
 def test_a_png_without_its_last_chunk_is_accepted() -> None:
