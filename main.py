@@ -163,8 +163,8 @@ def work(shared: Shared, checks: StartChecks, metrics: Metrics, parts: Sequence[
     if shared.stop_asked.is_set():
         log.info("stopped")  # nothing was begun
         return EXIT_STOPPED
-    if not checks.are_over():
-        log.critical("part_died", part=next(part.name for part in parts if not part.is_alive()))
+    if dead := [part.name for part in parts if not part.is_alive()]:
+        log.critical("part_died", part=dead[0])
         return EXIT_PART_DIED
     checks.raise_error()
     supervisor = supervisor_of(shared, metrics)
