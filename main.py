@@ -162,6 +162,7 @@ def work(shared: Shared, checks: StartChecks, metrics: Metrics, parts: Sequence[
     """
     await_checks(checks, shared.stop_asked, until=lambda: not all(part.is_alive() for part in parts))
     if shared.stop_asked.is_set():
+        shared.board.draining()  # so that what ends now is no error line
         log.info("stopped")  # nothing was begun
         return EXIT_STOPPED
     if dead := [part.name for part in parts if not part.is_alive()]:
