@@ -51,7 +51,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, models: Iterable[str] = ()) -> None:
         # Else the library adds to each series another with the time of its birth, which nothing here asks for.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.generations = Counter(
             "wearon_generation",
             "Generations that ended, by outcome and reason.",
