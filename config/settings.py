@@ -56,6 +56,8 @@ def _redis_url(url: str) -> str:
         raise ValueError(
             "takes no options after the ? but ssl_ca_certs: certificates are always verified and timeouts are set"
         )
+    if options and url.startswith("redis://"):
+        raise ValueError("speaks no TLS, so ssl_ca_certs has no meaning; write rediss://")
     return url
 
 

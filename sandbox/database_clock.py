@@ -41,7 +41,7 @@ class DatabaseClock:
     def _replace(self, expression: str) -> None:
         self._connection.execute(
             "CREATE OR REPLACE FUNCTION wearon_worker.clock() RETURNS timestamptz LANGUAGE sql VOLATILE"
-            f" SET search_path = '' AS $$ SELECT {expression} $$".encode()
+            f" SET search_path = '' AS $$ select {expression} $$".encode()
         )
 
     def __enter__(self) -> Self:

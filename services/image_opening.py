@@ -71,6 +71,9 @@ WHOLE_ONLY = "wearon_whole_only"
 CODE_POINTS = "wearon_code_points"
 """Entry of a picture's ``info``: its colours, where they stand outside of an ICC profile."""
 
+MUST_DIFFER = "wearon_must_differ"
+"""Entry of a picture's ``info``: as a completion of an incomplete file it proves something only if it differs."""
+
 _SEVERAL_SCANS = "wearon_several_scans"
 """Entry of a picture's ``info``: it is a JPEG in several scans, progressive or one component after another; libjpeg
 treats both alike."""

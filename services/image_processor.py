@@ -21,11 +21,12 @@ from services.image_opening import (
     FORMATS_OF_UNSURE_SIZE,
     MAX_DECODE_BYTES,
     MAX_PIXELS,
+    MUST_DIFFER,
     open_picture,
     peak_decode_bytes,
 )
 from services.image_shrinking import FOR_MEASURING, ContentBox, shrunken_rgb
-from services.incomplete_pictures import completions
+from services.incomplete_pictures import completions, ends_in_zeros
 
 MAX_SIDE_PX = 1024
 """FR-1.4: what the provider is sent."""
@@ -114,6 +115,8 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[tuple[ImageFile, ImageFile
             picture, *others = [opened.enter_context(open_picture(one, max_pixels=max_pixels)) for one in versions]
             if others and 2 * peak_decode_bytes(picture) > MAX_DECODE_BYTES:
                 raise IncompletePicture("too large to be decoded twice")
+            if others and ends_in_zeros(data):
+                others[0].info[MUST_DIFFER] = True
             yield picture, others[0] if others else None
     except NotAnImage as error:
         if versions[0] is data:

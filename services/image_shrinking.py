@@ -13,7 +13,7 @@ from PIL.Image import Resampling, Transpose
 from PIL.ImageFile import ImageFile
 
 from services.colours import in_srgb, profile_of
-from services.image_opening import CODE_POINTS, WHOLE_ONLY
+from services.image_opening import CODE_POINTS, MUST_DIFFER, WHOLE_ONLY
 from services.incomplete_pictures import mend
 
 Box = tuple[float, float, float, float]
@@ -85,7 +85,7 @@ def shrunken_rgb(
     box = _load_reduced(picture, enough)
     if other is not None:
         _load_reduced(other, enough)
-        mend(picture, other)
+        mend(picture, other, must_differ=MUST_DIFFER in other.info)
         other.close()
     profile, orientation = _profile(picture), _orientation(picture)
 

@@ -8,10 +8,10 @@ above; more than that is a part of the person.
 from collections.abc import Callable
 from typing import Final
 
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageStat
 
 from models.failures import IncompletePicture
-from services import isobmff, jpeg_structure, riff_structure
+from services import gif_structure, isobmff, jpeg_structure, riff_structure
 from services.jpeg_structure import END_OF_IMAGE
 
 MAX_LOST_SHARE: Final = 1 / 40
@@ -20,11 +20,22 @@ MAX_LOST_SHARE: Final = 1 / 40
 VISIBLE_LEVELS: Final = 8
 """Of 255: what a progressive JPEG's last bits change stays below; what is really lost is arbitrary."""
 
+EVEN_LEVELS: Final = 2
+"""Of 255: between the pixels of a row of one colour."""
+
 MAX_MISSING_SHARE: Final = 0.1
 """Of a file's bytes: with more away, more than the last rows are."""
 
 _NOISE: Final = bytes((index * 151 + index // 254 * 89) % 254 for index in range(4096))
 """Looks like compressed data in any format, and holds no JPEG marker."""
+
+_HALF_A_MARKER: Final = b"\xff"
+
+_MANY_ZEROS: Final = bytes(64)
+"""At the end of a JPEG they are a white wall, or the room of a file that was never written to its end."""
+_DOUBTED_BYTES: Final = 24
+"""Of a wall's zeros each byte is needed for some blocks; of such a room's nearly all are too many. It takes some blocks
+until one differs: on white, the first may only be made whiter."""
 
 _SURPLUS_BYTES: Final = 64 * 1024
 """More than is missing of a WebP: invented data need more room than real ones, and libwebp refuses when it ends."""
@@ -56,18 +67,19 @@ def ends_early(data: bytes) -> bool:
         return riff_structure.missing_bytes(data) > 0
     if isobmff.is_isobmff(data):
         return isobmff.missing_bytes(data) > 0
-    return data.startswith(_GIF) and not data.endswith(_GIF_TRAILER)
+    return data.startswith(gif_structure.SIGNATURES) and gif_structure.ends_early(data)
 
 
-_GIF: Final = b"GIF8"
-_GIF_TRAILER: Final = b";"
+def ends_in_zeros(data: bytes) -> bool:
+    """Whether it is doubtful that the last bytes of a JPEG are its own: then its completions must differ."""
+    return data.startswith(jpeg_structure.SIGNATURE) and data.endswith(_MANY_ZEROS)
 
 
-def mend(picture: Image.Image, other: Image.Image) -> None:
+def mend(picture: Image.Image, other: Image.Image, *, must_differ: bool = False) -> None:
     """Paint over what differs between two completions of one file, both as stored, with the row above it.
 
     Raises:
-        IncompletePicture: more than the last rows differ.
+        IncompletePicture: more than the last rows differ, or nothing that ``must_differ``.
     """
     if (picture.mode, picture.size) != (other.mode, other.size):
         raise IncompletePicture("the size of the picture is lost")
@@ -77,13 +89,22 @@ def mend(picture: Image.Image, other: Image.Image) -> None:
     assert strongest is not None  # noqa: S101 - a picture has a band
     lost = strongest.point(lambda level: 255 * (level > VISIBLE_LEVELS)).getbbox()
     if lost is None:
+        if must_differ:
+            raise IncompletePicture("there are zeros in the place of its end")
         return
     left, top, right, _ = lost
     width_and_rows = right - left, picture.height - top
     if top == 0 or width_and_rows[1] > MAX_LOST_SHARE * picture.height:
         raise IncompletePicture(f"the last {width_and_rows[1]} of {picture.height} rows are lost")
     row_above = picture.crop((left, top - 1, right, top))
+    if must_differ and not _is_even(row_above):
+        raise IncompletePicture("there are zeros in the place of its end")
     picture.paste(row_above.resize(width_and_rows), (left, top))
+
+
+def _is_even(row: Image.Image) -> bool:
+    """As a wall is that is stored as zeros; zeros taken for other blocks make a pattern."""
+    return all(brightest - darkest <= EVEN_LEVELS for darkest, brightest in ImageStat.Stat(row).extrema)
 
 
 def _jpeg_completions(data: bytes) -> tuple[bytes, ...]:
@@ -94,8 +115,9 @@ def _jpeg_completions(data: bytes) -> tuple[bytes, ...]:
         return (data,)  # whole, or for the decoder to judge
     if not facts.has_every_bit_announced:
         raise IncompletePicture("whole scans are missing")
-    cut = data.rstrip(b"\xff")
-    return cut + END_OF_IMAGE, cut + _NOISE + END_OF_IMAGE
+    cut = data.rstrip(_HALF_A_MARKER)
+    doubted = cut[:-_DOUBTED_BYTES] if ends_in_zeros(data) else cut
+    return cut + END_OF_IMAGE, doubted + _NOISE + END_OF_IMAGE
 
 
 def _completed_heic(data: bytes, filler: bytes) -> bytes:

@@ -19,7 +19,7 @@ Form = TypeVar("Form")
 
 ClaimOutcome = Literal["claimed", "exhausted", "refunded", "executor_dead", "missing", "settled", "owned", "not_now"]
 ReleaseOutcome = Literal["released", "lost", "settled", "missing"]
-CompleteOutcome = Literal["completed", "refunded", "lost", "settled", "missing", "not_now"]
+CompleteOutcome = Literal["completed", "lost", "refunded", "settled", "missing", "not_now"]
 FailOutcome = Literal["failed", "lost", "owned", "settled", "missing", "not_now"]
 """What the functions may answer; each is explained beside its function. Any other word is not the function's."""
 
@@ -149,17 +149,17 @@ def completion(operation: str, answer: Any) -> CompleteAnswer:
     return _parsed(_COMPLETED, operation, answer)
 
 
-def forgotten(operation: str, answer: Any) -> int:
-    """Of ``wearon_worker_forget``: how many of the more numerous kind."""
-    counts = _parsed(_FORGOTTEN, operation, answer)
-    return max(counts.claims, counts.executors)
-
-
 def failure(operation: str, answer: Any) -> FailAnswer:
     """Of ``wearon_worker_fail_v2``."""
     failed = _parsed(_FAILED, operation, answer)
     refund = failed.refund or _Refund()
     return FailAnswer(failed.outcome, refund.kind, refund.credits, failed.request_id, failed.retry_after_seconds)
+
+
+def forgotten(operation: str, answer: Any) -> int:
+    """Of ``wearon_worker_forget``: how many rows of the more numerous kind were deleted."""
+    deleted = _parsed(_FORGOTTEN, operation, answer)
+    return max(deleted.claims, deleted.executors)
 
 
 def dead(operation: str, answer: Any) -> list[UUID]:

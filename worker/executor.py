@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 import redis
 import structlog
 
-from config.settings import Settings, pack
+from config.settings import Settings
 from models.failures import PlatformFailure
 from models.health import Component
 from services.redis_client import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect, prove_writable
@@ -26,6 +26,7 @@ from services.supabase_client import SupabaseClient
 from services.task_queue import TaskQueue
 from worker.celery_app import broker_keys, create_celery_app
 from worker.celery_process import EXECUTOR_VARIABLE, LINK_VARIABLE
+from worker.child_process import exits_within, hand_over, log_stderr
 from worker.consumer import Consumer
 from worker.database_watch import Asker, DatabaseWatch
 from worker.dispatcher import Dispatcher
@@ -302,6 +303,13 @@ class Executor:
             case _:
                 self._metrics.measure(event)
 
+    def _count_dropped(self) -> None:
+        self._metrics.measure(ErrorUnforeseen("link"))
+
+    def _unread(self) -> ExecutorState | None:
+        """What is not read of the child any more, if anything."""
+        return next((state for state, reader in self._readers.items() if not reader.is_alive()), None)
+
     def _take_note(self, seen: PartSeen | IntakeHeld) -> None:
         """Of how the platform treats the Celery process."""
         match seen:
@@ -321,13 +329,6 @@ class Executor:
         else:
             self._database.fails(asker, reason)
 
-    def _count_dropped(self) -> None:
-        self._metrics.measure(ErrorUnforeseen("link"))
-
-    def _unread(self) -> ExecutorState | None:
-        """What is not read of the child any more, if anything."""
-        return next((state for state, reader in self._readers.items() if not reader.is_alive()), None)
-
     def _hangs(self) -> bool:
         if self._dispatcher.overdue_seconds() < self._hang_seconds:
             self._broker_answers_since = None
@@ -345,35 +346,6 @@ class Executor:
         except redis.RedisError:
             return False
         return True
-
-
-def hand_over(child: "subprocess.Popen[bytes]", settings: Settings) -> None:
-    """Give the child our settings; read anew, a ``.env`` edited meanwhile would put the two into different worlds."""
-    if child.stdin is None:
-        return
-    try:
-        with child.stdin as stdin:
-            stdin.write(pack(settings))
-    except OSError as error:
-        log.warning("settings_not_handed_over", reason=type(error).__name__)  # the child is gone, as state() tells
-
-
-def log_stderr(child: "subprocess.Popen[bytes]") -> None:
-    """What Celery or a dying interpreter prints becomes a JSON line like everything else."""
-    if child.stderr is None:
-        return
-    for line in child.stderr:
-        if text := line.decode(errors="replace").strip():
-            log.warning("celery_stderr", text=text)
-
-
-def exits_within(child: "subprocess.Popen[bytes]", seconds: float) -> bool:
-    """Whether the child is gone, or is so within this time."""
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 def useful_concurrency(settings: Settings) -> int:

@@ -26,7 +26,7 @@ from worker.policy import ATTEMPT_LIMIT, Fail
 
 log = structlog.get_logger()
 
-OUTCOMES_OF_OTHERS: Final = frozenset({"settled", "refunded", "owned", "executor_dead", "missing"})
+OUTCOMES_OF_OTHERS: Final = frozenset({"settled", "owned", "refunded", "executor_dead", "missing"})
 """Answers to a claim that is repeated while its picture waits: somebody else has the session, or it is over."""
 
 
@@ -129,8 +129,6 @@ class Settlement:
         image: GeneratedImage,
         path: str,
         clock: Clock,
-        *,
-        cancelled: Callable[[], bool],
         still_ours: Callable[[], bool] = lambda: True,
     ) -> str:
         """Store the picture, sign it and mark the session completed; returns the outcome.
@@ -151,12 +149,12 @@ class Settlement:
                 claim.session, fence=claim.fence, image_url=url, processing_time_ms=processing_time_ms, image=image
             )
 
-        def until_told() -> CompleteAnswer:
+        def land() -> CompleteAnswer:
             return until_it_lands(
                 "complete", lambda: self._watch.watched("complete", ask), may_repeat=picture.may_offer_again
             )
 
-        outcome = once_allowed("complete", until_told, cancelled).outcome
+        outcome = once_allowed("complete", land, self._cancelled).outcome
         if outcome != "completed":
             log.warning("completion_came_too_late", outcome=outcome)
             return outcome
@@ -171,7 +169,7 @@ class Settlement:
         )
         return outcome
 
-    def fail(self, claim: Claim, decision: Fail, cancelled: Callable[[], bool]) -> str:
+    def fail(self, claim: Claim, decision: Fail) -> str:
         """Mark our session failed and undo its charge; returns the outcome.
 
         Raises:
@@ -180,12 +178,12 @@ class Settlement:
         """
 
         def ask() -> FailAnswer:
-            return self._try_to_fail(claim.session, claim.fence, decision)
+            return until_it_lands(
+                "fail",
+                lambda: self._watch.watched("fail", lambda: self._try_to_fail(claim.session, claim.fence, decision)),
+            )
 
-        def until_told() -> FailAnswer:
-            return until_it_lands("fail", lambda: self._watch.watched("fail", ask))
-
-        return self._failed(once_allowed("fail", until_told, cancelled), decision)
+        return self._failed(once_allowed("fail", ask, self._cancelled), decision)
 
     def fail_unowned(self, session: SessionRef, decision: Fail) -> FailAnswer:
         """The same for a session that nobody runs; one try, because recovery comes round again anyway.

@@ -85,7 +85,7 @@ def check_database(store: SupabaseClient) -> None:
 
     Raises:
         StartupAway: it does not answer; it may yet.
-        StartupError: it does not take the key, or has not the migration.
+        StartupError: it does not take the key, or has not the migrations.
     """
     try:
         version = store.schema_version()

@@ -147,17 +147,16 @@ class TaskRunner:
         match answer.outcome:
             case "claimed":
                 return self._run_claimed(task, element, claim, answer)
-            case "exhausted":
-                return self._fail(claim, AttemptsExhausted(f"{answer.attempt - 1} runs died"), element, answer)
-            case "refunded":
-                return self._fail(claim, GivenBack("its charge was given back already"), element, answer)
+            case "exhausted" | "refunded":
+                return self._fail(claim, why_not_run(answer), element, answer)
+            case "executor_dead":
+                log.warning("executor_declared_dead")
+                self._on_declared_dead()
+                return Returned()
             case "missing":
                 log.error("session_missing")
                 return self._bury_unless_held(element, task, "no such session in the database")
-            case "executor_dead" | "not_now":  # the claim waits for the second; nothing was taken
-                if answer.outcome == "executor_dead":
-                    log.warning("executor_declared_dead")
-                    self._on_declared_dead()
+            case "not_now":  # the settlement waits it out
                 return Returned()
             case "settled" | "owned":
                 log.info("duplicate_dropped", outcome=answer.outcome, status=answer.status)
@@ -168,7 +167,7 @@ class TaskRunner:
         if answer.owner_id != task.owner_id:
             mismatch = OwnerMismatch("the task names another owner than the session")
             log.error("owner_mismatch")
-            self._settlement.fail(claim, Fail(message_for(mismatch), mismatch.kind), self._cancelled)
+            self._settlement.fail(claim, Fail(message_for(mismatch), mismatch.kind))
             return self._bury(element, task, str(mismatch))
 
         clock = TaskClock(self._task_limit_seconds)
@@ -180,7 +179,6 @@ class TaskRunner:
                 image,
                 path,
                 clock,
-                cancelled=self._cancelled,
                 still_ours=lambda: self._settlement.is_still_ours(claim, self._executor),
             )
         except TurnCancelled:
@@ -199,7 +197,7 @@ class TaskRunner:
         return self._settled(outcome, element)
 
     def _is_still_ours(self, claim: Claim) -> bool:
-        # A claim repeated with the same fence changes nothing and says whether the session is still open and ours.
+        # A claim repeated with the same fence says whether the session is still open and ours.
         return self._settlement.look(claim, self._executor, self._cancelled).outcome == "claimed"
 
     def _without_a_run(self, claim: Claim, element: bytes) -> RunResult:
@@ -222,7 +220,7 @@ class TaskRunner:
             self._settlement.release(claim, rate_limited=True)
             return Postponed(decision.delay_seconds)
         log.warning("run_failed", kind=failure.kind, cause=str(failure))
-        return self._settled(self._settlement.fail(claim, decision, self._cancelled), element)
+        return self._settled(self._settlement.fail(claim, decision), element)
 
     def _settled(self, outcome: str, element: bytes) -> RunResult:
         if outcome in OUTCOMES_NOT_OURS:
@@ -264,3 +262,10 @@ class TaskRunner:
                 if self._cancelled():
                     return None
                 time.sleep(REDIS_RETRY_SECONDS)
+
+
+def why_not_run(answer: ClaimAnswer) -> Failure:
+    """Why a session that was claimed may not be run."""
+    if answer.outcome == "refunded":
+        return GivenBack("its charge was given back already")
+    return AttemptsExhausted(f"{answer.attempt - 1} runs died")

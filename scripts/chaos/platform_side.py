@@ -80,6 +80,7 @@ class PlatformSide:
         self._users: dict[int, UUID] = {}
         self._stores: dict[tuple[StoreMode, int], Store] = {}
         self._closing = threading.Event()
+        self._push_turn = threading.Lock()
         self._pushing = ThreadPoolExecutor(1, thread_name_prefix="platform")
         self._nights = ThreadPoolExecutor(1, thread_name_prefix="nights")
         self._job = StuckJob(producer, self._hold_guard, random_source, dsn)
@@ -159,14 +160,15 @@ class PlatformSide:
 
     def _push(self, element: str, *, is_oldest: bool = False) -> None:
         """LPUSH until Redis takes it; a lost reply makes a duplicate, as it does on the platform."""
-        is_pushed = False
-        while not is_pushed and not self._closing.is_set():
-            try:
-                self._producer.push(element, is_oldest=is_oldest)
-                is_pushed = True
-            except redis.RedisError:
-                self._producer.drop_redis_connections()
-                time.sleep(PUSH_RETRY_SECONDS)
+        while not self._closing.is_set():
+            # One at a time: dropping the connections would pull them away from the other thread's push.
+            with self._push_turn:
+                try:
+                    return self._producer.push(element, is_oldest=is_oldest)
+                except redis.RedisError:
+                    self._producer.drop_redis_connections()
+            time.sleep(PUSH_RETRY_SECONDS)
+        return None
 
     @property
     def timed_out(self) -> dict[SessionRef, GivenBack]:

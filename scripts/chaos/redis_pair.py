@@ -8,7 +8,7 @@ import redis
 
 from sandbox.processes import LOOPBACK
 from sandbox.redis_local import LocalRedis
-from scripts.chaos.switchboard import Switchboard
+from sandbox.switchboard import Switchboard
 
 TAKE_OVER_SECONDS = 15.0
 """For the replica to catch up and to take over; it takes a few milliseconds on an idle machine."""

@@ -27,7 +27,7 @@ OLD: Final = timedelta(minutes=20)
 AT_WORK: Final = 2
 """So many of a night's sessions are in work at its midnight, if that comes to pass soon; others wait, or are done."""
 
-PATIENCE_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 45.0
 """For the backlog before them."""
 
 POLL_SECONDS: Final = 0.05

@@ -250,17 +250,6 @@ begin
 end;
 $$;
 
--- Internal: lets go of a claim; the run does not count as an attempt.
-create or replace function wearon_worker.let_go(p_channel text, p_session_id uuid)
-returns void language plpgsql set search_path = ''
-as $$
-begin
-    update wearon_worker.claims c set executor = null, attempt = greatest(c.attempt - 1, 0)
-    where c.channel = p_channel and c.session_id = p_session_id;
-    perform wearon_worker.set_status(p_channel, p_session_id, 'queued');
-end;
-$$;
-
 -- Internal: wearon_worker_claim_v2; p_heeds_job false for the older name, whose workers do not know "not_now".
 create or replace function wearon_worker.try_claim(
     p_channel text, p_session_id uuid, p_executor uuid, p_fence uuid, p_attempt_limit integer, p_heeds_job boolean
@@ -303,9 +292,6 @@ begin
                 v_session.created_at, wearon_worker.clock(), c_begin_lead);
         end if;
         if v_wait is not null then
-            if v_is_ours then
-                perform wearon_worker.let_go(p_channel, p_session_id);
-            end if;
             return jsonb_build_object('outcome', 'not_now', 'retry_after_seconds', v_wait);
         end if;
         perform wearon_worker.set_status(p_channel, p_session_id, 'processing');
@@ -454,7 +440,7 @@ $$;
 --   missing       no such session
 --   executor_dead the caller was declared dead and may take nothing
 --   not_now       b2c, around 00:00 UTC: the platform's job lists it or has listed it; ask again, at the latest after
---                 "retry_after_seconds". A claim that the caller held is released.
+--                 "retry_after_seconds". Nothing changes: a claim that this fence held already is still held.
 -- A repeated call with the same fence gets the same answer: a lost reply costs nothing.
 create or replace function public.wearon_worker_claim_v2(
     p_channel text, p_session_id uuid, p_executor uuid, p_fence uuid, p_attempt_limit integer
@@ -609,6 +595,7 @@ requests as (
            coalesce(-sum(t.amount) filter (where t.type::text = 'deduction'), 0) as deducted,
            coalesce(sum(t.amount) filter (where t.type::text = 'refund'), 0) as given_back,
            count(*) filter (where t.type::text = 'overage') as overages,
+           count(*) filter (where t.type::text = 'deduction') as deductions,
            max(wearon_worker.shopper_of(t.description)) filter (where t.type::text = 'deduction') as paid_by,
            max(wearon_worker.shopper_of(t.description)) filter (where t.type::text = 'refund') as given_to,
            -- The time of a ledger line is a column that may be missing.
@@ -619,7 +606,7 @@ requests as (
 ),
 judged_store_sessions as (
     select s.*, coalesce(r.deducted, 0) as deducted, coalesce(r.given_back, 0) as given_back,
-           coalesce(r.overages, 0) as overages, r.paid_by, r.given_to, w.kind, w.by_platform,
+           coalesce(r.overages, 0) as overages, coalesce(r.deductions, 0) as deductions, r.paid_by, r.given_to, w.kind, w.by_platform,
            coalesce(c.outcome = 'failed', false) as failed_by_worker
     from store_sessions s
     left join requests r on r.store_id = s.store_id and r.request_id = s.request_id
@@ -653,30 +640,30 @@ faults_of_store_sessions as (
             and j.kind <> 'store_overage',
          'not_on_record', format('an overage, on record as %s', j.kind)),
         (j.status = 'failed' and j.failed_by_worker and j.kind is not null and j.overages = 0
-            and not exists (
-                select 1 from public.store_credit_transactions t
-                where t.store_id = j.store_id and t.request_id = j.request_id and t.type::text = 'deduction')
+            and j.deductions = 0
             and j.kind not in ('unproven_charge', 'nothing_charged'),
          'not_on_record', format('no charge in the ledger, on record as %s', j.kind))
     ) as f(is_broken, rule, fault)
     where f.is_broken
 ),
+sessions_by_request as (
+    select s.store_id, s.request_id, min(s.created_at) as first_at,
+           count(*) filter (where s.status = 'completed') as completed,
+           count(*) filter (where wearon_worker.is_open(s.status)) as open
+    from store_sessions s
+    group by s.store_id, s.request_id
+),
 requests_with_sessions as (
-    select r.*, s.sessions, s.completed, s.open
+    select r.*, s.first_at is not null as has_session, coalesce(s.completed, 0) as completed, coalesce(s.open, 0) as open
     from requests r
-    cross join lateral (
-        select count(*) as sessions, min(s.created_at) as first_at,
-               count(*) filter (where s.status = 'completed') as completed,
-               count(*) filter (where wearon_worker.is_open(s.status)) as open
-        from store_sessions s where s.store_id = r.store_id and s.request_id = r.request_id
-    ) s
-    where case when s.sessions > 0 then s.first_at >= p_since else r.written_at >= p_since end
+    left join sessions_by_request s on s.store_id = r.store_id and s.request_id = r.request_id
+    where coalesce(s.first_at, r.written_at) >= p_since
 ),
 store_accounts as (
     select r.store_id, r.paid_by, sum(r.deducted) as deducted, sum(r.given_back) as given_back,
            coalesce(sum(r.deducted) filter (where r.completed > 0), 0) as completed,
            coalesce(sum(r.deducted) filter (where r.completed = 0 and r.open > 0 and r.given_back = 0), 0) as open,
-           count(*) filter (where r.sessions = 0 and r.deducted > r.given_back) as without_session
+           count(*) filter (where not r.has_session and r.deducted > r.given_back) as without_session
     from requests_with_sessions r
     group by r.store_id, r.paid_by
 ),
@@ -746,10 +733,9 @@ sums_of_lines as (
            coalesce(-sum(l.amount) filter (where l.type = 'generation'), 0) as deducted,
            coalesce(sum(l.amount) filter (where l.type = 'refund'), 0) as given_back
     from users_lines l
-    where (l.written_at is null or l.written_at >= p_since)
-      -- Given back now for a session from before.
-      and (l.written_at is null or not exists (
-          select 1 from user_sessions s where s.id = l.names_session and s.created_at < p_since))
+    left join user_sessions s on s.id = l.names_session
+    -- Not what is given back now for a session from before.
+    where l.written_at is null or (l.written_at >= p_since and coalesce(s.created_at >= p_since, true))
     group by l.user_id
 ),
 user_accounts as (

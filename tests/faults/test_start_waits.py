@@ -1,6 +1,7 @@
 """A worker that is started while Redis or Supabase is away waits inside, and says so."""
 
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any, Final
@@ -14,6 +15,7 @@ from models.generation import SessionStatus
 from sandbox.local_server import LocalServer
 from sandbox.processes import LOOPBACK, free_port
 from tests.support.worker import WAIT_SECONDS, Stage, Worker, wait_until
+from worker.supervisor import EXIT_PART_DIED
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 
@@ -126,3 +128,13 @@ def test_what_turns_out_wrong_after_a_wait_ends_it_with_a_line(stage: Stage) -> 
     [line] = worker.lines("cannot_start", level="critical")
     assert "SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key" in line["words"]
     assert "sb_secret_of-another-project" not in worker.log_path.read_text()
+
+
+def test_a_port_that_is_taken_ends_a_worker_that_waits(stage: Stage) -> None:
+    nobody = f"redis://{LOOPBACK}:{free_port()}/0"
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        worker = stage.worker("no-port", REDIS_URL=nobody, CELERY_BROKER_URL=nobody)
+        worker.port = taken.getsockname()[1]
+        worker.launch()
+        assert worker.wait(WAIT_SECONDS) == EXIT_PART_DIED
+    assert worker.lines("part_died", part="http", level="critical")

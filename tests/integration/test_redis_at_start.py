@@ -1,7 +1,5 @@
 """The check at start-up against real servers that are not as the worker needs them (with TLS: test_tls_redis.py)."""
 
-import socketserver
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 from sandbox.processes import LOOPBACK, free_port
 from sandbox.redis_local import LocalRedis
 from tests.support.failover import FailingOverRedis, command
+from tests.support.refusing_redis import RefusingRedis
 from worker.startup import StartupAway, StartupError, check_redis
 
 PASSWORD = "the-password"
@@ -70,36 +69,10 @@ def test_a_full_one_may_pass(server: LocalRedis) -> None:
 def test_one_that_answers_every_command_with_the_same_refusal_is_quoted(
     answer: str, may_pass: bool, finding: str
 ) -> None:
-    with AlwaysTheSame(answer) as server:
-        away, message = what_is_told(f"redis://{LOOPBACK}:{server.server_address[1]}/0")
+    with RefusingRedis(answer) as server:
+        away, message = what_is_told(server.url)
     assert away is may_pass
     assert message.startswith(f'{finding} ("{answer.removeprefix("ERR ")}")')
-
-
-class AlwaysTheSame(socketserver.ThreadingTCPServer):
-    """Answers every command with one error."""
-
-    daemon_threads = True
-
-    class Handler(socketserver.StreamRequestHandler):
-        """Reads commands as RESP2 writes them."""
-
-        def handle(self) -> None:
-            server = self.server
-            assert isinstance(server, AlwaysTheSame)
-            while head := self.rfile.readline():
-                for _ in range(int(head[1:])):
-                    self.rfile.read(int(self.rfile.readline()[1:]) + len("\r\n"))
-                self.wfile.write(f"-{server.answer}\r\n".encode())
-
-    def __init__(self, answer: str) -> None:
-        super().__init__((LOOPBACK, 0), self.Handler)
-        self.answer = answer
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
 
 
 def test_one_that_throws_tasks_away_when_it_is_full_is_refused_and_told_the_setting(server: LocalRedis) -> None:

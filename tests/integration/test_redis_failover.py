@@ -17,6 +17,7 @@ from services.redis_client import connect, prove_writable
 from services.redis_refusals import NotThePrimary, code_of, words_of
 from services.task_queue import QUEUE_KEY, TaskQueue
 from tests.support.failover import FailingOverRedis, command
+from tests.support.refusing_redis import RefusingRedis
 from tests.support.worker import wait_until
 from worker.celery_app import create_celery_app, queue_name
 from worker.publishing import BrokerAway, Publisher
@@ -118,6 +119,35 @@ def test_the_first_refusal_closes_the_idle_connections_to_the_same_server_too(fa
     failing_over.move_the_name()
     prove_writable(client)
     wait_until(lambda: b"name=wearon-worker" not in clients_of(failing_over.other), "all have left it")
+
+
+@pytest.mark.parametrize(
+    ("answer", "connections"),
+    [
+        ("READONLY You can't write against a read only replica.", 2),
+        ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", 2),
+        ("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)", 2),
+        ("LOADING Redis is loading the dataset in memory", 2),
+        ("NOREPLICAS Not enough good replicas to write.", 2),
+        ("MOVED 12182 10.0.0.7:7002", 2),
+        ("ASK 12182 10.0.0.7:7002", 2),
+        ("CLUSTERDOWN Hash slot not served", 2),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", 2),
+        ("ERR Error running script (call to f_3c): @user_script:1: @user_script: 1: -READONLY You can't write.", 2),
+        ("OOM command not allowed when used memory > 'maxmemory'.", 1),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", 1),
+    ],
+)
+def test_a_server_that_says_it_is_not_the_one_is_left_and_asked_once_more_and_no_other_is(
+    answer: str, connections: int
+) -> None:
+    with RefusingRedis(answer) as server:
+        client = connect(server.url)
+        with pytest.raises(redis.RedisError) as refused:
+            client.blmove("queue", "in flight", 1, "RIGHT", "LEFT")
+        assert isinstance(refused.value, NotThePrimary) is (connections == 2)
+        assert server.connections == connections
+        client.close()
 
 
 @pytest.mark.parametrize("told_before", [True, False], ids=["the name follows later", "the name follows at once"])

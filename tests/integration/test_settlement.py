@@ -69,9 +69,9 @@ class Settling:
 
     def __init__(self, store: SupabaseClient) -> None:
         self.measured: list[Measurement] = []
-        self.settlement = Settlement(store, self.measured.append)
-        self.executor = uuid4()
         self.stopping = threading.Event()
+        self.settlement = Settlement(store, self.measured.append, cancelled=self.stopping.is_set)
+        self.executor = uuid4()
         store.heartbeat(self.executor, host="test", lease_seconds=3600)
 
     def claimed(self, session: SessionRef) -> Claim:
@@ -86,12 +86,11 @@ class Settling:
             IMAGE,
             path,
             Clock(left_seconds),
-            cancelled=self.stopping.is_set,
             still_ours=lambda: self.settlement.is_still_ours(claim, self.executor),
         )
 
     def fail(self, claim: Claim) -> str:
-        return self.settlement.fail(claim, SORRY, self.stopping.is_set)
+        return self.settlement.fail(claim, SORRY)
 
 
 @pytest.fixture

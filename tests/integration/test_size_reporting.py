@@ -68,7 +68,7 @@ def test_what_is_refused_before_it_is_measured_leaves_a_line_and_a_count(app: Fa
     ("path", "told"),
     [
         ("page.html", {"reason": "127.0.0.1: the content type is not image/*"}),
-        ("broken.jpg", {"reason": "the picture is broken or incomplete"}),
+        ("broken.jpg", {"reason": "the last 496 of 512 rows are lost"}),
         ("huge.jpg", {"reason": "more than 10485760 bytes"}),
         ("missing.jpg", {"reason": "127.0.0.1: error status", "host_status": 404}),
         ("x013.jpg", {}),

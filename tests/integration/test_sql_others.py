@@ -282,20 +282,35 @@ class TestAroundTheJobsHour:
         assert sql.complete(completing)["outcome"] == "completed"
         assert sql.fail(failing.session, failing.fence)["outcome"] == "failed"
 
-    def test_a_claim_held_when_the_window_begins_is_let_go_and_costs_no_attempt(
+    def test_a_claim_held_when_the_window_begins_stays_held_whoever_asks_about_it(
         self, platform: Producer, sql: WorkerSql, root: Superuser, clock: DatabaseClock
     ) -> None:
-        """A repeated claim, after a long wait for a turn; asked again with a lost reply it says the same."""
+        """A repeated claim, after a long wait for a turn or beside a picture that Storage does not take yet."""
         clock.set(DatabaseClock.NOON)
         run = sql.claimed(user(platform).session)
         created_at(root, run.session, MINUTES_11)
         clock.set(DatabaseClock.WHILE_THE_JOB_RUNS)
+        before = root.everything()
         assert [sql.claim(run)["outcome"] for _ in range(2)] == ["not_now"] * 2
+        assert root.everything() == before
+        clock.set(DatabaseClock.AFTERWARDS)
+        assert (sql.claim(run)["outcome"], sql.complete(run)["outcome"]) == ("claimed", "completed")
+        assert root.claim_row(run.session)["attempt"] == 1
+
+    def test_and_can_be_handed_back_meanwhile_and_that_costs_no_attempt(
+        self, platform: Producer, sql: WorkerSql, root: Superuser, clock: DatabaseClock
+    ) -> None:
+        clock.set(DatabaseClock.NOON)
+        run = sql.claimed(user(platform).session)
+        created_at(root, run.session, MINUTES_11)
+        clock.set(DatabaseClock.WHILE_THE_JOB_RUNS)
+        assert sql.claim(run)["outcome"] == "not_now"
+        assert [sql.release(run) for _ in range(2)] == [{"outcome": "released"}] * 2
         row = root.claim_row(run.session)
         assert (row["executor"], row["attempt"]) == (None, 0)
         assert platform.session(run.session).status is SessionStatus.QUEUED
         clock.set(DatabaseClock.AFTERWARDS)
-        assert sql.claim(run)["attempt"] == 1
+        assert sql.claimed(run.session) is not None
 
     def test_a_session_the_job_refunded_is_ended_at_once_and_only_marked(
         self, platform: Producer, sql: WorkerSql, root: Superuser, clock: DatabaseClock

@@ -3,7 +3,9 @@
 A whole worker behind TLS is in ``test_worker_results.py``.
 """
 
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,12 +17,17 @@ from sandbox.processes import LOOPBACK
 from sandbox.redis_local import LocalRedis
 from sandbox.world import SIMULATED_API_KEY
 from services.redis_client import connect
+from services.task_queue import TaskQueue
 from tests.support.tls import Authority, TlsFront
+from tests.support.worker import POLL_SECONDS
 from worker.celery_app import create_celery_app
 from worker.startup import StartupAway, StartupError, check_redis
 
 OTHER_ADDRESS = "127.0.0.2"
 """A certificate for it is as good as any, but not for the address that is dialled."""
+
+POP_SECONDS = 8.0
+"""Less than the socket of an ordinary client may stay silent."""
 
 Ping = Callable[[str], object]
 
@@ -144,3 +151,17 @@ def test_at_start_rediss_on_a_plain_port_is_told_to_be_redis(redis_server: Local
     with pytest.raises(StartupError, match=SAYS + "speaks no TLS .*Write redis://") as why:
         check_redis("REDIS_URL", f"rediss://{LOOPBACK}:{redis_server.port}/0")
     assert not isinstance(why.value, StartupAway)
+
+
+def test_a_pop_that_blocks_behind_tls_can_be_interrupted_and_the_next_one_works(
+    front: TlsFront, authority: Authority
+) -> None:
+    queue = TaskQueue(connect(f"rediss://{LOOPBACK}:{front.port}/0?ssl_ca_certs={authority.certificate_path}"))
+    executor = uuid4()
+    with ThreadPoolExecutor(1) as other_thread:
+        pop = other_thread.submit(queue.take, executor, timeout_seconds=POP_SECONDS)
+        while not pop.done():
+            queue.interrupt()
+            time.sleep(POLL_SECONDS)
+        assert isinstance(pop.exception(), redis.ConnectionError)
+    assert queue.take(executor, timeout_seconds=POLL_SECONDS) is None

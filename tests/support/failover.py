@@ -4,58 +4,17 @@ The name is a small TCP front, as a DNS name or a virtual address is in producti
 go. Those that exist stay where they are, with a server that lives on read-only.
 """
 
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 import redis
 
 from sandbox.processes import LOOPBACK
 from sandbox.redis_local import LocalRedis
+from sandbox.switchboard import Switchboard
 from tests.support.worker import wait_until
-
-BLOCK_BYTES: Final = 64 * 1024
-
-
-class Name:
-    """Passes new connections on to the server it stands for at that moment; a context manager."""
-
-    def __init__(self, target_port: int) -> None:
-        self.target_port = target_port
-        self._listener = socket.create_server((LOOPBACK, 0))
-        self._sockets: list[socket.socket] = []
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        port: int = self._listener.getsockname()[1]
-        return port
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each in (self._listener, *self._sockets):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):  # the listener was closed
-            while True:
-                client, _ = self._listener.accept()
-                try:
-                    target = socket.create_connection((LOOPBACK, self.target_port))
-                except OSError:  # nobody is there
-                    client.close()
-                    continue
-                self._sockets += [client, target]
-                for pair in ((client, target), (target, client)):
-                    threading.Thread(target=_pump, args=pair, daemon=True).start()
 
 
 class FailingOverRedis:
@@ -63,7 +22,7 @@ class FailingOverRedis:
 
     def __init__(self, directory: Path) -> None:
         self._servers = [LocalRedis(directory / str(number), append_fsync="no") for number in range(2)]
-        self._name = Name(self._servers[0].port)
+        self._name = Switchboard(self._servers[0].port)
 
     @property
     def url(self) -> str:
@@ -84,12 +43,12 @@ class FailingOverRedis:
         for server in self._servers:
             server.start()
             command(server, "CONFIG", "SET", "repl-diskless-sync-delay", "0")  # seconds; it waits for more replicas
-        self._name.__enter__()
+        self._name.start()
         self.replicate()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._name.__exit__()
+        self._name.stop()
         for server in self._servers:
             server.stop()
 
@@ -126,13 +85,3 @@ def replication(server: LocalRedis) -> bytes:
     with redis.Redis.from_url(server.url) as client:
         client.set_response_callback("INFO", bytes)
         return bytes(client.execute_command("INFO", "replication"))
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    """Pass on until either side ends, then end both."""
-    with suppress(OSError):
-        while block := source.recv(BLOCK_BYTES):
-            sink.sendall(block)
-    for each in (source, sink):
-        with suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)

@@ -38,7 +38,8 @@ BY_KIND = pytest.mark.parametrize("kind", KINDS)
 @cache
 def photograph() -> Image.Image:
     """Soft shapes with a little noise: costs bytes everywhere, as photographs do."""
-    noise = Image.effect_noise(SIZE, 25).convert("RGB")
+    levels_of_noise = np.random.default_rng(5).normal(128, 25, (SIZE[1], SIZE[0])).clip(0, 255)
+    noise = Image.fromarray(levels_of_noise.astype(np.uint8)).convert("RGB")
     return Image.blend(Image.linear_gradient("L").resize(SIZE).convert("RGB"), noise, 0.5)
 
 
@@ -111,6 +112,36 @@ def test_a_progressive_photograph_that_lacks_whole_scans_is_incomplete() -> None
         load_rgb(before_last_scan, 800)
 
 
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_zeros_in_the_place_of_rows_are_no_rows(kept: float) -> None:
+    """A file whose room was set aside and never filled."""
+    data = whole("JPEG")
+    written = int(len(data) * kept)
+    with pytest.raises(IncompletePicture):
+        load_rgb(data[:written] + bytes(len(data) - written), 800)
+
+
+@pytest.mark.parametrize("size", [(640, 800), (1024, 1400)])
+@pytest.mark.parametrize("bytes_lost", [2, 3, 4, 6, 12])
+def test_a_white_wall_may_end_in_zeros(size: tuple[int, int], bytes_lost: int) -> None:
+    """So do shops' pictures on white: with the shortest codes, zeros are what most of it is stored as."""
+    shop = Image.new("RGB", size, (255, 255, 255))
+    shop.paste(photograph().resize((400, 400)), (100, 100))
+    data = encoded(shop, "JPEG", optimize=True)
+    assert data[-66:-4] == bytes(62)
+    assert_nothing_visible_is_lost(data, data[:-bytes_lost])
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_zeros_in_the_place_of_a_white_walls_end_are_not_taken_for_it(share: float) -> None:
+    shop = Image.new("RGB", (640, 800), (255, 255, 255))
+    shop.paste(photograph().resize((640, 400)), (0, 100))
+    data = encoded(shop, "JPEG", optimize=True)
+    written = int(len(data) * share)
+    with pytest.raises(IncompletePicture):
+        load_rgb(data[:written] + bytes(20_000), 800)
+
+
 def test_a_lossless_jpeg_without_its_end_marker_is_accepted() -> None:
     data = lossless_jpeg(photograph().resize((60, 80)))
     assert load_rgb(data[:-2], 800).tobytes() == load_rgb(data, 800).tobytes()
@@ -149,6 +180,18 @@ def test_other_formats_are_told_to_be_incomplete(image_format: str) -> None:
     data = encoded(photograph(), image_format)
     with pytest.raises(IncompletePicture):
         load_rgb(data[: -len(data) // 20], 800)
+
+
+@pytest.mark.parametrize("last_byte", [b";", b"x"])
+def test_a_cut_gif_may_end_in_any_byte(last_byte: bytes) -> None:
+    data = encoded(photograph(), "GIF")
+    with pytest.raises(IncompletePicture):
+        load_rgb(data[: len(data) // 2] + last_byte, 800)
+
+
+def test_a_gif_without_its_trailer_is_accepted() -> None:
+    data = encoded(photograph(), "GIF")
+    assert load_rgb(data[:-1], 800).tobytes() == load_rgb(data, 800).tobytes()
 
 
 def test_a_png_without_its_last_chunk_is_accepted() -> None:

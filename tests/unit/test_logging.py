@@ -231,3 +231,12 @@ def test_other_critical_lines_of_celery_keep_level_and_traceback() -> None:
     )
     assert (line["event"], line["level"]) == ("Could not 'do it'", "critical")
     assert "a bug" in line["exception"]
+
+
+def test_the_reader_of_standard_error_is_handed_to_whoever_looks_after_it() -> None:
+    [line] = lines_of(
+        "from config.logging_config import log_standard_error\n"
+        "reader = log_standard_error()\n"
+        "log.info('seen', alive=reader.is_alive(), thread=reader.name)"
+    )
+    assert (line["alive"], line["thread"]) == (True, "stderr")

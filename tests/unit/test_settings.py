@@ -66,6 +66,7 @@ REFUSED = [
     ("REDIS_URL", "redis://", "redis://"),
     ("REDIS_URL", "redis://host:port/0", "redis://"),
     ("REDIS_URL", "redis://:pa/ss@host:6379/0", "%2F"),
+    ("REDIS_URL", "redis://host:6379/0?ssl_ca_certs=/ca.pem", "write rediss://"),
     ("CELERY_BROKER_URL", "amqp://localhost", "redis://"),
     ("SUPABASE_URL", "project.supabase.co", "https://"),
     ("SUPABASE_URL", "https://host:port", "https://"),
