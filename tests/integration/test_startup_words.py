@@ -35,7 +35,7 @@ CASES: dict[str, tuple[str, Reply, type[StartupError], list[str]]] = {
         EVERYTHING,
         said(401, message="Invalid API key", hint=f"Double check {KEY}."),
         StartupError,
-        ["SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key (HTTP 401, Invalid API key. Double check [...]"],
+        ["SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key (HTTP 401, Invalid API key. Double check [secret]"],
     ),
     "a legacy key": (
         EVERYTHING,
@@ -59,7 +59,7 @@ CASES: dict[str, tuple[str, Reply, type[StartupError], list[str]]] = {
         EVERYTHING,
         redirect("https://app.example/login?next=secret"),
         StartupError,
-        ["SUPABASE_URL: not the API's address, it redirects to https://app.example/login?[...]", "the Project URL"],
+        ["SUPABASE_URL: not the API's address, it redirects to https://app.example/login", "the Project URL"],
     ),
     "a page": (
         EVERYTHING,
