@@ -76,6 +76,7 @@ def test_the_table_of_the_readme_has_every_setting_with_its_default_and_no_other
     for names, defaults in re.findall(r"^\| (`[A-Z_`, ]+`) \| ([^|]+) \|", section, re.MULTILINE):
         shown.update(zip(names.replace("`", "").split(", "), defaults.replace("`", "").split(", "), strict=True))
     assert set(shown) == set(SETTINGS)
+    assert sorted(name for name, default in shown.items() if default == "–") == REQUIRED  # noqa: RUF001
     for name in OPTIONAL:
         default = SETTINGS[name].default
         if isinstance(default, int | float):
