@@ -512,7 +512,8 @@ returns table (
 as $$
     select r.owner_id, r.session_id, r.request_id, r.kind, r.credits, r.evidence, r.refunded_at
     from wearon_worker.refunds r
-    where (r.kind = 'unproven_charge' or r.evidence ? 'overage_beside_deduction') and r.refunded_at >= p_since
+    where (r.kind = 'unproven_charge' or r.evidence ? 'overage_beside_deduction')
+        and r.refunded_at >= coalesce(p_since, '-infinity')
     order by r.refunded_at
 $$;
 
@@ -586,8 +587,13 @@ returns table (
     rule text, channel text, owner_id uuid, shopper_email text, session_id uuid, proof text, fault text
 ) language sql stable security definer set search_path = ''
 as $$
-with store_sessions as (
-    select s.id, s.store_id, coalesce(s.request_id, s.id::text) as request_id, s.status::text as status, s.created_at
+with asked as (
+    -- Null must not mean that nothing is looked at, for no row means that all is well.
+    select coalesce(p_since, '-infinity') as since
+),
+store_sessions as (
+    select s.id, s.store_id, coalesce(s.request_id, s.id::text) as request_id, s.status::text as status, s.created_at,
+           greatest(coalesce(s.credits_used, 1), 0) as credits
     from public.store_generation_sessions s
 ),
 requests as (
@@ -612,7 +618,7 @@ judged_store_sessions as (
     left join requests r on r.store_id = s.store_id and r.request_id = s.request_id
     left join wearon_worker.refunds w on w.channel = 'b2b' and w.session_id = s.id
     left join wearon_worker.claims c on c.channel = 'b2b' and c.session_id = s.id
-    where s.created_at >= p_since
+    where s.created_at >= (table asked)
 ),
 faults_of_store_sessions as (
     select f.rule, j.store_id as owner_id, j.paid_by as shopper_email, j.id as session_id, f.fault
@@ -641,7 +647,7 @@ faults_of_store_sessions as (
          'not_on_record', format('an overage, on record as %s', j.kind)),
         (j.status = 'failed' and j.failed_by_worker and j.kind is not null and j.overages = 0
             and j.deductions = 0
-            and j.kind not in ('unproven_charge', 'nothing_charged'),
+            and j.kind <> case when j.credits = 0 then 'nothing_charged' else 'unproven_charge' end,
          'not_on_record', format('no charge in the ledger, on record as %s', j.kind))
     ) as f(is_broken, rule, fault)
     where f.is_broken
@@ -657,7 +663,7 @@ requests_with_sessions as (
     select r.*, s.first_at is not null as has_session, coalesce(s.completed, 0) as completed, coalesce(s.open, 0) as open
     from requests r
     left join sessions_by_request s on s.store_id = r.store_id and s.request_id = r.request_id
-    where coalesce(s.first_at, r.written_at) >= p_since
+    where coalesce(s.first_at, r.written_at) >= (table asked)
 ),
 store_accounts as (
     select r.store_id, r.paid_by, sum(r.deducted) as deducted, sum(r.given_back) as given_back,
@@ -716,16 +722,16 @@ faults_of_user_sessions as (
         (j.status = 'failed' and j.failed_by_worker and j.kind is null,
          'not_on_record', 'failed by the worker, and not on its record of refunds')
     ) as f(is_broken, rule, fault)
-    where f.is_broken and j.created_at >= p_since
+    where f.is_broken and j.created_at >= (table asked)
 ),
 sums_of_sessions as (
     select j.user_id,
            coalesce(sum(j.credits) filter (where j.status = 'completed'), 0) as completed,
            coalesce(sum(j.credits) filter (
                where wearon_worker.is_open(j.status) and j.times_given_back = 0), 0) as open,
-           bool_or(j.created_at >= p_since) as is_recent
+           bool_or(j.created_at >= (table asked)) as is_recent
     from judged_user_sessions j
-    where j.created_at >= p_since or not (select h.is_so from ledger_has_times h)
+    where j.created_at >= (table asked) or not (select h.is_so from ledger_has_times h)
     group by j.user_id
 ),
 sums_of_lines as (
@@ -735,7 +741,7 @@ sums_of_lines as (
     from users_lines l
     left join user_sessions s on s.id = l.names_session
     -- Not what is given back now for a session from before.
-    where l.written_at is null or (l.written_at >= p_since and coalesce(s.created_at >= p_since, true))
+    where l.written_at is null or (l.written_at >= (table asked) and coalesce(s.created_at >= (table asked), true))
     group by l.user_id
 ),
 user_accounts as (
