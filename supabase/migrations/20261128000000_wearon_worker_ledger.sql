@@ -28,6 +28,12 @@ alter table wearon_worker.refunds add constraint refunds_kind_check check (kind 
 create index if not exists refunds_unproven_idx on wearon_worker.refunds (refunded_at)
     where kind = 'unproven_charge' or evidence is not null;
 
+alter table wearon_worker.claims add column if not exists paid_request text;
+comment on column wearon_worker.claims.paid_request is
+    'Of a store''s session that we completed: its request, whose deduction is used up.';
+create index if not exists claims_paid_request_idx on wearon_worker.claims (paid_request)
+    where paid_request is not null;
+
 -- For wearon_worker_forget: the oldest first.
 create index if not exists claims_age_idx on wearon_worker.claims ((coalesce(settled_at, claimed_at, '-infinity')));
 
@@ -192,8 +198,10 @@ begin
     from public.store_credit_transactions t
     where t.store_id = p_owner_id and t.request_id = p_request_id and t.type::text = 'deduction';
     v_is_spent := v_deduction.credits > 0 and exists (
-        select 1 from public.store_generation_sessions s
-        where s.store_id = p_owner_id and s.request_id = p_request_id and s.status::text = 'completed');
+        select 1 from wearon_worker.claims c
+        join public.store_generation_sessions s on s.id = c.session_id
+        where c.channel = 'b2b' and c.paid_request = p_request_id
+          and s.store_id = p_owner_id and s.status::text = 'completed');
     v_is_overage := exists (
         select 1 from public.store_credit_transactions t
         where t.store_id = p_owner_id and t.request_id = p_request_id and t.type::text = 'overage');
@@ -383,7 +391,8 @@ begin
             input_tokens = p_input_tokens, output_tokens = p_output_tokens, estimated_cost_usd = p_estimated_cost_usd
         where id = p_session_id;
     end if;
-    update wearon_worker.claims c set executor = null, outcome = 'completed', settled_at = wearon_worker.clock()
+    update wearon_worker.claims c
+    set executor = null, outcome = 'completed', settled_at = wearon_worker.clock(), paid_request = v_session.request_id
     where c.channel = p_channel and c.session_id = p_session_id;
     return jsonb_build_object('outcome', 'completed');
 end;
