@@ -5,6 +5,7 @@ recovery rounds and the executor (a Celery child with the consumer that feeds it
 them all.
 """
 
+import argparse
 import signal
 import sys
 import threading
@@ -161,10 +162,11 @@ def work(shared: Shared, checks: StartChecks, metrics: Metrics, parts: Sequence[
     """
     await_checks(checks, shared.stop_asked, until=lambda: not all(part.is_alive() for part in parts))
     if shared.stop_asked.is_set():
+        shared.board.draining()  # so that what ends now is no error line
         log.info("stopped")  # nothing was begun
         return EXIT_STOPPED
-    if not checks.are_over():
-        log.critical("part_died", part=next(part.name for part in parts if not part.is_alive()))
+    if dead := [part.name for part in parts if not part.is_alive()]:
+        log.critical("part_died", part=dead[0])
         return EXIT_PART_DIED
     checks.raise_error()
     supervisor = supervisor_of(shared, metrics)
@@ -242,5 +244,16 @@ def rounds_of(shared: Shared, metrics: Metrics, supervisor: Supervisor) -> list[
     ]
 
 
+def read_command_line() -> None:
+    """``--help`` explains the worker instead of starting one; there is nothing else to say on the command line."""
+    argparse.ArgumentParser(
+        prog="python main.py",
+        description="Run the worker until SIGTERM. Settings come from the environment and .env; .env.example explains "
+        f"each one. Exit status: {EXIT_STOPPED} stopped as asked, {EXIT_PART_DIED} a part of it died, "
+        f"{EXIT_UNAVAILABLE} what it needs is not there, {EXIT_MISCONFIGURED} the settings are not usable.",
+    ).parse_args()
+
+
 if __name__ == "__main__":
+    read_command_line()
     sys.exit(main())

@@ -46,6 +46,8 @@ NOISY_LOGGERS: Mapping[str, int] = {
     "celery.app.trace": logging.WARNING,
     # One line for each request to /health; the metrics count them.
     "uvicorn.access": logging.WARNING,
+    # "Uvicorn running on ..." when the port is taken, seconds before it is open: worker/http_server.py tells both ends.
+    "uvicorn.error": logging.WARNING,
 }
 
 
@@ -193,7 +195,7 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
             # Libraries that bring handlers of their own write through the root like everybody else.
             "loggers": {
                 **{name: {"level": logging.getLevelName(least)} for name, least in NOISY_LOGGERS.items()},
-                **{name: {"handlers": [], "propagate": True} for name in ("uvicorn", "uvicorn.error", "celery")},
+                **{name: {"handlers": [], "propagate": True} for name in ("uvicorn", "celery")},
                 "celery.worker.request": {"filters": ["acknowledgements"]},
             },
         }

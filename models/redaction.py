@@ -17,7 +17,8 @@ _NAMED_SECRET: Final = re.compile(
     r"\bsk-[^\s\"'<>]+"  # OpenAI, also where a part is starred out
     r"|\bsb_secret_[^\s\"'<>]+"  # Supabase
     r"|\beyJ[\w-]+\.[\w.-]+"  # a JSON Web Token
-    r"|\b(?:Bearer|Basic)\s+[^\s\"'<>]+",
+    r"|\b(?:Bearer|Basic)\s+[^\s\"'<>]+"
+    r"|\b(?:token|api_?key|password|secret)=[^\s&\"'<>]+",
     re.IGNORECASE,
 )
 

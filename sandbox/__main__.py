@@ -37,7 +37,7 @@ simulator of the OpenAI images API, and the real worker (main.py). Everything li
 
 EXAMPLES: Final = """\
 examples:
-  python -m sandbox demo                          two try-ons and a refusal, in under a minute; leaves only pictures
+  python -m sandbox demo                          two try-ons and a refusal, in about a minute; leaves only pictures
   python -m sandbox start                         keep everything running until Ctrl-C; the data survives
   python -m sandbox push --b2c                    in another terminal: push a task and follow it
   python -m sandbox push --b2b --mode resell --image me.jpg --image https://shop.example/coat.jpg

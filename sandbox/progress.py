@@ -38,7 +38,6 @@ class Style(Enum):
     GOOD = "32"
     BAD = "31"
     WARNING = "33"
-    QUIET = "2"
 
 
 def is_live(*, is_terminal: bool, environment: Mapping[str, str]) -> bool:

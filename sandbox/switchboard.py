@@ -54,11 +54,11 @@ class Switchboard:
         except OSError:
             writer.close()
             return
-        try:
+        # Python 3.11's streams would log the cancellation that ends a connection in stop().
+        with suppress(asyncio.CancelledError):
             await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
-        finally:
-            writer.close()
-            there_writer.close()
+        writer.close()
+        there_writer.close()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

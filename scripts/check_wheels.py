@@ -4,6 +4,7 @@ Without one, pip would compile the package while it installs: with compilers, he
 slim image does not have. Asks the package index, so it is not among the tests; CI runs it.
 """
 
+import argparse
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -53,4 +54,8 @@ def main(lock: Path = LOCK) -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="python -m scripts.check_wheels",
+        description="Ask the package index whether every locked package has a wheel for every Python and machine.",
+    ).parse_args()
     sys.exit(main())

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings
 from config.settings import RedisUrl, Settings
 from scripts.dead_letters_view import counted, readable_beginning, readable_element, summary, table
 from services.redis_client import connect
+from services.redis_refusals import words_of
 from services.task_queue import PIECE_BYTES, TaskQueue, set_aside_key
 from worker.dead_letters import DeadLetter
 from worker.intake import MAX_ELEMENT_BYTES, Rejected, read_element
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_REFUSED
     except redis.RedisError as error:
         print(
-            f"Redis at {urlsplit(url).hostname} does not answer ({type(error).__name__})."
+            f'Redis at {urlsplit(url).hostname} did not do what was asked ("{words_of(error)}").'
             " Check REDIS_URL; then `list` shows what has been done.",
             file=sys.stderr,
         )

@@ -100,20 +100,20 @@ register_scaled_webp_opener()
 
 
 @contextmanager
-def open_picture(data: bytes, *, max_pixels: int, formats: tuple[str, ...] = FORMATS) -> Iterator[ImageFile]:
+def open_picture(data: bytes, *, max_pixels: int) -> Iterator[ImageFile]:
     """Open ``data`` without decoding it, and close it in the end.
 
     Side data stays away from the decoder. What a decoder raises inside the ``with`` block, opening included, becomes
     ``NotAnImage`` or ``IncompletePicture``.
 
     Raises:
-        NotAnImage: no picture in one of ``formats``, or a broken one.
+        NotAnImage: no picture in one of ``FORMATS``, or a broken one.
         IncompletePicture: it cannot be decoded, and the file is shorter than it says.
         ImageTooLarge: more than ``max_pixels``, or more than decoding in ``MAX_DECODE_BYTES`` allows.
     """
     essence = _essence(data)
     try:
-        with Image.open(io.BytesIO(essence.data), formats=formats) as picture:
+        with Image.open(io.BytesIO(essence.data), formats=FORMATS) as picture:
             _note_facts(picture, essence)
             _refuse_too_large(picture, max_pixels)
             yield picture

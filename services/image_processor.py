@@ -88,17 +88,6 @@ def load_rgb(
         return shrunken_rgb(picture, max_side_px, FOR_MEASURING, content_box, other)
 
 
-def read_dimensions(jpeg: bytes) -> tuple[int, int]:
-    """Width and height of a JPEG as its header announces them; nothing is decoded.
-
-    Raises:
-        NotAnImage: the bytes are no JPEG.
-        ImageTooLarge: more than ``MAX_PIXELS``.
-    """
-    with open_picture(jpeg, max_pixels=MAX_PIXELS, formats=("JPEG",)) as picture:
-        return picture.size
-
-
 def _encoded_jpeg(rgb: Image.Image) -> bytes:
     jpeg = io.BytesIO()
     rgb.info.clear()  # Pillow writes the comment and the resolution it finds there

@@ -233,4 +233,4 @@ class ProviderBreaker:
 
 
 def _log_without_redis(error: redis.RedisError) -> None:
-    log.warning("provider_breaker_without_redis", error=type(error).__name__, cause=words_of(error))
+    log.warning("provider_breaker_without_redis", reason=type(error).__name__, detail=words_of(error))

@@ -171,9 +171,9 @@ class RateGate:
                 except redis.RedisError as error:
                     log.warning(
                         "rate_gate_without_redis",
-                        error=type(error).__name__,
-                        cause=words_of(error),
-                        sleep_seconds=outage_sleep,
+                        reason=type(error).__name__,
+                        detail=words_of(error),
+                        retry_seconds=outage_sleep,
                     )
                     sleep_unless(cancelled, outage_sleep)
                     outage_sleep = min(2 * outage_sleep, MAX_OUTAGE_SLEEP_SECONDS)

@@ -5,6 +5,7 @@ this machine's platform and Python are: the two files are the same on all of the
 else is needed for it.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -98,4 +99,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="python -m size_rec.fetch_networks",
+        description="Take the two pose networks out of MediaPipe's wheel, unless they are there.",
+    ).parse_args()
     sys.exit(main())

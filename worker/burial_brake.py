@@ -20,14 +20,14 @@ class BurialBrake:
     """One object per process, shared by all its threads.
 
     Args:
-        hold_intake: told to stop the intake of tasks (with the reason) and, with an empty reason, to go on.
-        pause_seconds: between two tasks that are tried, and given up, while it holds.
+        stop_intake: told to stop the intake of tasks (with the reason) and, with an empty reason, to go on.
+        pause_seconds: between two tasks that are tried, and given up, while it is stopped.
     """
 
     def __init__(
-        self, hold_intake: Callable[[str], None], *, pause_seconds: float, now: Callable[[], float] = time.monotonic
+        self, stop_intake: Callable[[str], None], *, pause_seconds: float, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._hold_intake = hold_intake
+        self._stop_intake = stop_intake
         self._pause_seconds = pause_seconds
         self._now = now
         self._lock = threading.Lock()
@@ -52,14 +52,14 @@ class BurialBrake:
                     burials=BURIALS_IN_A_ROW,
                     one_task_every_seconds=self._pause_seconds,
                 )
-                self._hold_intake(reason)
+                self._stop_intake(reason)
             return True
 
     def ended_well(self) -> None:
         """A task came to an ordinary end."""
         with self._lock:
-            held = self._in_a_row >= BURIALS_IN_A_ROW
+            was_stopped = self._in_a_row >= BURIALS_IN_A_ROW
             self._in_a_row, self._reason = 0, ""
-            if held:
+            if was_stopped:
                 log.info("intake_resumed")
-                self._hold_intake("")
+                self._stop_intake("")

@@ -86,9 +86,11 @@ class Consumer:
                 if isinstance(error, redis.ConnectionError) and self._dispatcher.has_returned():
                     continue  # interrupted for it; a task that the pop may have moved is found with it
                 part = Component.BROKER if isinstance(error, BrokerAway) else Component.REDIS
-                cause = words_of(error) if isinstance(error, redis.RedisError) else str(error)
-                self._board.part(part, up=False, reason=cause)
-                log.warning("consumer_error", reason=type(error).__name__, cause=cause, retry_in=ERROR_BACKOFF_SECONDS)
+                words = words_of(error) if isinstance(error, redis.RedisError) else str(error)
+                self._board.part(part, up=False, reason=words)
+                log.warning(
+                    "consumer_error", reason=type(error).__name__, detail=words, retry_seconds=ERROR_BACKOFF_SECONDS
+                )
                 self._stopping.wait(ERROR_BACKOFF_SECONDS)
             except Exception:
                 # Closing the connection under a pop that blocks raises whatever redis-py was doing just then.

@@ -277,7 +277,7 @@ class Executor:
                 forget(self._queue, self._broker, self.executor_id)
         except (PlatformFailure, redis.RedisError) as error:
             # Its lease runs out, and whichever worker lives then does the same.
-            log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__, cause=str(error))
+            log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__, detail=str(error))
         else:
             self._metrics.measure(TasksRecovered("handed_back", handed_back))
             log.info("executor_ended", executor=self.name, handed_back=handed_back)

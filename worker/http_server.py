@@ -55,7 +55,8 @@ class HttpServer:
         try:
             self._socket = self._server.config.bind_socket()
         except SystemExit:
-            # uvicorn's way to say that it could not; it has logged why, and is_alive() tells the supervisor.
+            # uvicorn's way to say that it could not; it has logged why, but not where. is_alive() tells the supervisor.
+            log.error("port_not_taken", host=self._server.config.host, port=self._server.config.port)
             return
         self._thread.start()
 
@@ -72,6 +73,8 @@ class HttpServer:
         until = time.monotonic() + GRACEFUL_SHUTDOWN_SECONDS
         while self._server.server_state.tasks and time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
+        if self._server.started:
+            log.info("port_closes")
         self._server.should_exit = True
         if self._thread.ident is not None:
             self._thread.join(GRACEFUL_SHUTDOWN_SECONDS + 1)

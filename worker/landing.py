@@ -75,5 +75,5 @@ def _tell(operation: str, state: tenacity.RetryCallState) -> None:
             reason=failure.reason,
             detail=failure.detail,
             attempt=state.attempt_number,
-            retry_in=round(state.upcoming_sleep, 1),
+            retry_seconds=round(state.upcoming_sleep, 1),
         )

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final, assert_never, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from models.health import Component, HealthReport
 from services.openai_client import ATTEMPT_CODES
@@ -50,6 +50,8 @@ class Metrics:
     """
 
     def __init__(self, registry: CollectorRegistry, models: Iterable[str] = ()) -> None:
+        # Else the library adds to each series another with the time of its birth, which nothing here asks for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.generations = Counter(
             "wearon_generation",
             "Generations that ended, by outcome and reason.",

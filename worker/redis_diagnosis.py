@@ -12,6 +12,9 @@ from services.redis_refusals import code_of, words_of
 OLDEST_VERSION: Final = (6, 2)
 """The first with BLMOVE."""
 
+CONNECTION_LIMIT_WORDS: Final = "max number of clients"
+"""Redis says so instead of an answer, without a code of its own, and hangs up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -99,6 +102,8 @@ def _by_its_answer(error: redis.RedisError, words: str) -> Diagnosis | None:
         return _about_the_password(words)
     if any(limit in words for limit in REQUEST_LIMIT_WORDS):
         return Diagnosis("has used up its requests", "Raise the limit in the plan of the service.")
+    if CONNECTION_LIMIT_WORDS in words:
+        return Diagnosis("has no connection left", "Raise its limit (maxclients, or the plan's).", may_pass=True)
     if isinstance(error, redis.InvalidResponse):
         return Diagnosis("is no Redis", "Check host and port in {name}.")
     return None

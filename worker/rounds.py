@@ -58,5 +58,5 @@ class Rounds:
                 self._do_round()
             except self._expected as error:
                 pause_seconds = self._retry_seconds
-                log.warning("round_failed", round=self.name, reason=type(error).__name__, cause=str(error))
+                log.warning("round_failed", round=self.name, reason=type(error).__name__, detail=str(error))
             self._stopping.wait(pause_seconds)

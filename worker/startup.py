@@ -144,6 +144,7 @@ def _platform_error(failure: PlatformFailure) -> StartupError:
                 "secret key (sb_secret_...) of this project, and not disabled."
             )
         case PlatformUnavailable():
-            return StartupAway(f"SUPABASE_URL: Supabase does not answer ({said}). Check SUPABASE_URL in .env.")
+            # Not "does not answer": a limit, a page of a gateway or a database that starts are answers.
+            return StartupAway(f"SUPABASE_URL: Supabase cannot be used now ({said}). Check SUPABASE_URL in .env.")
         case _:
             return StartupError(f"Supabase refuses the worker's first question: {said}.")

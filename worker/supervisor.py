@@ -156,8 +156,8 @@ class Supervisor:
                 log.warning(
                     "executor_not_started",
                     reason=type(error).__name__,
-                    cause=str(error),
-                    retry_in=START_RETRY_SECONDS,
+                    detail=str(error),
+                    retry_seconds=START_RETRY_SECONDS,
                 )
                 self._stopping.wait(START_RETRY_SECONDS)
             else:

@@ -219,7 +219,7 @@ class TaskRunner:
             log.info("run_postponed", kind=failure.kind, delay_seconds=decision.delay_seconds)
             self._settlement.release(claim, rate_limited=True)
             return Postponed(decision.delay_seconds)
-        log.warning("run_failed", kind=failure.kind, cause=str(failure))
+        log.warning("run_failed", kind=failure.kind, detail=str(failure))
         return self._settled(self._settlement.fail(claim, decision), element)
 
     def _settled(self, outcome: str, element: bytes) -> RunResult:
@@ -258,7 +258,7 @@ class TaskRunner:
                 return call()
             except redis.RedisError as error:
                 # The session is terminal already, so a copy that stays is found settled by whoever takes it next.
-                log.warning("redis_away", reason=type(error).__name__, cause=words_of(error))
+                log.warning("redis_away", reason=type(error).__name__, detail=words_of(error))
                 if self._cancelled():
                     return None
                 time.sleep(REDIS_RETRY_SECONDS)

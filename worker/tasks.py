@@ -113,5 +113,5 @@ def _run_again_later(task: Any, delay_seconds: float, give_back: Callable[[], No
     except Retry:
         raise
     except Exception as error:
-        log.warning("retry_not_published", reason=type(error).__name__, cause=str(error))
+        log.warning("retry_not_published", reason=type(error).__name__, detail=str(error))
         give_back()

@@ -26,7 +26,11 @@ DEFAULT_BODIES = Path("tests/data/bodies")
 
 def main() -> int:
     """Run the benchmark; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="scripts.bench_size", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.bench_size",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--bodies", type=Path, default=DEFAULT_BODIES, help="folder with truth.csv and images/")
     parser.add_argument("--csv", type=Path, help="write one line per photograph here")
     parser.add_argument("--serve", type=int, metavar="PORT", help=argparse.SUPPRESS)

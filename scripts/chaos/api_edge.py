@@ -18,6 +18,9 @@ from sandbox.processes import LOOPBACK, free_port
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 START_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 2
+"""For answers under way when the run is over."""
+
 POLL_SECONDS: Final = 0.02
 API_TIMEOUT_SECONDS: Final = 60.0
 """Longer than any client waits: the gateway itself never gives up first."""
@@ -90,7 +93,15 @@ class ApiEdge:
         self._api = httpx.AsyncClient(base_url=api_url, timeout=API_TIMEOUT_SECONDS, trust_env=False)
         app = Starlette(routes=[Route("/{path:path}", self._answer, methods=METHODS)])
         self._server = uvicorn.Server(
-            uvicorn.Config(app, host=LOOPBACK, port=self._port, log_config=None, access_log=False)
+            uvicorn.Config(
+                app,
+                host=LOOPBACK,
+                port=self._port,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=STOP_SECONDS,
+            )
         )
         self._thread = threading.Thread(target=self._server.run, name="api-edge", daemon=True)
 
@@ -111,7 +122,6 @@ class ApiEdge:
     def stop(self) -> None:
         """Serve no more."""
         self._server.should_exit = True
-        self._server.force_exit = True
         self._thread.join()
 
     async def _answer(self, request: Request) -> Response:

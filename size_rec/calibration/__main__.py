@@ -28,7 +28,11 @@ MODEL_DATE = "2026-11-22"
 
 def main() -> int:
     """Run the calibration; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="size_rec.calibration", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m size_rec.calibration",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("ansur", type=Path, help="folder with ansur2_male.csv and ansur2_female.csv")
     parser.add_argument("bodies", type=Path, help="folder with truth.csv and images/")
     parser.add_argument("--out", type=Path, default=MODEL_FILE)

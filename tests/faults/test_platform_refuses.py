@@ -129,7 +129,7 @@ def test_tasks_refused_one_after_the_other_for_one_reason_stop_the_intake(
     proxy.answer(CLAIM, database_error(400, "P0001", "somebody broke the function"))
     sessions = submit_many(stage, "refused")
     stopped = worker.wait_for_line("intake_stopped")
-    assert (stopped["level"], stopped["reason"]) == ("error", "platform refused wearon_worker_claim: P0001")
+    assert (stopped["level"], stopped["reason"]) == ("error", "platform refused wearon_worker_claim_v2: P0001")
     wait_until(lambda: is_degraded(worker, "database"), "the health check tells")
     assert len(stage.dead_letters()) <= BURIALS_IN_A_ROW + 2
     # One is tried, and buried, in each pause; the rest waits.

@@ -69,7 +69,7 @@ def test_the_first_answer_says_ok_and_every_one_while_draining_too_until_the_pro
     assert watch.answers[-len(draining) :] == draining, "and answered until the end"
     assert gone_at - watch.refused_at[0] < LAST_SECONDS
     events = [line["event"] for line in worker.lines()]
-    assert events.index("stopped") < events.index("Shutting down"), "the port closes after everything else"
+    assert events.index("stopped") < events.index("port_closes"), "the port closes after everything else"
 
 
 def test_a_worker_that_is_not_ready_refuses_connections(stage: Stage) -> None:

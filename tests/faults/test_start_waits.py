@@ -25,7 +25,7 @@ AT_ONCE_SECONDS: Final = 5.0
 
 WORDS: Final = {
     "redis": "REDIS_URL: Redis at 127.0.0.1:",
-    "supabase": "SUPABASE_URL: Supabase does not answer",
+    "supabase": "SUPABASE_URL: Supabase cannot be used now (ConnectError, ",
 }
 MISSING: Final = {"redis": {"redis", "broker"}, "supabase": {"database"}}
 
@@ -58,7 +58,7 @@ def test_it_waits_names_what_is_missing_and_works_once_that_is_there(stage: Stag
     worker.launch()
     line = worker.wait_for_line("start_waits")
     assert MISSING[away] <= set(line["missing"])
-    assert any(words.startswith(WORDS[away]) and "does not answer" in words for words in line["words"])
+    assert any(words.startswith(WORDS[away]) and "Connection refused" in words for words in line["words"])
 
     wait_until(lambda: answered(worker), "the port is open although the worker is not ready")
     health = worker.health()
@@ -91,7 +91,9 @@ def test_a_stop_while_it_waits_ends_it_at_once_and_well(stage: Stage, *, frozen:
         stage.world.redis.kill()
     try:
         worker.launch()
-        wait_until(lambda: answered(worker), "the port is open")
+        wait_until(
+            lambda: (answered(worker) or {}).get("model_loaded"), "the port is open and size recommendation works"
+        )
         asked_at = time.monotonic()
         worker.terminate()
         assert worker.wait(WAIT_SECONDS) == 0
@@ -101,6 +103,7 @@ def test_a_stop_while_it_waits_ends_it_at_once_and_well(stage: Stage, *, frozen:
             redis.send_signal(signal.SIGCONT)
         stage.world.redis.start()
     assert not worker.lines("executor_started")
+    assert not worker.lines("part_down", part="model"), "what ends because it was told to is no fault"
 
 
 def test_what_is_wrong_ends_it_at_once_even_while_something_else_is_away(stage: Stage) -> None:

@@ -438,10 +438,16 @@ class TestAsAProgram:
         for command in ("list", "show", "replay", "discard"):
             assert f"python -m scripts.dead_letters {command} " in result.stdout
 
-    def test_a_redis_that_is_away_is_named_without_its_password(self) -> None:
+    def test_a_redis_that_is_away_is_named_with_its_words_and_without_its_password(self) -> None:
         result = self.run("list", REDIS_URL="redis://:hunter22@127.0.0.1:1/0")
         assert result.returncode == EXIT_UNAVAILABLE
-        assert "Redis at 127.0.0.1 does not answer (ConnectionError)" in result.stderr
+        assert 'Redis at 127.0.0.1 did not do what was asked ("Error 111 connecting to 127.0.0.1:1' in result.stderr
+        assert "hunter22" not in result.stdout + result.stderr
+
+    def test_one_that_answers_is_not_said_to_be_silent(self, redis_server: LocalRedis) -> None:
+        result = self.run("list", REDIS_URL=f"redis://:hunter22@127.0.0.1:{redis_server.port}/0")
+        assert result.returncode == EXIT_UNAVAILABLE
+        assert '("AUTH <password> called without any password configured' in result.stderr
         assert "hunter22" not in result.stdout + result.stderr
 
 

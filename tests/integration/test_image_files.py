@@ -16,7 +16,7 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 COMMAND_SECONDS: Final = 60
 
-COMMANDS: Final = ("scripts.dead_letters", "size_rec", "size_rec.calibration")
+COMMANDS: Final = ("main", "scripts.dead_letters", "size_rec", "size_rec.calibration", "size_rec.fetch_networks")
 
 IMPORT_EVERYTHING: Final = """
 import importlib, pathlib, sys

@@ -35,7 +35,7 @@ CASES: dict[str, tuple[str, Reply, type[StartupError], list[str]]] = {
         EVERYTHING,
         said(401, message="Invalid API key", hint=f"Double check {KEY}."),
         StartupError,
-        ["SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key (HTTP 401, Invalid API key. Double check [...]"],
+        ["SUPABASE_SERVICE_ROLE_KEY: Supabase refuses the key (HTTP 401, Invalid API key. Double check [secret]"],
     ),
     "a legacy key": (
         EVERYTHING,
@@ -59,31 +59,31 @@ CASES: dict[str, tuple[str, Reply, type[StartupError], list[str]]] = {
         EVERYTHING,
         redirect("https://app.example/login?next=secret"),
         StartupError,
-        ["SUPABASE_URL: not the API's address, it redirects to https://app.example/login?[...]", "the Project URL"],
+        ["SUPABASE_URL: not the API's address, it redirects to https://app.example/login", "the Project URL"],
     ),
     "a page": (
         EVERYTHING,
         page(404, "There is nothing here"),
         StartupAway,
-        ["SUPABASE_URL: Supabase does not answer (HTTP 404, 404 There is nothing here)"],
+        ["SUPABASE_URL: Supabase cannot be used now (HTTP 404, 404 There is nothing here)"],
     ),
     "a page that calls itself a success": (
         EVERYTHING,
         page(200, "Dashboard"),
         StartupAway,
-        ["does not answer (not the answer, 200 Dashboard)", "Check SUPABASE_URL"],
+        ["cannot be used now (not the answer, 200 Dashboard)", "Check SUPABASE_URL"],
     ),
     "another's JSON": (
         EVERYTHING,
         said(200, message="welcome"),
         StartupAway,
-        ["does not answer (not the answer, an object with message)"],
+        ["cannot be used now (not the answer, an object with message)"],
     ),
     "a limit of requests": (
         EVERYTHING,
         said(429, message="Too many requests"),
         StartupAway,
-        ["does not answer (HTTP 429, Too many requests)"],
+        ["cannot be used now (HTTP 429, Too many requests)"],
     ),
     "a database that starts": (
         EVERYTHING,
@@ -95,7 +95,7 @@ CASES: dict[str, tuple[str, Reply, type[StartupError], list[str]]] = {
         STORAGE,
         page(503, "Service Unavailable"),
         StartupAway,
-        ["does not answer (HTTP 503, 503 Service Unavailable)"],
+        ["cannot be used now (HTTP 503, 503 Service Unavailable)"],
     ),
     "a storage of another project": (
         UPLOAD,
@@ -175,4 +175,4 @@ def test_a_certificate_of_nobody_is_told_from_a_server_that_is_away(tmp_path: Pa
 def test_a_name_nobody_knows_and_a_port_nobody_serves_may_pass(url: str, words: str) -> None:
     error = check(url, KEY)
     assert type(error) is StartupAway
-    assert f"SUPABASE_URL: Supabase does not answer {words}" in str(error)
+    assert f"SUPABASE_URL: Supabase cannot be used now {words}" in str(error)

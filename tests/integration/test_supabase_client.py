@@ -373,7 +373,7 @@ class TestSomethingBetween:
         with pytest.raises(PlatformLocked) as locked:
             behind_proxy.schema_version()
         assert locked.value.reason == "HTTP 401"
-        assert "Legacy API keys are disabled. not [...] but https://platform.test/" in locked.value.detail
+        assert "Legacy API keys are disabled. not [secret] but https://platform.test/" in locked.value.detail
         assert "token" not in str(locked.value)
 
     @pytest.mark.parametrize("code", ["PGRST202", "42883"])

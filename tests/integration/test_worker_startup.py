@@ -208,4 +208,5 @@ def test_a_port_that_is_taken_ends_the_worker_with_an_error_status_and_json_line
         assert worker.wait(WAIT_SECONDS) == EXIT_PART_DIED
     assert worker.lines("part_died", part="http", level="critical")
     assert [line for line in worker.lines() if "already in use" in line["event"]]
-    assert not worker.lines("task_taken")
+    assert worker.lines("port_not_taken", port=worker.port, level="error")
+    assert not worker.lines("executor_started"), "it takes no task"

@@ -1,4 +1,4 @@
-"""`.env.example` says everything about the settings, and nothing else."""
+"""`.env.example` says everything about the settings, and nothing else; the README's table has them all."""
 
 import re
 from pathlib import Path
@@ -11,6 +11,7 @@ from config.settings import Settings, SettingsError, load_settings
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 EXAMPLE: Final = REPOSITORY / ".env.example"
+README: Final = REPOSITORY / "README.md"
 
 ASSIGNMENT: Final = re.compile(r"(?P<off># )?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)")
 
@@ -67,6 +68,21 @@ OPTIONAL: Final = sorted(set(SETTINGS) - set(REQUIRED))
 
 def test_the_file_has_every_setting_and_no_other() -> None:
     assert set(entries()) == set(SETTINGS) | set(READ_BY_OTHERS)
+
+
+def test_the_table_of_the_readme_has_every_setting_with_its_default_and_no_other() -> None:
+    section = README.read_text().partition("## Settings\n")[2].partition("\n## ")[0]
+    shown: dict[str, str] = {}
+    for names, defaults in re.findall(r"^\| (`[A-Z_`, ]+`) \| ([^|]+) \|", section, re.MULTILINE):
+        shown.update(zip(names.replace("`", "").split(", "), defaults.replace("`", "").split(", "), strict=True))
+    assert set(shown) == set(SETTINGS)
+    assert sorted(name for name, default in shown.items() if default == "–") == REQUIRED  # noqa: RUF001
+    for name in OPTIONAL:
+        default = SETTINGS[name].default
+        if isinstance(default, int | float):
+            assert shown[name].split()[0] == f"{default:g}", name
+        elif default:
+            assert shown[name] == default, name
 
 
 def test_what_the_code_reads_past_the_settings_is_there_too() -> None:

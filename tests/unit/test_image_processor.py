@@ -29,7 +29,6 @@ from services.image_processor import (
     PreparedImage,
     load_rgb,
     prepare_image,
-    read_dimensions,
 )
 from services.jpeg_structure import MAX_SCANS
 from tests.support.images import (
@@ -639,13 +638,6 @@ def test_a_picture_for_size_recommendation_takes_the_same_way() -> None:
     assert_corners(image, UPRIGHT_CORNERS)
     with pytest.raises(ImageTooLarge):
         load_rgb(BOMBS["JPEG"], 80)
-
-
-def test_dimensions_are_read_from_the_header_of_a_jpeg_and_of_nothing_else() -> None:
-    assert read_dimensions(plain(123, 45)) == (123, 45)
-    for data in (plain(10, 10, "PNG"), b"", b"\xff\xd8\xff"):
-        with pytest.raises(NotAnImage):
-            read_dimensions(data)
 
 
 def test_the_side_is_1024_as_the_requirements_say() -> None:

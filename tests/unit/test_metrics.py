@@ -161,6 +161,11 @@ def test_every_series_of_a_closed_set_is_at_zero_before_anything_happens(registr
     assert counters(registry) == {name: dict.fromkeys(labels, 0.0) for name, labels in CLOSED_SETS.items()}
 
 
+@pytest.mark.usefixtures("metrics")
+def test_no_series_stands_there_a_second_time_with_its_birth(registry: CollectorRegistry) -> None:
+    assert "_created" not in generate_latest(registry).decode()
+
+
 def test_every_outcome_of_a_size_recommendation_is_at_zero_too(registry: CollectorRegistry) -> None:
     SizeMetrics(registry)
     codes = {kind.code for kind in vars(problems).values() if isinstance(kind, problems.ProblemKind)}

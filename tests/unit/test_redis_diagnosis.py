@@ -52,7 +52,7 @@ ANSWERS: list[tuple[redis.RedisError, bool, str, str]] = [
     (redis.ConnectionError("Error 111 connecting. Connection refused."), True, "does not answer", "Start it"),
     (redis.ConnectionError("Error -2. Name or service not known."), True, "does not answer", "Start it"),
     (redis.TimeoutError("Timeout connecting to server"), True, "does not answer", "Start it"),
-    (redis.ConnectionError("max number of clients reached"), True, "does not answer", "Start it"),
+    (redis.ConnectionError("max number of clients reached"), True, "has no connection left", "Raise its limit"),
     (
         redis.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate"),
         False,

@@ -1,4 +1,4 @@
-"""What the consumer does with the queue, and with what was given back, while the intake is held."""
+"""What the consumer does with the queue, and with what was given back, while the intake is stopped."""
 
 from collections.abc import Iterator
 from contextlib import closing

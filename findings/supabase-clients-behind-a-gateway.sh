@@ -7,6 +7,15 @@
 # storage3 2.34.1: a 200 with another's JSON object ends an upload in KeyError, and with a JSON list in TypeError; neither
 #   is a StorageException or an httpx error. A redirect is handed on as an error and not followed.
 #
+# Seen in November 2026:
+#   function, 200 with a page      '<html><title>Back soon</title></html>'
+#   function, 200 with nothing     []
+#   function, 401 with a message   APIError code=None
+#   function, 401 with a page      APIError code='401'
+#   upload, 200 with an object     KeyError (no StorageException or httpx error)
+#   upload, 200 with a list        TypeError (no StorageException or httpx error)
+#   upload, 307                    StorageApiError (a StorageException or httpx error)
+#
 # Exits 0 when both behave so, 1 when one does not any more.
 set -euo pipefail
 
