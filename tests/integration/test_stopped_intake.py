@@ -118,7 +118,9 @@ def test_once_they_end_well_everything_goes_on(intake: Intake) -> None:
     assert intake.counts() == (0, 4, 4)
 
 
-def test_what_was_given_back_interrupts_no_pop_of_a_held_intake_and_is_still_found_afterwards(intake: Intake) -> None:
+def test_what_was_given_back_interrupts_no_pop_of_a_stopped_intake_and_is_still_found_afterwards(
+    intake: Intake,
+) -> None:
     for _ in range(3):
         intake.consumer.round()
     intake.stop.tasks(fail_in_a_row=True)
