@@ -26,7 +26,8 @@ Failure
 ├── DeadlineExceeded             the task's own time limit (NFR-5.2)
 ├── OwnerMismatch                the task names another owner than the session row
 ├── AttemptsExhausted            the worker died on this task as often as is allowed
-├── NoLongerWanted               somebody else settled the session while the task waited for its turn
+├── GivenBack                    the platform gave the charge back while the session was open
+├── NoLongerWanted               while the task waited, its session went to others or came near the platform's job
 ├── TaskLost                     no task is left anywhere that could finish the session
 ├── BadTask                      the queue element is no task we can run
 └── UnexpectedFailure            a bug of ours
@@ -271,7 +272,7 @@ class GivenBack(Failure):
 
 
 class NoLongerWanted(Failure):
-    """The session was settled by somebody else while the task waited for its turn; there is nothing to make."""
+    """While the task waited, its session was settled by somebody else or came near the platform's job: make nothing."""
 
     kind = "no_longer_wanted"
 

@@ -141,6 +141,8 @@ class Consumer:
 
     def _try_one(self) -> None:
         """One task, and of those that were given back the first; what comes of it, the Celery process tells."""
+        if self._dispatcher.take_returned():  # else its pop would be interrupted for them again and again
+            self._rounds_until_reconcile = 0
         missed = self._not_dispatched()
         element = missed[0] if missed else self._take()
         self._board.part(Component.REDIS, up=True)

@@ -64,15 +64,15 @@ class Settlement:
         self._watch = watch or AwayWatch(lambda _reason: None)
         self._cancelled = cancelled
 
-    def claim(self, claim: Claim, executor: UUID, cancelled: Callable[[], bool]) -> ClaimAnswer:
+    def claim(self, claim: Claim, executor: UUID) -> ClaimAnswer:
         """Ask for the right to run the session; waits while the platform's job is about.
 
         Raises:
             TurnCancelled: the process is shutting down; nothing has been spent yet.
         """
-        return once_allowed("claim", lambda: self.look(claim, executor, cancelled), cancelled)
+        return once_allowed("claim", lambda: self.look(claim, executor), self._cancelled)
 
-    def look(self, claim: Claim, executor: UUID, cancelled: Callable[[], bool]) -> ClaimAnswer:
+    def look(self, claim: Claim, executor: UUID) -> ClaimAnswer:
         """The same with the first answer, whatever it is; of a claim held already it says whether it still is.
 
         Raises:
@@ -83,7 +83,7 @@ class Settlement:
             try:
                 return self._watch.watched("claim", lambda: self._claim_once(claim, executor))
             except PlatformUnavailable:
-                if cancelled():
+                if self._cancelled():
                     raise TurnCancelled from None
                 raise
 

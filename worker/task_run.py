@@ -134,7 +134,7 @@ class TaskRunner:
 
     def _claim_and_run(self, task: GenerationTask, element: bytes, claim: Claim) -> RunResult:
         try:
-            answer = self._settlement.claim(claim, self._executor, self._cancelled)
+            answer = self._settlement.claim(claim, self._executor)
         except TurnCancelled:
             return Returned()
         try:
@@ -198,10 +198,10 @@ class TaskRunner:
 
     def _is_still_ours(self, claim: Claim) -> bool:
         # A claim repeated with the same fence says whether the session is still open and ours.
-        return self._settlement.look(claim, self._executor, self._cancelled).outcome == "claimed"
+        return self._settlement.look(claim, self._executor).outcome == "claimed"
 
     def _without_a_run(self, claim: Claim, element: bytes) -> RunResult:
-        outcome = self._settlement.look(claim, self._executor, self._cancelled).outcome
+        outcome = self._settlement.look(claim, self._executor).outcome
         if outcome in OUTCOMES_STILL_OPEN:
             # The platform's job is about. The copy is run again, and then waits before it takes anything.
             self._settlement.release(claim, rate_limited=False)

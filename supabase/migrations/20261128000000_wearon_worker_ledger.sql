@@ -11,7 +11,8 @@
 -- defines in another way, so that file, applied again by itself, brings back only its own names and version 1, which
 -- a worker of version 2 refuses at start; apply this one again after it.
 --
--- Lock order everywhere: session row, claim row, then the user's balance. Additive, and safe to apply again.
+-- Lock order everywhere: session row, claim row, the charge (lock_charge), a store's or shopper's balance.
+-- Additive, and safe to apply again.
 
 alter table wearon_worker.refunds add column if not exists evidence jsonb;
 comment on column wearon_worker.refunds.evidence is
@@ -26,6 +27,12 @@ alter table wearon_worker.refunds add constraint refunds_kind_check check (kind 
 
 create index if not exists refunds_unproven_idx on wearon_worker.refunds (refunded_at)
     where kind = 'unproven_charge' or evidence is not null;
+
+alter table wearon_worker.claims add column if not exists paid_request text;
+comment on column wearon_worker.claims.paid_request is
+    'Of a store''s session that we completed: its request, whose deduction is used up.';
+create index if not exists claims_paid_request_idx on wearon_worker.claims (paid_request)
+    where paid_request is not null;
 
 -- For wearon_worker_forget: the oldest first.
 create index if not exists claims_age_idx on wearon_worker.claims ((coalesce(settled_at, claimed_at, '-infinity')));
@@ -119,14 +126,19 @@ begin
 end;
 $$;
 
--- Internal: makes every refund to a user that is under way come to its end, and holds up the next, until we are done.
--- The lock is the one that refund_credits itself takes.
-create or replace function wearon_worker.lock_balance(p_channel text, p_owner_id uuid)
+-- Internal: holds up whoever else is about to undo or to use up the same charge, until we are done.
+--   b2c  the user's balance, which refund_credits itself locks: a refund that is under way comes to its end
+--   b2b  the deduction's line: a partner's second try may have made another session of the same request
+create or replace function wearon_worker.lock_charge(p_channel text, p_owner_id uuid, p_request_id text)
 returns void language plpgsql set search_path = ''
 as $$
 begin
     if p_channel = 'b2c' then
         perform 1 from public.user_credits u where u.user_id = p_owner_id for no key update;
+    else
+        perform 1 from public.store_credit_transactions t
+        where t.store_id = p_owner_id and t.request_id = p_request_id and t.type::text = 'deduction'
+        for no key update;
     end if;
 end;
 $$;
@@ -161,7 +173,8 @@ $$;
 --   a deduction without                               the store's balance, by the amount deducted
 --   an overage                                        no balance; on record, so that billing reverses the charge
 --   neither                                           no balance; on record as unproven, with what metadata says
--- Both a deduction and an overage: the deduction is undone, and the overage is shown to billing beside it.
+-- Both a deduction and an overage: the deduction is undone, and the overage is shown to billing beside it. A deduction
+-- that paid for another session of the same request, which is completed, is not there for this one.
 create or replace function wearon_worker.charge_of(
     p_channel text, p_owner_id uuid, p_request_id text, p_credits_used integer, p_metadata jsonb
 ) returns table (kind text, credits integer, shopper_email text, evidence jsonb)
@@ -171,6 +184,7 @@ declare
     -- The platform's default for the column is one credit.
     v_credits    integer := greatest(coalesce(p_credits_used, 1), 0);
     v_deduction  record;
+    v_is_spent   boolean;
     v_is_overage boolean;
     v_outside    jsonb;
 begin
@@ -183,6 +197,11 @@ begin
     select -t.amount as credits, wearon_worker.shopper_of(t.description) as shopper into v_deduction
     from public.store_credit_transactions t
     where t.store_id = p_owner_id and t.request_id = p_request_id and t.type::text = 'deduction';
+    v_is_spent := v_deduction.credits > 0 and exists (
+        select 1 from wearon_worker.claims c
+        join public.store_generation_sessions s on s.id = c.session_id
+        where c.channel = 'b2b' and c.paid_request = p_request_id
+          and s.store_id = p_owner_id and s.status::text = 'completed');
     v_is_overage := exists (
         select 1 from public.store_credit_transactions t
         where t.store_id = p_owner_id and t.request_id = p_request_id and t.type::text = 'overage');
@@ -193,14 +212,18 @@ begin
             '{}');
     end if;
 
-    if v_deduction.credits > 0 then
+    if v_is_spent then
+        v_outside := jsonb_build_object('deduction_paid_for_another_session', true) || coalesce(v_outside, '{}');
+    end if;
+
+    if v_deduction.credits > 0 and not v_is_spent then
         return query select case when v_deduction.shopper is null then 'store_credit' else 'shopper_credit' end,
                             v_deduction.credits, v_deduction.shopper,
                             case when v_is_overage then
                                 jsonb_build_object('overage_beside_deduction', true) || coalesce(v_outside, '{}') end;
     elsif v_is_overage then
         return query select 'store_overage', v_credits, null::text, v_outside;
-    elsif v_deduction.credits is not null or v_credits = 0 then
+    elsif v_deduction.credits <= 0 or v_credits = 0 then
         return query select 'nothing_charged', 0, null::text, null::jsonb;
     else
         return query select 'unproven_charge', v_credits, null::text, v_outside;
@@ -208,7 +231,7 @@ begin
 end;
 $$;
 
--- Internal: gives back what the producer charged for a session, once for ever; the row and the balance are locked.
+-- Internal: gives back what the producer charged for a session, once for ever; the row and the charge are locked.
 create or replace function wearon_worker.give_back(
     p_channel text, p_session_id uuid, p_owner_id uuid, p_request_id text, p_credits_used integer, p_metadata jsonb,
     p_reason text
@@ -338,7 +361,7 @@ begin
         return jsonb_build_object('outcome', 'lost');
     end if;
 
-    perform wearon_worker.lock_balance(p_channel, v_session.owner_id);
+    perform wearon_worker.lock_charge(p_channel, v_session.owner_id, v_session.request_id);
     if wearon_worker.is_given_back(p_channel, p_session_id, v_session.owner_id, v_session.request_id) then
         -- Nobody's any more: the row is left for the platform's second step, or for recovery.
         update wearon_worker.claims c set executor = null
@@ -368,7 +391,8 @@ begin
             input_tokens = p_input_tokens, output_tokens = p_output_tokens, estimated_cost_usd = p_estimated_cost_usd
         where id = p_session_id;
     end if;
-    update wearon_worker.claims c set executor = null, outcome = 'completed', settled_at = wearon_worker.clock()
+    update wearon_worker.claims c
+    set executor = null, outcome = 'completed', settled_at = wearon_worker.clock(), paid_request = v_session.request_id
     where c.channel = p_channel and c.session_id = p_session_id;
     return jsonb_build_object('outcome', 'completed');
 end;
@@ -403,7 +427,7 @@ begin
         return jsonb_build_object('outcome', 'lost');
     end if;
 
-    perform wearon_worker.lock_balance(p_channel, v_session.owner_id);
+    perform wearon_worker.lock_charge(p_channel, v_session.owner_id, v_session.request_id);
     if p_heeds_job and p_channel = 'b2c'
         and not wearon_worker.is_given_back(p_channel, p_session_id, v_session.owner_id, v_session.request_id)
     then
@@ -512,7 +536,8 @@ returns table (
 as $$
     select r.owner_id, r.session_id, r.request_id, r.kind, r.credits, r.evidence, r.refunded_at
     from wearon_worker.refunds r
-    where (r.kind = 'unproven_charge' or r.evidence ? 'overage_beside_deduction') and r.refunded_at >= p_since
+    where (r.kind = 'unproven_charge' or r.evidence ? 'overage_beside_deduction')
+        and r.refunded_at >= coalesce(p_since, '-infinity')
     order by r.refunded_at
 $$;
 
@@ -586,8 +611,13 @@ returns table (
     rule text, channel text, owner_id uuid, shopper_email text, session_id uuid, proof text, fault text
 ) language sql stable security definer set search_path = ''
 as $$
-with store_sessions as (
-    select s.id, s.store_id, coalesce(s.request_id, s.id::text) as request_id, s.status::text as status, s.created_at
+with asked as (
+    -- Null must not mean that nothing is looked at, for no row means that all is well.
+    select coalesce(p_since, '-infinity') as since
+),
+store_sessions as (
+    select s.id, s.store_id, coalesce(s.request_id, s.id::text) as request_id, s.status::text as status, s.created_at,
+           greatest(coalesce(s.credits_used, 1), 0) as credits
     from public.store_generation_sessions s
 ),
 requests as (
@@ -604,15 +634,24 @@ requests as (
     where t.request_id is not null and t.type::text in ('deduction', 'refund', 'overage')
     group by t.store_id, t.request_id
 ),
+sessions_by_request as (
+    select s.store_id, s.request_id, min(s.created_at) as first_at,
+           count(*) filter (where s.status = 'completed') as completed,
+           count(*) filter (where wearon_worker.is_open(s.status)) as open
+    from store_sessions s
+    group by s.store_id, s.request_id
+),
 judged_store_sessions as (
     select s.*, coalesce(r.deducted, 0) as deducted, coalesce(r.given_back, 0) as given_back,
-           coalesce(r.overages, 0) as overages, coalesce(r.deductions, 0) as deductions, r.paid_by, r.given_to, w.kind, w.by_platform,
+           coalesce(r.overages, 0) as overages, coalesce(r.deductions, 0) as deductions,
+           coalesce(n.completed, 0) as completed_of_request, r.paid_by, r.given_to, w.kind, w.by_platform,
            coalesce(c.outcome = 'failed', false) as failed_by_worker
     from store_sessions s
     left join requests r on r.store_id = s.store_id and r.request_id = s.request_id
+    left join sessions_by_request n on n.store_id = s.store_id and n.request_id = s.request_id
     left join wearon_worker.refunds w on w.channel = 'b2b' and w.session_id = s.id
     left join wearon_worker.claims c on c.channel = 'b2b' and c.session_id = s.id
-    where s.created_at >= p_since
+    where s.created_at >= (table asked)
 ),
 faults_of_store_sessions as (
     select f.rule, j.store_id as owner_id, j.paid_by as shopper_email, j.id as session_id, f.fault
@@ -622,7 +661,7 @@ faults_of_store_sessions as (
          'completed_and_refunded', format('completed, and %s given back', j.given_back)),
         (j.status = 'completed' and j.kind in ('store_overage', 'unproven_charge') and not j.by_platform,
          'completed_and_refunded', format('completed, and on record for billing as %s', j.kind)),
-        (j.status = 'failed' and j.deducted > 0 and j.given_back = 0,
+        (j.status = 'failed' and j.deducted > 0 and j.given_back = 0 and j.completed_of_request = 0,
          'lost', format('failed, %s deducted, nothing given back', j.deducted)),
         (j.deducted > 0 and j.given_back > 0 and j.given_back <> j.deducted,
          'wrong_amount', format('%s deducted, %s given back', j.deducted, j.given_back)),
@@ -641,23 +680,16 @@ faults_of_store_sessions as (
          'not_on_record', format('an overage, on record as %s', j.kind)),
         (j.status = 'failed' and j.failed_by_worker and j.kind is not null and j.overages = 0
             and j.deductions = 0
-            and j.kind not in ('unproven_charge', 'nothing_charged'),
+            and j.kind <> case when j.credits = 0 then 'nothing_charged' else 'unproven_charge' end,
          'not_on_record', format('no charge in the ledger, on record as %s', j.kind))
     ) as f(is_broken, rule, fault)
     where f.is_broken
-),
-sessions_by_request as (
-    select s.store_id, s.request_id, min(s.created_at) as first_at,
-           count(*) filter (where s.status = 'completed') as completed,
-           count(*) filter (where wearon_worker.is_open(s.status)) as open
-    from store_sessions s
-    group by s.store_id, s.request_id
 ),
 requests_with_sessions as (
     select r.*, s.first_at is not null as has_session, coalesce(s.completed, 0) as completed, coalesce(s.open, 0) as open
     from requests r
     left join sessions_by_request s on s.store_id = r.store_id and s.request_id = r.request_id
-    where coalesce(s.first_at, r.written_at) >= p_since
+    where coalesce(s.first_at, r.written_at) >= (table asked)
 ),
 store_accounts as (
     select r.store_id, r.paid_by, sum(r.deducted) as deducted, sum(r.given_back) as given_back,
@@ -716,16 +748,16 @@ faults_of_user_sessions as (
         (j.status = 'failed' and j.failed_by_worker and j.kind is null,
          'not_on_record', 'failed by the worker, and not on its record of refunds')
     ) as f(is_broken, rule, fault)
-    where f.is_broken and j.created_at >= p_since
+    where f.is_broken and j.created_at >= (table asked)
 ),
 sums_of_sessions as (
     select j.user_id,
            coalesce(sum(j.credits) filter (where j.status = 'completed'), 0) as completed,
            coalesce(sum(j.credits) filter (
                where wearon_worker.is_open(j.status) and j.times_given_back = 0), 0) as open,
-           bool_or(j.created_at >= p_since) as is_recent
+           bool_or(j.created_at >= (table asked)) as is_recent
     from judged_user_sessions j
-    where j.created_at >= p_since or not (select h.is_so from ledger_has_times h)
+    where j.created_at >= (table asked) or not (select h.is_so from ledger_has_times h)
     group by j.user_id
 ),
 sums_of_lines as (
@@ -735,7 +767,7 @@ sums_of_lines as (
     from users_lines l
     left join user_sessions s on s.id = l.names_session
     -- Not what is given back now for a session from before.
-    where l.written_at is null or (l.written_at >= p_since and coalesce(s.created_at >= p_since, true))
+    where l.written_at is null or (l.written_at >= (table asked) and coalesce(s.created_at >= (table asked), true))
     group by l.user_id
 ),
 user_accounts as (

@@ -77,7 +77,7 @@ class Settling:
     def claimed(self, session: SessionRef) -> Claim:
         """A claim of ours."""
         claim = Claim(session, uuid4())
-        assert self.settlement.claim(claim, self.executor, lambda: False).outcome == "claimed"
+        assert self.settlement.claim(claim, self.executor).outcome == "claimed"
         return claim
 
     def complete(self, claim: Claim, path: str = "generated/owner/session.jpg", left_seconds: float = 60.0) -> str:
@@ -224,7 +224,7 @@ class TestSupabaseIsAway:
                 id="a release",
             ),
             pytest.param(
-                lambda settling, claim: settling.settlement.claim(claim, settling.executor, lambda: False),
+                lambda settling, claim: settling.settlement.claim(claim, settling.executor),
                 SessionStatus.PROCESSING,
                 0,
                 id="a claim",

@@ -197,6 +197,14 @@ def overage_on_record_as_a_credit(platform: Producer, sql: WorkerSql, root: Supe
     return submitted
 
 
+def lost_overage_on_record_as_nothing(platform: Producer, sql: WorkerSql, root: Superuser) -> Submitted:
+    """Billing asks for unproven charges and would not find it."""
+    submitted = lost_overage(platform)
+    sql.fail(submitted.session, None)
+    root.execute("UPDATE wearon_worker.refunds SET kind = 'nothing_charged'")
+    return submitted
+
+
 def on_record_and_not_in_the_ledger(platform: Producer, sql: WorkerSql, root: Superuser) -> Submitted:
     submitted = store(platform)
     sql.fail(submitted.session, None)
@@ -251,6 +259,7 @@ SESSIONS: Final[dict[Break, set[tuple[str, str, bool]]]] = {
     },
     overage_off_the_record: {("not_on_record", "request", True)},
     overage_on_record_as_a_credit: {("not_on_record", "request", True)},
+    lost_overage_on_record_as_nothing: {("not_on_record", "request", True)},
     on_record_and_not_in_the_ledger: {("lost", "request", True), ("lost", "request", False)},
     user_s_session_completed_and_timed_out: {
         ("completed_and_refunded", "session", True),
@@ -279,6 +288,16 @@ class TestWrongBooks:
         assert {row["owner_id"] for row in rows} == {submitted.owner_id}
         assert {row["channel"] for row in rows} == {submitted.session.channel.value}
         assert all(row["fault"] for row in rows)
+
+    def test_are_not_called_right_when_no_time_was_named(
+        self, platform: Producer, sql: WorkerSql, root: Superuser
+    ) -> None:
+        store_failed_and_forgotten(platform, sql, root)
+        unproven = lost_overage(platform)
+        sql.fail(unproven.session, None)
+        assert sql.call("audit", since=None) == audit(sql)
+        [charge] = sql.call("unproven_charges", since=None)
+        assert charge["session_id"] == unproven.session.session_id
 
     def test_say_in_numbers_what_is_wrong(self, platform: Producer, sql: WorkerSql, root: Superuser) -> None:
         submitted = store_refunded_in_part(platform, sql, root)

@@ -128,6 +128,19 @@ class TestBetweenTheTwoSteps:
         fail(root.connection, timed_out)
         assert ledger_faults(root.connection) == []
 
+    def test_a_refund_to_somebody_else_that_names_the_session_is_not_the_payer_s(
+        self, platform: Producer, sql: WorkerSql, root: Superuser
+    ) -> None:
+        submitted, stranger = user(platform), platform.new_user()
+        run = sql.claimed(submitted.session)
+        words = f"session {submitted.session.session_id}"
+        root.execute("SELECT refund_credits(%s, 1, %s)", stranger, words)
+        assert sql.fail(submitted.session, run.fence)["refund"] == {"kind": "user_credit", "credits": 1}
+        [fault] = ledger_faults(root.connection)
+        assert str(stranger) in fault, "and the audit tells of it"
+        root.execute("UPDATE credit_transactions SET type = 'signup_bonus' WHERE description = %s", words)
+        assert ledger_faults(root.connection) == []
+
     @pytest.mark.parametrize("words", ["Recovered {id}", "STUCK JOB RECOVERY: SESSION {ID} TIMED OUT", "{id}"])
     def test_however_the_job_words_its_line(
         self, platform: Producer, sql: WorkerSql, root: Superuser, words: str
@@ -196,6 +209,37 @@ class TestUnderLocks:
         )
         assert answer == {"outcome": "refunded"}
         fail(root.connection, submitted.session)
+        assert ledger_faults(root.connection) == []
+
+    @pytest.mark.parametrize("first", ["complete", "fail"])
+    def test_two_sessions_of_one_request_are_settled_one_after_the_other(
+        self, platform: Producer, sql: WorkerSql, root: Superuser, postgres: LocalPostgres, first: str
+    ) -> None:
+        """Else one would be delivered and the other give back what paid for it."""
+        submitted = store(platform)
+        [(again,)] = root.rows(
+            "INSERT INTO store_generation_sessions (store_id, request_id) VALUES (%s, %s) RETURNING id",
+            submitted.owner_id,
+            submitted.request_id,
+        )
+        completing = sql.claimed(submitted.session)
+        failing = sql.claimed(SessionRef(Channel.B2B, again))
+        settle = {
+            "complete": lambda by: by.complete(completing),
+            "fail": lambda by: by.fail(failing.session, failing.fence),
+        }
+        with WorkerSql(postgres.dsn) as other, ThreadPoolExecutor(1) as pool:
+            with other.transaction():
+                settle.pop(first)(other)
+                [settling] = [pool.submit(last, sql) for last in settle.values()]
+                while not platform.value(LOCK_WAITS):
+                    assert not settling.done(), "it did not wait"
+            answer = settling.result()
+        if first == "complete":
+            assert answer["refund"]["kind"] == "unproven_charge"
+        else:
+            assert answer == {"outcome": "refunded"}
+            fail(root.connection, completing.session)
         assert ledger_faults(root.connection) == []
 
 

@@ -200,22 +200,63 @@ def test_both_a_deduction_and_an_overage_undo_the_deduction_and_show_billing_the
     assert ledger_faults(root.connection) == []
 
 
-def test_two_sessions_of_one_request_were_charged_once_and_are_refunded_once(
-    platform: Producer, sql: WorkerSql, root: Superuser
-) -> None:
-    """The request id is the idempotency key of the charge: the partner's retry made a second row."""
-    submitted = platform.submit_b2b([], push=False)
+def second_try(root: Superuser, submitted: Submitted) -> SessionRef:
+    """Another session of the same request."""
     [(again,)] = root.rows(
         "INSERT INTO store_generation_sessions (store_id, request_id) VALUES (%s, %s) RETURNING id",
         submitted.owner_id,
         submitted.request_id,
     )
-    second = SessionRef(submitted.session.channel, again)
+    return SessionRef(submitted.session.channel, again)
+
+
+def test_two_sessions_of_one_request_were_charged_once_and_are_refunded_once(
+    platform: Producer, sql: WorkerSql, root: Superuser
+) -> None:
+    """The request id is the idempotency key of the charge: the partner's retry made a second row."""
+    submitted = platform.submit_b2b([], push=False)
+    second = second_try(root, submitted)
     run = sql.claimed(second)
     assert failed(sql, submitted.session) == {"kind": "store_credit", "credits": 1}
     assert sql.complete(run)["outcome"] == "refunded", "what was given back is not delivered"
     assert sql.fail(second, None)["refund"] == {"kind": "already_refunded", "credits": 0}
     assert platform.balances().stores[submitted.owner_id] == BALANCE
+    assert ledger_faults(root.connection) == []
+
+
+@pytest.mark.parametrize(("is_overage", "kind"), [(True, "store_overage"), (False, "unproven_charge")])
+@pytest.mark.parametrize("mode", [StoreMode.ABSORB, StoreMode.RESELL])
+def test_a_deduction_that_paid_for_a_completed_session_is_not_given_back_for_the_partner_s_second_try(
+    platform: Producer, sql: WorkerSql, root: Superuser, *, mode: StoreMode, is_overage: bool, kind: str
+) -> None:
+    """The first try took the last credit, so the second was let through and charged outside, if at all."""
+    submitted = platform.submit_b2b([], mode=mode, push=False)
+    second = second_try(root, submitted)
+    if is_overage:
+        root.execute("SELECT log_store_overage(%s, %s)", submitted.owner_id, submitted.request_id)
+    assert sql.complete(sql.claimed(submitted.session))["outcome"] == "completed"
+    before = everybodys_balances(platform)
+    assert failed(sql, second) == {"kind": kind, "credits": 1}
+    assert everybodys_balances(platform) == before
+    assert refund_row(root, second)["evidence"] == {"deduction_paid_for_another_session": True}
+    assert ledger_faults(root.connection) == []
+
+
+def test_one_request_id_of_two_stores_are_two_requests(platform: Producer, sql: WorkerSql, root: Superuser) -> None:
+    resold = platform.submit_b2b([], mode=StoreMode.RESELL, credits_used=3, push=False)
+    failing, completing, late = (platform.submit_b2b([], push=False) for _ in range(3))
+    for submitted in (failing, completing, late):
+        for table in ("store_credit_transactions", "store_generation_sessions"):
+            root.execute(
+                f"UPDATE {table} SET request_id = %s WHERE request_id = %s",  # noqa: S608 - constants
+                resold.request_id,
+                submitted.request_id,
+            )
+    runs = [sql.claimed(submitted.session) for submitted in (failing, completing, late)]
+    assert sql.complete(runs[1])["outcome"] == "completed"
+    assert failed(sql, resold.session) == {"kind": "shopper_credit", "credits": 3}
+    assert sql.fail(failing.session, runs[0].fence)["refund"] == {"kind": "store_credit", "credits": 1}
+    assert sql.complete(runs[2])["outcome"] == "completed", "refunds of the others' are not its own"
     assert ledger_faults(root.connection) == []
 
 

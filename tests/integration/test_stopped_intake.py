@@ -116,3 +116,19 @@ def test_once_they_end_well_everything_goes_on(intake: Intake) -> None:
     for _ in range(2):
         intake.consumer.round()
     assert intake.counts() == (0, 4, 4)
+
+
+def test_what_was_given_back_interrupts_no_pop_of_a_stopped_intake_and_is_still_found_afterwards(
+    intake: Intake,
+) -> None:
+    for _ in range(3):
+        intake.consumer.round()
+    intake.stop.tasks(fail_in_a_row=True)
+    intake.give_all_back()
+    intake.now += PAUSE_SECONDS
+    intake.consumer.round()
+    assert intake.counts() == (1, 3, 1)
+    assert not intake.dispatcher.has_returned(), "for that the pop of the next try would be interrupted"
+    intake.stop.tasks(fail_in_a_row=False)
+    intake.consumer.round()
+    assert intake.counts() == (0, 4, 4)

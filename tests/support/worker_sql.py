@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from uuid import UUID, uuid4
@@ -72,6 +73,10 @@ class WorkerSql:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """What is called inside is committed together, at its end."""
+        return self._connection.transaction()
 
     def call(self, function: str, **arguments: object) -> list[dict[str, Any]]:
         """The rows that a function of the worker answers; a single value is in a column of the function's name."""

@@ -27,6 +27,11 @@ ALL_KINDS = every_kind()
 FINAL_KINDS = [kind for kind in ALL_KINDS if kind is not failures.RateLimited]
 
 
+def test_every_kind_of_failure_has_its_place_in_the_tree_that_is_shown() -> None:
+    shown = (failures.__doc__ or "").replace("│", " ").replace("├──", " ").replace("└──", " ").split()
+    assert [kind.__name__ for kind in ALL_KINDS if kind.__name__ not in shown] == []
+
+
 def test_a_first_rate_limit_is_tried_again_in_ten_seconds() -> None:
     assert decide(make(failures.RateLimited), rate_limited_before=0) == RetryLater(delay_seconds=10)
 
