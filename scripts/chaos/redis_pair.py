@@ -1,6 +1,7 @@
 """Two Redis servers behind one name, as a managed Redis has them: a primary and a replica that may change places."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class RedisPair:
         return bool(_state(self.replica).get("master_link_status") == "up")
 
     @staticmethod
-    def _wait_for(condition: Any, what: str) -> None:
+    def _wait_for(condition: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + TAKE_OVER_SECONDS
         while not condition():
             if time.monotonic() > deadline:
