@@ -35,6 +35,8 @@ NIGHTS: Final = 10
 """How often the platform's job runs during the race."""
 DAY_SECONDS: Final = 0.1
 """Between two of them."""
+SESSIONS_OF_THE_NIGHTS: Final = 8 * NIGHTS
+"""More of them that nobody works on before their night: whatever the machine's speed, some are open when it comes."""
 SHARE_OF_TONIGHT: Final = 0.3
 """Of the calls go to sessions that the job is about to list or has listed."""
 STEP_SECONDS: Final = 0.04
@@ -56,6 +58,14 @@ def submit_everything(platform: Producer) -> list[SessionRef]:
             platform.submit_b2c([], user_id=user, push=False),
             *(platform.submit_b2b([], store=store, credits_used=1 + number % 3, push=False) for store in stores),
         )
+    ]
+
+
+def submit_for_the_nights(platform: Producer) -> list[SessionRef]:
+    """Sessions of one credit, which is what the platform's job gives back."""
+    user = platform.new_user(balance=SESSIONS_OF_THE_NIGHTS)
+    return [
+        platform.submit_b2c([], user_id=user, credits_used=1, push=False).session for _ in range(SESSIONS_OF_THE_NIGHTS)
     ]
 
 
@@ -231,14 +241,14 @@ def test_however_they_interleave_every_credit_is_spent_or_given_back_once(
     platform: Producer, sql: WorkerSql, root: Superuser, postgres: LocalPostgres, seed: int
 ) -> None:
     platform.wipe()
-    sessions = submit_everything(platform)
+    sessions, for_the_nights = submit_everything(platform), submit_for_the_nights(platform)
     start, finished, gap = threading.Barrier(THREADS), threading.Event(), threading.Lock()
     tonight: list[SessionRef] = []
     workers = [Worker(postgres.dsn, sessions, seed * THREADS + number, gap, tonight) for number in range(THREADS)]
     with ThreadPoolExecutor(THREADS + 2) as pool:
         audit = pool.submit(audit_until, finished, postgres.dsn, gap)
         of_one_credit = [session for session in sessions if session.channel is Channel.B2C][1::2]
-        job = pool.submit(run_the_job, finished, postgres.dsn, of_one_credit, tonight)
+        job = pool.submit(run_the_job, finished, postgres.dsn, for_the_nights + of_one_credit, tonight)
         futures = [pool.submit(worker.work, start) for worker in workers]
         try:
             outcomes = sum((future.result() for future in futures), Counter[str]())
