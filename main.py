@@ -20,26 +20,26 @@ from config.logging_config import configure_logging, log_standard_error
 from config.settings import Settings, SettingsError, load_settings
 from models.failures import PlatformFailure
 from models.health import Component
-from services.provider_breaker import ProviderBreaker
-from services.redis_client import connect
-from services.supabase_client import LEASE_TIMEOUT, SupabaseClient
-from services.task_queue import TaskQueue
-from services.url_guard import TrustedHosts
-from size_rec.app import create_app
-from size_rec.estimator import BodyEstimator
-from worker.executor import Executor
+from services.fetching.url_guard import TrustedHosts
+from services.platform.supabase_client import LEASE_TIMEOUT, SupabaseClient
+from services.queue.connection import connect
+from services.queue.task_queue import TaskQueue
+from services.turns.breaker import ProviderBreaker
+from size_rec.processes.pool import BodyEstimator
+from web.app import create_app
+from web.server import HttpServer
 from worker.health import HealthBoard
-from worker.http_server import HttpServer
 from worker.metrics import Metrics
-from worker.model_watch import model_watch
-from worker.opening import Opening
-from worker.queue_watch import QueueWatch
-from worker.reaper import Reaper
-from worker.rounds import AWAY, Rounds
-from worker.settlement import Settlement
-from worker.start_checks import Check, StartChecks
-from worker.startup import StartupError, check_database, check_redis, check_settings, check_storage
-from worker.supervisor import EXIT_PART_DIED, EXIT_STOPPED, HEARTBEAT, Part, Supervisor
+from worker.recovery.reaper import Reaper
+from worker.settlement.settle import Settlement
+from worker.supervision.executor import Executor
+from worker.supervision.model_watch import model_watch
+from worker.supervision.opening import Opening
+from worker.supervision.queue_watch import QueueWatch
+from worker.supervision.rounds import AWAY, Rounds
+from worker.supervision.start_checks import Check, StartChecks
+from worker.supervision.startup import StartupError, check_database, check_redis, check_settings, check_storage
+from worker.supervision.supervisor import EXIT_PART_DIED, EXIT_STOPPED, HEARTBEAT, Part, Supervisor
 
 EXIT_UNAVAILABLE: Final = 69
 """EX_UNAVAILABLE (sysexits.h): something the worker needs is not there."""

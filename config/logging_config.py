@@ -46,7 +46,7 @@ NOISY_LOGGERS: Mapping[str, int] = {
     "celery.app.trace": logging.WARNING,
     # One line for each request to /health; the metrics count them.
     "uvicorn.access": logging.WARNING,
-    # "Uvicorn running on ..." when the port is taken, seconds before it is open: worker/http_server.py tells both ends.
+    # "Uvicorn running on ..." when the port is taken, seconds before it is open: web/server.py tells both ends.
     "uvicorn.error": logging.WARNING,
 }
 
@@ -59,7 +59,7 @@ class CalmAcknowledgements(logging.Filter):
     """A task that ends while the broker is away cannot be acknowledged: expected, and one line at WARNING.
 
     kombu calls it critical and adds a traceback. Nothing is lost by it: the session is settled, and the message that
-    is delivered again is recognised by its id (``worker/tasks.py``). All else passes unchanged.
+    is delivered again is recognised by its id (``worker/execution/tasks.py``). All else passes unchanged.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

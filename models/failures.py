@@ -32,7 +32,7 @@ Failure
 ├── BadTask                      the queue element is no task we can run
 └── UnexpectedFailure            a bug of ours
 
-Errors carry what happened as attributes; what a person is told is decided in ``worker/policy.py``
+Errors carry what happened as attributes; what a person is told is decided in ``worker/settlement/policy.py``
 from the type alone, so no technical text ever reaches a session row.
 """
 

@@ -14,7 +14,7 @@ MIN_HEIGHT_CM, MAX_HEIGHT_CM = 100.0, 250.0
 MIN_WEIGHT_KG, MAX_WEIGHT_KG = 30.0, 250.0
 
 ACCEPTED_PHOTOS: Final = "At most 10 MB; JPEG, PNG, WebP, GIF or HEIC of up to 64 megapixels, AVIF of up to 37."
-"""The limits of ``services/image_opening.py`` in words. AVIF cannot be decoded at reduced scale: more pixels would take
+"""The limits of ``services/images/opening.py`` in words. AVIF cannot be decoded at reduced scale: more pixels would take
 more memory than one photo may."""
 
 SizeName = Literal["XS", "S", "M", "L", "XL", "XXL"]

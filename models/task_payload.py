@@ -39,7 +39,7 @@ def _is_http_url(url: str) -> str:
 
 
 # Kept as the producer wrote it: a signed URL that is parsed and written out again may no longer match its
-# signature. Whether it may be fetched is decided at the time of the download (services/url_guard.py).
+# signature. Whether it may be fetched is decided at the time of the download (services/fetching/url_guard.py).
 ImageUrl = Annotated[
     str,
     Field(min_length=1, max_length=MAX_URL_CHARS, json_schema_extra={"format": "uri"}),

@@ -11,17 +11,17 @@ from typing import Final
 import httpx
 
 from models.generation import Channel
-from sandbox.demo import DEFAULT_LATENCY, DEFAULT_RESULTS, DemoOptions, demo, real_provider
-from sandbox.demo_steps import DemoFailed
-from sandbox.following import NotFinished
-from sandbox.home import DEFAULT_HOME, SandboxHome, SandboxIsNotRunning, SandboxIsRunning
-from sandbox.lasting import EXIT_NOT_RUNNING, command_line, reset, start, status
+from sandbox.console.following import NotFinished
+from sandbox.console.progress import Console, Style
+from sandbox.demo.play import DEFAULT_LATENCY, DEFAULT_RESULTS, DemoOptions, demo, real_provider
+from sandbox.demo.steps import DemoFailed
+from sandbox.lasting.commands import EXIT_NOT_RUNNING, command_line, reset, start, status
+from sandbox.lasting.home import DEFAULT_HOME, SandboxHome, SandboxIsNotRunning, SandboxIsRunning
+from sandbox.lasting.push import DEFAULT_PICTURES, Order, push
 from sandbox.openai_sim import Latency
-from sandbox.processes import StartupFailed
-from sandbox.producer import DEFAULT_PROMPT, StoreMode
-from sandbox.progress import Console, Style
-from sandbox.push import DEFAULT_PICTURES, Order, push
-from sandbox.uploads import UnknownPictureFormat
+from sandbox.platform.producer import DEFAULT_PROMPT, StoreMode
+from sandbox.platform.uploads import UnknownPictureFormat
+from sandbox.servers.processes import StartupFailed
 
 EXIT_TROUBLE: Final = 1
 EXIT_USAGE: Final = 2

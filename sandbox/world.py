@@ -5,13 +5,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.local_server import LocalServer
-from sandbox.postgres_local import LocalPostgres
-from sandbox.producer import Producer
-from sandbox.redis_local import LocalRedis
-from sandbox.simulator_local import LocalSimulator
-from sandbox.supabase_local import LocalSupabase
-from sandbox.worker_local import LocalWorker
+from sandbox.platform.producer import Producer
+from sandbox.servers.local_server import LocalServer
+from sandbox.servers.postgres import LocalPostgres
+from sandbox.servers.redis import LocalRedis
+from sandbox.servers.simulator import LocalSimulator
+from sandbox.servers.supabase import LocalSupabase
+from sandbox.servers.worker import LocalWorker
 
 SIMULATED_API_KEY = "sk-simulated-0000000000000000"
 """The simulator wants a key of the real form, and takes any."""

@@ -1,20 +1,20 @@
 """One picture and a height → an answer or the reason for none. Holds the order of the steps, nothing else.
 
-Decoding is ``size_rec/picture.py``'s, the pose is ``size_rec/mediapipe_service.py``'s; every other step is a
+Decoding is ``size_rec/photo/picture.py``'s, the pose is ``size_rec/pose/model.py``'s; every other step is a
 pure function.
 """
 
 from contextlib import suppress
 from dataclasses import dataclass
 
-from size_rec.admission import Refusal, refusal_of_estimate, refusal_of_outline, refusal_of_pose
-from size_rec.body_model import BodyEstimate, BodyModel, estimate_body
-from size_rec.features import BodyFeatures, measure_features
-from size_rec.framing import CutOut
-from size_rec.mediapipe_service import PoseModel
-from size_rec.picture import Picture
-from size_rec.pose import Pose
-from size_rec.size_calculator import SizeAdvice, advise
+from size_rec.body.body_model import BodyEstimate, BodyModel, estimate_body
+from size_rec.body.size_calculator import SizeAdvice, advise
+from size_rec.outline.admission import Refusal, refusal_of_estimate, refusal_of_outline, refusal_of_pose
+from size_rec.outline.features import BodyFeatures, measure_features
+from size_rec.photo.picture import Picture
+from size_rec.pose.framing import CutOut
+from size_rec.pose.model import PoseModel
+from size_rec.pose.pose import Pose
 
 
 class PictureRefused(Exception):

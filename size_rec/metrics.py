@@ -4,7 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from size_rec.admission import Refusal
+from size_rec.outline.admission import Refusal
 from size_rec.problems import (
     DEADLINE,
     IMAGE_PROBLEMS,

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
-from services.download_memory import DownloadMemory
-from services.image_download import MAX_DOWNLOAD_BYTES, download_image
-from services.url_guard import TrustedHosts, check_url
+from services.byte_budget import ByteBudget
+from services.fetching.image_download import MAX_DOWNLOAD_BYTES, download_image
+from services.fetching.url_guard import TrustedHosts, check_url
 from size_rec.problems import Overloaded, PhotoTooSlow
 
 MAX_DOWNLOADS: Final = 128
@@ -43,12 +43,12 @@ class PhotoFetcher:
         *,
         max_downloads: int = MAX_DOWNLOADS,
         max_downloads_per_host: int = MAX_DOWNLOADS_PER_HOST,
-        memory: DownloadMemory | None = None,
+        memory: ByteBudget | None = None,
     ) -> None:
         self._trusted_hosts = trusted_hosts
         self._max_downloads = max_downloads
         self._max_downloads_per_host = max_downloads_per_host
-        self._memory = memory or DownloadMemory(PHOTO_MEMORY_BYTES, largest_bytes=MAX_DOWNLOAD_BYTES)
+        self._memory = memory or ByteBudget(PHOTO_MEMORY_BYTES, largest_bytes=MAX_DOWNLOAD_BYTES)
         self._downloads: Counter[str] = Counter()
 
     @asynccontextmanager

@@ -14,10 +14,10 @@ from models.failures import (
     IncompletePicture,
     NotAnImage,
 )
-from services.image_opening import MAX_PIXELS
-from size_rec.admission import Refusal
-from size_rec.measurer import MeasurerGone
+from services.images.opening import MAX_PIXELS
 from size_rec.measuring import PictureRefused
+from size_rec.outline.admission import Refusal
+from size_rec.processes.handle import MeasurerGone
 
 MEGAPIXEL = 1_000_000
 
@@ -156,7 +156,7 @@ def _too_many_pixels(limit_pixels: int) -> ProblemKind:
 def reason_of(error: Exception) -> dict[str, object]:
     """What an operator needs beyond the code: the failure's own reason and the photo host's status.
 
-    Failures name hosts and never paths or queries (``services/image_download.py``); other errors tell nothing here.
+    Failures name hosts and never paths or queries (``services/fetching/image_download.py``); other errors tell nothing here.
     """
     match error:
         case ImageUnreachable(status=int()):

@@ -7,12 +7,12 @@ import pytest
 import redis
 from hypothesis import settings
 
-from sandbox.image_host import ImageHost
-from sandbox.node_packages import ensure_node_packages
-from sandbox.postgres_local import LocalPostgres
-from sandbox.producer import Producer
-from sandbox.redis_local import LocalRedis
-from sandbox.supabase_local import LocalSupabase
+from sandbox.pictures.image_host import ImageHost
+from sandbox.platform.producer import Producer
+from sandbox.servers.node_packages import ensure_node_packages
+from sandbox.servers.postgres import LocalPostgres
+from sandbox.servers.redis import LocalRedis
+from sandbox.servers.supabase import LocalSupabase
 
 FOREIGN_PREFIXES = ("REDIS_", "CELERY_", "SUPABASE_", "OPENAI_", "WORKER_", "WHATSAPP_", "GF_", "CERTBOT_", "PG")
 FOREIGN_NAMES = frozenset(

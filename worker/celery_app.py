@@ -7,8 +7,8 @@ from celery import Celery, signals
 from kombu import Exchange, Queue
 
 from config.settings import Settings
-from services.broker_transport import TRANSPORT, Amqp
-from services.redis_client import CONNECT_TIMEOUT_SECONDS, broker_ssl_options
+from services.queue.broker_transport import TRANSPORT, Amqp
+from services.queue.connection import CONNECT_TIMEOUT_SECONDS, broker_ssl_options
 
 TASK_NAME: Final = "wearon.generate"
 
@@ -19,7 +19,7 @@ its back-pressure and its recovery speak of the same tasks, and two versions in 
 VISIBILITY_TIMEOUT_SECONDS: Final = 3_600
 """When Celery delivers an unacknowledged message again. Recovery does not depend on it (it works from the in-flight
 copies within a minute), so it only has to be longer than any task: the wait for a turn, the 300 s limit, the retry
-after 10 s. A delivery that comes again all the same is recognised by its id (worker/tasks.py)."""
+after 10 s. A delivery that comes again all the same is recognised by its id (worker/execution/tasks.py)."""
 
 BROKER_SOCKET_TIMEOUT_SECONDS: Final = 30.0
 """Above the 1 s that Celery's own pop blocks; a broker that hangs is noticed after this."""
@@ -65,7 +65,7 @@ def create_celery_app(settings: Settings, executor: UUID) -> Celery:
         # NFR-5.3: a message is acknowledged when its task is done, and not at all when the process dies.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        # NFR-5.2. The threads pool does not enforce it; the task's own clock does (worker/task_clock.py).
+        # NFR-5.2. The threads pool does not enforce it; the task's own clock does (worker/execution/clock.py).
         task_time_limit=settings.task_limit_seconds,
         # One message a thread: what is not running stays where it can be handed back.
         worker_prefetch_multiplier=1,

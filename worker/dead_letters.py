@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from services.task_queue import set_aside_key
+from services.queue.task_queue import set_aside_key
 
 ID_DIGITS: Final = 12
 """Hexadecimal digits of the element's and time's digest: enough to type, and not to collide in one list."""

@@ -15,7 +15,7 @@ from typing import Final, get_args
 import structlog
 
 from models.health import Component
-from worker.measurements import Measurement
+from worker.samples import Measurement
 
 ORPHANED_EXIT_CODE: Final = 70
 """EX_SOFTWARE (sysexits.h): the main process is gone."""

@@ -13,10 +13,10 @@ from typing import Final, assert_never, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from models.health import Component, HealthReport
-from services.openai_client import ATTEMPT_CODES
+from services.providers.client import ATTEMPT_CODES
 from worker.backlog_gauge import BacklogGauge
 from worker.executor_state import STATES_TO_REPLACE
-from worker.measurements import (
+from worker.samples import (
     BURIAL_REASONS,
     FAILURE_REASONS,
     REFUND_KINDS,

@@ -3,8 +3,8 @@
 from typing import Final
 from uuid import UUID
 
-from services.task_queue import Element, LongElement, TransferLimits
-from worker.intake import MAX_ELEMENT_BYTES, MAX_SEARCHED_BYTES, session_id_in_ends, session_id_of
+from services.queue.task_queue import Element, LongElement, TransferLimits
+from worker.elements import MAX_ELEMENT_BYTES, MAX_SEARCHED_BYTES, session_id_in_ends, session_id_of
 
 TRANSFER_LIMITS: Final = TransferLimits(whole_bytes=MAX_ELEMENT_BYTES, end_bytes=MAX_SEARCHED_BYTES)
 """What could be a task is read whole; of the rest, what is searched for a session."""

@@ -12,7 +12,7 @@
 // 4. A link that ran out answers 500; hosted says 400 InvalidJWT, which a client does not take for a passing fault.
 //    https://supabase.com/docs/guides/storage/debugging/error-codes
 //
-// sandbox/supabase_local.py checks at every start that 1 to 4 took effect.
+// sandbox/servers/supabase.py checks at every start that 1 to 4 took effect.
 
 const http = require('node:http');
 const { syncBuiltinESMExports } = require('node:module');

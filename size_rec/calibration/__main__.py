@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from size_rec.body.model_file import MODEL_FILE, model_text
 from size_rec.calibration.figures import answers_of, figures_of
 from size_rec.calibration.fit import (
     FOLDS,
@@ -20,7 +21,6 @@ from size_rec.calibration.fit import (
 )
 from size_rec.calibration.floor import breadth_floor
 from size_rec.calibration.tables import read_ansur, read_ansur_columns, read_bodies
-from size_rec.model_file import MODEL_FILE, model_text
 
 MODEL_DATE = "2026-11-22"
 """When the data or the method last changed; written into the file instead of the clock's date."""
@@ -43,7 +43,7 @@ def main() -> int:
     weighed = cross_validate(covariance, bodies, with_weight=True)
     model = replace(fit_body_model(covariance, bodies), spread_factors=spread_factors(validation))
     about = {
-        "what": "Numbers of size_rec/body_model.py, fitted by `make calibrate`; logarithms of cm, kg and shares.",
+        "what": "Numbers of size_rec/body/body_model.py, fitted by `make calibrate`; logarithms of cm, kg and shares.",
         "date": MODEL_DATE,
         "people": f"ANSUR II (Gordon et al. 2014, NATICK/TR-15/007, public domain), n = {len(people.female)}",
         "bodies": f"rendered photographs (MakeHuman, CC0), close-fitting and loose clothes, n = {len(bodies.female)}",

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from size_rec.body_model import ANSWERED, BodyEstimate
+from size_rec.body.body_model import ANSWERED, BodyEstimate
+from size_rec.body.size_calculator import advise
+from size_rec.body.size_chart import CHEST_LIMITS_CM, SIZES
 from size_rec.calibration.fit import CrossValidation
-from size_rec.pose import FloatArray
-from size_rec.size_calculator import advise
-from size_rec.size_chart import CHEST_LIMITS_CM, SIZES
+from size_rec.pose.pose import FloatArray
 
 GIRTH_COUNT = 3
 """Chest, waist and hip are the first of ``ANSWERED``; confidence is judged by their mean error."""

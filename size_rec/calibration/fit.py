@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from size_rec.body_model import ANSWERED, LATENT, BodyModel, estimate_body
-from size_rec.pose import FloatArray, IndexArray
+from size_rec.body.body_model import ANSWERED, LATENT, BodyModel, estimate_body
+from size_rec.pose.pose import FloatArray, IndexArray
 
 TAPE_MEASURES = LATENT[:-1]
 """The natural waist is not in ANSUR II; how it follows from the other measures is fitted on the rendered bodies."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from size_rec.pose import FloatArray
+from size_rec.pose.pose import FloatArray
 
 SEEN_FROM_THE_FRONT = ("stature", "bideltoidbreadth", "chestbreadth", "waistbreadth", "hipbreadth")
 GIRTHS = {"chest_cm": "chestcircumference", "waist_navel_cm": "waistcircumference", "hip_cm": "buttockcircumference"}

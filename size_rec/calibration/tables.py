@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from size_rec.body_model import LATENT
+from size_rec.body.body_model import LATENT
 from size_rec.calibration.fit import TAPE_MEASURES, OutlineTable, TapeTable
 from size_rec.calibration.floor import FLOOR_COLUMNS
-from size_rec.features import BodyFeatures
 from size_rec.measuring import clearest_look
-from size_rec.mediapipe_service import PoseModel
-from size_rec.picture import Picture, prepare_picture
-from size_rec.pose import FloatArray
+from size_rec.outline.features import BodyFeatures
+from size_rec.photo.picture import Picture, prepare_picture
+from size_rec.pose.model import PoseModel
+from size_rec.pose.pose import FloatArray
 
 ANSUR_FILES = ("ansur2_male.csv", "ansur2_female.csv")
-"""In the order of ``size_rec.body_model.SEXES``."""
+"""In the order of ``size_rec.body.body_model.SEXES``."""
 
 ANSUR_COLUMNS = {
     "height_cm": "stature",

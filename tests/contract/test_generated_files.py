@@ -9,10 +9,7 @@ from typing import Any, Final
 import pytest
 from jsonschema import Draft202012Validator
 
-from models.task_payload import GenerationTask
-from sandbox.node_packages import node_program
-from sandbox.producer import Producer, StoreMode
-from scripts.generate_contracts import (
+from contracts.generate import (
     DIRECTORY,
     SCHEMA_FILE,
     TYPESCRIPT_FILE,
@@ -22,6 +19,9 @@ from scripts.generate_contracts import (
     main,
     typescript,
 )
+from models.task_payload import GenerationTask
+from sandbox.platform.producer import Producer, StoreMode
+from sandbox.servers.node_packages import node_program
 from tests.support.contract_formats import FORMATS
 from tests.support.payloads import b2b, b2c
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from contracts.generate import json_schema
 from models.task_payload import GenerationTask
-from scripts.generate_contracts import json_schema
 from tests.support.contract_formats import FORMATS
 from tests.support.payloads import MISSING, PERSON_URL, SESSION_ID, STORE_ID, USER_ID, b2b, b2c, encode
-from worker.intake import Accepted, read_element
+from worker.elements import Accepted, read_element
 
 SCHEMA: Final = Draft202012Validator(json_schema(), format_checker=FORMATS)
 

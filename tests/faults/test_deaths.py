@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from models.generation import SessionStatus
-from sandbox.producer import QUEUE_KEY
+from sandbox.platform.producer import QUEUE_KEY
 from tests.support.worker import IN_FLIGHT_PREFIX, Stage, Worker, wait_until
 
 pytest_plugins = ["tests.support.worker_fixtures"]

@@ -9,14 +9,14 @@ from prometheus_client import CollectorRegistry
 
 from config.settings import Settings
 from models.generation import SessionStatus
-from services.redis_client import BLOCKING_POP_SECONDS
-from services.supabase_client import SupabaseClient
+from services.platform.supabase_client import SupabaseClient
+from services.queue.connection import BLOCKING_POP_SECONDS
 from tests.support.worker import QUICK_SETTINGS, Stage, wait_until
-from worker.executor import Executor
 from worker.executor_state import ExecutorState
 from worker.health import HealthBoard
 from worker.link import RunReturned
 from worker.metrics import Metrics
+from worker.supervision.executor import Executor
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 

@@ -6,9 +6,9 @@ import pytest
 import redis
 
 from models.generation import SessionStatus
-from sandbox.redis_local import LocalRedis
+from sandbox.servers.redis import LocalRedis
 from tests.support.worker import Stage, Worker, wait_until
-from worker.queue_watch import QueueWatch
+from worker.supervision.queue_watch import QueueWatch
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from models.generation import SessionStatus
-from sandbox.redis_local import LocalRedis
+from sandbox.servers.redis import LocalRedis
 from tests.support.worker import IN_FLIGHT_PREFIX, WAIT_SECONDS, Stage, Worker, wait_until
-from worker.queue_watch import QueueWatch
+from worker.supervision.queue_watch import QueueWatch
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 

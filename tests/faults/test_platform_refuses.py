@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from models.generation import SessionRef, SessionStatus
-from services.storage_gate import LOOK_SECONDS
+from services.platform.storage_gate import LOOK_SECONDS
 from tests.support.platform_acts import give_up
 from tests.support.platform_faults import bucket_limited, bucket_renamed, read_only_database
 from tests.support.platform_proxy import (
@@ -24,7 +24,7 @@ from tests.support.platform_proxy import (
     storage_error,
 )
 from tests.support.worker import Stage, Worker, wait_until
-from worker.burial_brake import BURIALS_IN_A_ROW
+from worker.execution.burial_brake import BURIALS_IN_A_ROW
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from models.generation import SessionStatus
-from sandbox.producer import Producer
+from sandbox.platform.producer import Producer
 from tests.support.failover import FailingOverRedis
 from tests.support.worker import Stage, Worker, wait_until
-from worker.queue_watch import QueueWatch
+from worker.supervision.queue_watch import QueueWatch
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 

@@ -12,10 +12,10 @@ import pytest
 
 from main import EXIT_UNAVAILABLE
 from models.generation import SessionStatus
-from sandbox.local_server import LocalServer
-from sandbox.processes import LOOPBACK, free_port
+from sandbox.servers.local_server import LocalServer
+from sandbox.servers.processes import LOOPBACK, free_port
 from tests.support.worker import WAIT_SECONDS, Stage, Worker, wait_until
-from worker.supervisor import EXIT_PART_DIED
+from worker.supervision.supervisor import EXIT_PART_DIED
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 

@@ -14,14 +14,14 @@ from prometheus_client import CollectorRegistry
 from config.settings import Settings
 from models.generation import SessionStatus
 from models.health import Component
-from services.supabase_client import SupabaseClient
+from services.platform.supabase_client import SupabaseClient
 from tests.support.worker import QUICK_SETTINGS, WAIT_SECONDS, Stage, Worker, wait_until
 from worker.celery_app import queue_name
-from worker.executor import Executor
 from worker.health import HealthBoard
-from worker.measurements import Measurement
 from worker.metrics import Metrics
-from worker.supervisor import EXIT_PART_DIED, EXIT_STOPPED, MAX_RESTARTS, Supervisor
+from worker.samples import Measurement
+from worker.supervision.executor import Executor
+from worker.supervision.supervisor import EXIT_PART_DIED, EXIT_STOPPED, MAX_RESTARTS, Supervisor
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 
@@ -90,7 +90,7 @@ def crashing(stage: Stage) -> Iterator[tuple[Worker, Future[int]]]:
 
 def celery_children() -> list[psutil.Process]:
     """The Celery children of this process."""
-    return [child for child in psutil.Process().children() if "worker.celery_process" in child.cmdline()]
+    return [child for child in psutil.Process().children() if "worker.execution.process" in child.cmdline()]
 
 
 def patient(url: str) -> redis.Redis:

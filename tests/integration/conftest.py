@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.postgres_local import LocalPostgres
-from sandbox.producer import Producer
-from sandbox.redis_local import LocalRedis
-from sandbox.supabase_local import LocalSupabase
-from size_rec.estimator import BodyEstimator
-from tests.size_service import loaded_estimator
+from sandbox.platform.producer import Producer
+from sandbox.servers.postgres import LocalPostgres
+from sandbox.servers.redis import LocalRedis
+from sandbox.servers.supabase import LocalSupabase
+from size_rec.processes.pool import BodyEstimator
+from tests.support.size_service import loaded_estimator
 from tests.support.worker_sql import Superuser, WorkerSql
 
 

@@ -23,14 +23,14 @@ from hypothesis.stateful import (
 )
 
 from models.generation import SessionStatus
-from sandbox.database_clock import MIDNIGHT, DatabaseClock
-from sandbox.postgres_local import LocalPostgres
-from sandbox.producer import Producer, StoreMode
+from sandbox.platform.database_clock import MIDNIGHT, DatabaseClock
+from sandbox.platform.producer import Producer, StoreMode
+from sandbox.servers.postgres import LocalPostgres
 from tests.support.ledger_audit import ledger_faults
 from tests.support.platform_acts import LONG_AGO, fail, refund
 from tests.support.session_model import Copy, ModelSession, Worker
 from tests.support.worker_sql import Answer, Run, Superuser, WorkerSql
-from worker.policy import ATTEMPT_LIMIT
+from worker.settlement.policy import ATTEMPT_LIMIT
 
 LONGER: Final = os.environ.get("WEARON_STATE_MACHINE_EXAMPLES")
 EXAMPLES: Final = int(LONGER or 80)

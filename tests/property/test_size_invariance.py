@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from size_rec.body_model import ANSWERED, estimate_body
-from size_rec.features import BodyFeatures, measure_features
-from size_rec.model_file import load_body_model
-from size_rec.picture import leans_left, prepare_picture
-from size_rec.pose import FloatArray, IndexArray, Pose, RgbArray
-from tests.size_figures import draw_figure, mirrored, padded
-from tests.size_photos import as_bytes, decoded, measure, measures, truth
+from size_rec.body.body_model import ANSWERED, estimate_body
+from size_rec.body.model_file import load_body_model
+from size_rec.outline.features import BodyFeatures, measure_features
+from size_rec.photo.picture import leans_left, prepare_picture
+from size_rec.pose.pose import FloatArray, IndexArray, Pose, RgbArray
+from tests.support.size_figures import draw_figure, mirrored, padded
+from tests.support.size_photos import as_bytes, decoded, measure, measures, truth
 
 MODEL = load_body_model()
 PHOTOS = [name for name, row in truth().items() if row["kind"] == "normal"][::27]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.generation import Channel
 from models.task_payload import MAX_IMAGES, SUPPORTED_VERSION, GenerationTask
 from tests.support.payloads import SESSION_ID, b2b, b2c, encode
-from worker.intake import Accepted, Rejected, read_element, session_id_of
+from worker.elements import Accepted, Rejected, read_element, session_id_of
 
 # Machines that run the tests may be busy; what is tested is not speed.
 unhurried = settings(deadline=None)

@@ -8,7 +8,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from models.failures import ImageAddressRefused
-from services.url_guard import STANDARD_PORTS, FetchTarget, TrustedHosts, check_address, check_url
+from services.fetching.url_guard import STANDARD_PORTS, FetchTarget, TrustedHosts, check_address, check_url
 
 NOBODY = TrustedHosts()
 

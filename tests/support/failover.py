@@ -11,9 +11,9 @@ from typing import Self
 
 import redis
 
-from sandbox.processes import LOOPBACK
-from sandbox.redis_local import LocalRedis
-from sandbox.switchboard import Switchboard
+from sandbox.servers.processes import LOOPBACK
+from sandbox.servers.redis import LocalRedis
+from sandbox.servers.switchboard import Switchboard
 from tests.support.worker import wait_until
 
 

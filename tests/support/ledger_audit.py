@@ -5,7 +5,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import tuple_row
 
-from sandbox.platform_state import WRONG_BALANCES
+from sandbox.platform.state import WRONG_BALANCES
 
 AUDIT: Final = """
 SELECT concat_ws(' ', a.rule, 'of', a.channel, a.owner_id, a.shopper_email, 'session ' || a.session_id)

@@ -3,8 +3,8 @@
 import socket
 from typing import Final
 
-from sandbox.redis_local import LocalRedis
-from worker.intake import MAX_ELEMENT_BYTES
+from sandbox.servers.redis import LocalRedis
+from worker.elements import MAX_ELEMENT_BYTES
 
 CHUNK_BYTES: Final = 1024 * 1024
 REPLY_SECONDS: Final = 30.0

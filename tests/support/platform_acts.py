@@ -7,8 +7,8 @@ from typing import Any, Final
 import psycopg
 
 from models.generation import Channel, SessionRef
-from sandbox.platform_jobs import STUCK_AGE, StuckSession, fail_stuck, list_stuck, refund_stuck
-from sandbox.platform_state import SESSION_TABLES
+from sandbox.platform.jobs import STUCK_AGE, StuckSession, fail_stuck, list_stuck, refund_stuck
+from sandbox.platform.state import SESSION_TABLES
 
 LONG_AGO: Final = timedelta(days=2)
 """Age of a session that every run of the job lists."""

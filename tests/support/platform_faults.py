@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from sandbox.supabase_local import BUCKET
+from sandbox.servers.supabase import BUCKET
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import socketserver
 import threading
 
-from sandbox.processes import LOOPBACK
+from sandbox.servers.processes import LOOPBACK
 
 
 class RefusingRedis(socketserver.ThreadingTCPServer):

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sandbox.processes import LOOPBACK
+from sandbox.servers.processes import LOOPBACK
 
 VALID_FOR: Final = timedelta(hours=1)
 BLOCK_BYTES: Final = 64 * 1024

@@ -20,12 +20,12 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from models.generation import SessionRef, SessionStatus
-from sandbox.database_clock import DatabaseClock
-from sandbox.image_host import ImageHost
-from sandbox.platform_state import SessionRow
-from sandbox.processes import LOOPBACK
-from sandbox.producer import QUEUE_KEY
-from sandbox.worker_local import LocalWorker
+from sandbox.pictures.image_host import ImageHost
+from sandbox.platform.database_clock import DatabaseClock
+from sandbox.platform.producer import QUEUE_KEY
+from sandbox.platform.state import SessionRow
+from sandbox.servers.processes import LOOPBACK
+from sandbox.servers.worker import LocalWorker
 from sandbox.world import World
 from tests.support.images import encoded, four_corners
 from tests.support.ledger_audit import ledger_faults

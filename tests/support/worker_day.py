@@ -7,8 +7,8 @@ from typing import Any, Final
 from uuid import uuid4
 
 from models.generation import SessionStatus
-from sandbox.platform_state import SessionRow
-from sandbox.producer import QUEUE_KEY, StoreMode, Submitted
+from sandbox.platform.producer import QUEUE_KEY, StoreMode, Submitted
+from sandbox.platform.state import SessionRow
 from tests.support.worker import Stage, Worker, wait_until
 
 SIGNED_QUERY: Final = "token=a-signature-nobody-may-read"

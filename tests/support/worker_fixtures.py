@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from sandbox.image_host import ImageHost
-from sandbox.postgres_local import LocalPostgres
-from sandbox.producer import Producer
-from sandbox.redis_local import LocalRedis
-from sandbox.simulator_local import LocalSimulator
-from sandbox.supabase_local import LocalSupabase
+from sandbox.pictures.image_host import ImageHost
+from sandbox.platform.producer import Producer
+from sandbox.servers.postgres import LocalPostgres
+from sandbox.servers.redis import LocalRedis
+from sandbox.servers.simulator import LocalSimulator
+from sandbox.servers.supabase import LocalSupabase
 from sandbox.world import World
 from tests.support.worker import Stage
 

@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from models.generation import Channel, SessionRef
-from worker.policy import ATTEMPT_LIMIT
+from worker.settlement.policy import ATTEMPT_LIMIT
 
 LEASE_SECONDS: Final = 3600.0
 """Nobody dies of age in these tests; they move the clock with SQL instead."""

@@ -1,0 +1,72 @@
+"""``make bench-size``: how good and how fast size recommendation is, every figure beside its reference from this run.
+
+Starts the service (the real application on a real server, loopback), sends it every photograph of the set, and prints
+
+- the errors of the answers: by cross-validation (a body is never in both parts), of the running service (its model
+  has seen these bodies), of a naive multiplier heuristic, and the floor that ANSUR II allows;
+- size, range, confidence and refusals;
+- latency and throughput at 1 and 8 callers beside the bare pose model on the same photographs, memory, time to ready.
+"""
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+from proofs.bench.process_tree import pss_bytes
+from proofs.bench_size.quality import print_errors, print_refusals
+from proofs.bench_size.service import Caller, Reply, photo_host, serve, service
+from proofs.bench_size.speed import Run, in_turns, print_speed
+from size_rec.calibration.tables import read_truth
+from size_rec.cli.native_chatter import native_chatter_dropped
+from size_rec.photo.picture import prepare_picture
+
+DEFAULT_BODIES = Path("tests/data/bodies")
+
+
+def main() -> int:
+    """Run the benchmark; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m proofs.bench_size",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--bodies", type=Path, default=DEFAULT_BODIES, help="folder with truth.csv and images/")
+    parser.add_argument("--csv", type=Path, help="write one line per photograph here")
+    parser.add_argument("--serve", type=int, metavar="PORT", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.serve:
+        return serve(asked.serve)
+    ok, refuse = read_truth(asked.bodies), read_truth(asked.bodies, "422")
+    pictures = [prepare_picture((asked.bodies / "images" / row["file"]).read_bytes()).image for row in ok]
+    with (
+        photo_host(asked.bodies / "images") as host,
+        service() as (port, process, ready_seconds),
+        native_chatter_dropped(),
+    ):
+        ask = Caller(port, host).ask
+        ask(ok[0])
+        replies = [ask(row) for row in ok]
+        refused = [ask(row) for row in refuse]
+        many, sides = in_turns(ask, ok, asked.bodies / "images", process.pid)
+        memory_mb = pss_bytes(process.pid) / 1e6
+    with native_chatter_dropped():
+        print_errors(asked.bodies, ok, replies, pictures)
+    print_refusals(ok, replies, refuse, refused)
+    print_speed(Run(replies, many, sides, memory_mb, ready_seconds))
+    if asked.csv:
+        _write_csv(asked.csv, [*ok, *refuse], [*replies, *refused])
+    return 0
+
+
+def _write_csv(path: Path, rows: list[dict[str, str]], replies: list[Reply]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "kind", "expect", "status", "seconds", "answer"])
+        for row, reply in zip(rows, replies, strict=True):
+            answer = json.dumps(reply.body)
+            writer.writerow([row["file"], row["kind"], row["expect"], reply.status, f"{reply.seconds:.3f}", answer])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""`make demo`: real tasks through the real worker, told step by step."""

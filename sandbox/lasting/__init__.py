@@ -1,0 +1,1 @@
+"""`make sandbox`: a world that keeps running and keeps its data."""

@@ -1,0 +1,1 @@
+"""Pictures to try on, and a host that serves them well or badly."""

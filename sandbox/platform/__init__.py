@@ -1,0 +1,1 @@
+"""The platform around the worker, played as its contract describes it."""

@@ -1,0 +1,1 @@
+"""The real servers of the sandbox, each started and ended by us."""

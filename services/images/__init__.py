@@ -1,0 +1,1 @@
+"""Other people's pictures: opening, scaling, encoding, within bounds."""

@@ -1,0 +1,189 @@
+"""Hostile bytes → an opened picture that is safe to decode: format, pixels and memory judged from the header."""
+
+import io
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+from pillow_heif import register_heif_opener
+
+from models.failures import Failure, ImageTooLarge, IncompletePicture, NotAnImage
+from services.images import isobmff, jpeg_structure, png_structure
+from services.images.colours import CodePoints
+from services.images.incomplete_pictures import ends_early
+from services.images.jpeg_structure import MAX_SCANS
+from services.images.webp import ScaledWebPFile, register_scaled_webp_opener
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF")
+"""What phones, browsers and shops produce; of MPO (several JPEGs in one file) the first. Nothing else is even tried:
+Pillow's other decoders are little used and some start programs."""
+
+MAX_PIXELS = 64_000_000
+"""Phones make pictures of 48 to 50 megapixels; a decoded pixel takes four bytes."""
+
+MAX_DECODE_BYTES = 512 * 1024 * 1024
+"""Half of the container's 1 GiB: the most memory that decoding one picture may need at its peak."""
+
+PEAK_BYTES_PER_PIXEL = {"JPEG": 1, "PNG": 4, "GIF": 4, "AVIF": 14.5}
+"""Peak memory of a decoder per pixel, measured with Pillow 13.0 on 10-megapixel pictures; of WebP's in
+``services/images/webp.py``.
+
+A baseline JPEG is decoded at reduced scale as it streams; the others hold the whole picture, some more than once. AVIF
+takes 9 to 14 bytes depending on depth and chroma, but what its header says of them binds nobody: libavif decodes what
+the file really holds. So it is the worst, and 512 MiB are 37 megapixels of AVIF, 30 with transparency.
+"""
+
+AVIF_ALPHA_BYTES_PER_PIXEL = 3
+"""What an alpha plane adds."""
+
+HEIC_BYTES_PER_PIXEL = {
+    (False, 420): 8.35,
+    (False, 422): 9.2,
+    (False, 444): 10.6,
+    (True, 420): 8.7,
+    (True, 422): 15.0,
+    (True, 444): 17.8,
+}
+"""Of pillow-heif 1.8 in tiles, by whether there are more than 8 bits and by chroma; libheif refuses a picture that is
+not what its header says. 512 MiB are 64 megapixels as phones make them, and 30 of the most costly kind."""
+
+HEIC_ALPHA_BYTES_PER_PIXEL = {False: 3.5, True: 5.2}
+"""What an alpha plane adds."""
+
+BITS_OF_A_BYTE = 8
+
+LOSSLESS_JPEG_BYTES_PER_PIXEL = 5
+"""There is no reduced scale for it: the whole picture is held."""
+
+SCANNED_JPEG_BYTES_PER_PIXEL = 7
+"""A JPEG in several scans keeps the coefficients of all components until its last one."""
+
+FORMATS_OF_UNSURE_SIZE = frozenset({"AVIF"})
+"""libavif decodes what the file really holds, up to 16384 by 16384, and then scales it to the size announced: a lie
+costs up to 0.6 GB. libheif and libwebp refuse such files before decoding."""
+
+WHOLE_ONLY = "wearon_whole_only"
+"""Entry of a picture's ``info``: it can only be decoded at its full size, whatever its decoder promises."""
+
+CODE_POINTS = "wearon_code_points"
+"""Entry of a picture's ``info``: its colours, where they stand outside of an ICC profile."""
+
+MUST_DIFFER = "wearon_must_differ"
+"""Entry of a picture's ``info``: as a completion of an incomplete file it proves something only if it differs."""
+
+_SEVERAL_SCANS = "wearon_several_scans"
+"""Entry of a picture's ``info``: it is a JPEG in several scans, progressive or one component after another; libjpeg
+treats both alike."""
+
+_DECODER_ERRORS = (
+    OSError,  # truncated data, and most of what Pillow itself finds
+    SyntaxError,  # broken structure
+    ValueError,
+    EOFError,
+    RuntimeError,  # libheif, libavif
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    struct.error,
+)
+"""What Pillow and its plugins let through on broken files: hostile bytes reach code that expects well-formed ones."""
+
+# Once, before any thread decodes. Without thumbnails: one that is just large enough would be decoded, and measured,
+# instead of the picture.
+Image.init()
+register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+register_scaled_webp_opener()
+
+
+@contextmanager
+def open_picture(data: bytes, *, max_pixels: int) -> Iterator[ImageFile]:
+    """Open ``data`` without decoding it, and close it in the end.
+
+    Side data stays away from the decoder. What a decoder raises inside the ``with`` block, opening included, becomes
+    ``NotAnImage`` or ``IncompletePicture``.
+
+    Raises:
+        NotAnImage: no picture in one of ``FORMATS``, or a broken one.
+        IncompletePicture: it cannot be decoded, and the file is shorter than it says.
+        ImageTooLarge: more than ``max_pixels``, or more than decoding in ``MAX_DECODE_BYTES`` allows.
+    """
+    essence = _essence(data)
+    try:
+        with Image.open(io.BytesIO(essence.data), formats=FORMATS) as picture:
+            _note_facts(picture, essence)
+            _refuse_too_large(picture, max_pixels)
+            yield picture
+    except (Failure, MemoryError):
+        raise
+    # Pillow's own limit on pixels lies above ours. It warns first; a warnings filter can turn that into an error.
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageTooLarge(limit=max_pixels, unit="pixels") from None
+    except _DECODER_ERRORS as error:
+        if essence.ends_early or ends_early(data):
+            raise IncompletePicture("the file ends too early") from error
+        if isinstance(error, UnidentifiedImageError):
+            raise NotAnImage("no picture in a supported format") from None
+        raise NotAnImage("the picture is broken") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Essence:
+    """A file without its side data, and what its structure says beyond what Pillow tells; ``ends_early`` if that is
+    known by the way."""
+
+    data: bytes
+    colours: CodePoints | None = None
+    jpeg: jpeg_structure.JpegFacts | None = None
+    ends_early: bool = False
+
+
+def _essence(data: bytes) -> _Essence:
+    if data.startswith(jpeg_structure.SIGNATURE):
+        facts = jpeg_structure.read_facts(data, only_first_scan=True)
+        if facts.keeps_coefficients and len(jpeg_structure.read_facts(data).scans) > MAX_SCANS:
+            raise NotAnImage(f"more than {MAX_SCANS} scans")
+        return _Essence(jpeg_structure.without_side_data(data), jpeg=facts)
+    if data.startswith(png_structure.SIGNATURE):
+        png = png_structure.essential_png(data)
+        return _Essence(png.data, png.colours, ends_early=png.ends_early)
+    colours = isobmff.code_points(data) if isobmff.is_isobmff(data) else None
+    return _Essence(data, colours)
+
+
+def _note_facts(picture: ImageFile, essence: _Essence) -> None:
+    picture.info[CODE_POINTS] = essence.colours
+    if essence.jpeg is not None:
+        picture.info[_SEVERAL_SCANS] = essence.jpeg.keeps_coefficients or "progressive" in picture.info
+        picture.info[WHOLE_ONLY] = essence.jpeg.is_lossless
+
+
+def peak_decode_bytes(picture: ImageFile) -> int:
+    """Estimate, from the header alone, of the memory decoding ``picture`` takes at its peak."""
+    return int(picture.width * picture.height * _peak_bytes_per_pixel(picture))
+
+
+def _peak_bytes_per_pixel(picture: ImageFile) -> float:
+    picture_format = picture.format or ""
+    has_alpha = picture.mode == "RGBA"
+    if isinstance(picture, ScaledWebPFile):
+        return picture.peak_bytes_per_pixel
+    if picture_format == "HEIF":
+        is_deep = picture.info["bit_depth"] > BITS_OF_A_BYTE
+        alpha = HEIC_ALPHA_BYTES_PER_PIXEL[is_deep] if has_alpha else 0
+        return HEIC_BYTES_PER_PIXEL[is_deep, int(picture.info.get("chroma", 420))] + alpha
+    if picture.info.get(WHOLE_ONLY):
+        return LOSSLESS_JPEG_BYTES_PER_PIXEL
+    if picture.info.get(_SEVERAL_SCANS):
+        return SCANNED_JPEG_BYTES_PER_PIXEL
+    alpha = AVIF_ALPHA_BYTES_PER_PIXEL if picture_format == "AVIF" and has_alpha else 0
+    return PEAK_BYTES_PER_PIXEL[picture_format] + alpha
+
+
+def _refuse_too_large(picture: ImageFile, max_pixels: int) -> None:
+    limit = min(max_pixels, int(MAX_DECODE_BYTES / _peak_bytes_per_pixel(picture)))
+    if picture.width * picture.height > limit:
+        raise ImageTooLarge(limit=limit, unit="pixels")

@@ -1,0 +1,139 @@
+"""Bytes from outside → a small, upright, plain RGB picture (FR-1.4).
+
+Decoding is where hostile bytes meet C libraries, so everything that only looks comes first
+(``services/images/opening.py``). Only then is anything decoded, at reduced scale where the format allows
+(``services/images/shrinking.py``), and only a few pictures at a time over the whole process.
+"""
+
+import fcntl
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+from PIL.ImageFile import ImageFile
+
+from models.failures import IncompletePicture, NotAnImage
+from services.images.incomplete_pictures import completions, ends_in_zeros
+from services.images.opening import (
+    FORMATS_OF_UNSURE_SIZE,
+    MAX_DECODE_BYTES,
+    MAX_PIXELS,
+    MUST_DIFFER,
+    open_picture,
+    peak_decode_bytes,
+)
+from services.images.shrinking import FOR_MEASURING, ContentBox, shrunken_rgb
+
+MAX_SIDE_PX = 1024
+"""FR-1.4: what the provider is sent."""
+
+JPEG_QUALITY = 90
+"""What is lost above this is invisible next to what the provider's own scaling loses; 95 adds 45 % more bytes."""
+
+JPEG_SUBSAMPLING = "4:4:4"
+"""Full colour resolution: fine coloured patterns of clothes survive, for 2 ms more and a third more bytes."""
+
+CONCURRENT_PICTURES = 2
+"""Pictures being decoded or encoded at a time in a process: Pillow releases the interpreter lock, the container has two
+processors, and more would only hold more bitmaps."""
+
+LARGE_DECODE_BYTES = 128 * 1024 * 1024
+"""A picture that takes more than this is decoded with no other large one, in whatever process of this installation, so
+that two 48-megapixel pictures never meet in the container's memory. A 12-megapixel photo stays below in JPEG, HEIC and
+PNG; AVIF always counts as large."""
+
+_decode_slots = threading.BoundedSemaphore(CONCURRENT_PICTURES)
+_large_decode = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """A picture ready for the provider: an upright sRGB JPEG without metadata, and its size in pixels."""
+
+    jpeg: bytes = field(repr=False)
+    width: int
+    height: int
+
+
+def prepare_image(data: bytes, max_side_px: int = MAX_SIDE_PX, *, max_pixels: int = MAX_PIXELS) -> PreparedImage:
+    """Make any accepted picture a JPEG of at most ``max_side_px`` on its longer side; never enlarged.
+
+    JPEG, PNG, WebP, AVIF, HEIC and GIF are accepted (the first frame of an animation). Orientation is applied,
+    transparency becomes white, colours become sRGB, metadata is left behind. Of JPEG, WebP and HEIC the last bytes may
+    be missing, as long as nothing visible is lost. Blocks while ``CONCURRENT_PICTURES`` others are being worked on.
+
+    Raises:
+        NotAnImage: another format, or a broken picture.
+        IncompletePicture: the file ends too early, and a part of the picture is lost.
+        ImageTooLarge: more pixels than ``max_pixels``, or than can be decoded in the memory there is.
+    """
+    with _opened(data, max_pixels) as (picture, other), _decode_slot(picture, other):
+        rgb = shrunken_rgb(picture, max_side_px, other=other)
+        return PreparedImage(_encoded_jpeg(rgb), rgb.width, rgb.height)
+
+
+def load_rgb(
+    data: bytes, max_side_px: int, *, content_box: ContentBox | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Decode any accepted picture to an upright RGB image of at most ``max_side_px``, for size recommendation; with a
+    ``content_box``, only what is in it.
+
+    Limits and errors are those of ``prepare_image``.
+    """
+    with _opened(data, max_pixels) as (picture, other), _decode_slot(picture, other):
+        return shrunken_rgb(picture, max_side_px, FOR_MEASURING, content_box, other)
+
+
+def _encoded_jpeg(rgb: Image.Image) -> bytes:
+    jpeg = io.BytesIO()
+    rgb.info.clear()  # Pillow writes the comment and the resolution it finds there
+    rgb.save(jpeg, "JPEG", quality=JPEG_QUALITY, subsampling=JPEG_SUBSAMPLING)
+    return jpeg.getvalue()
+
+
+@contextmanager
+def _opened(data: bytes, max_pixels: int) -> Iterator[tuple[ImageFile, ImageFile | None]]:
+    """The picture; if its file was cut off, completed in two ways."""
+    versions = completions(data)
+    try:
+        with ExitStack() as opened:
+            picture, *others = [opened.enter_context(open_picture(one, max_pixels=max_pixels)) for one in versions]
+            if others and 2 * peak_decode_bytes(picture) > MAX_DECODE_BYTES:
+                raise IncompletePicture("too large to be decoded twice")
+            if others and ends_in_zeros(data):
+                others[0].info[MUST_DIFFER] = True
+            yield picture, others[0] if others else None
+    except NotAnImage as error:
+        if versions[0] is data:
+            raise
+        raise IncompletePicture("what is missing cannot be filled in") from error
+
+
+def _is_large(picture: ImageFile, other: ImageFile | None) -> bool:
+    needed_bytes = peak_decode_bytes(picture) * (1 if other is None else 2)
+    return picture.format in FORMATS_OF_UNSURE_SIZE or needed_bytes > LARGE_DECODE_BYTES
+
+
+@contextmanager
+def _decode_slot(picture: ImageFile, other: ImageFile | None) -> Iterator[None]:
+    # The large wait for each other outside the slots: they must not keep small ones from the second slot.
+    with _alone_among_processes() if _is_large(picture, other) else nullcontext(), _decode_slots:
+        yield
+
+
+@contextmanager
+def _alone_among_processes() -> Iterator[None]:
+    """Hold the lock for large pictures; the kernel gives it back when the holder is killed.
+
+    Its name is this file, which every process of the installation has and nobody else locks; nothing is written. Opened
+    anew each time, since flock(2) is between openings. Where the system refuses that, the guard is each process's own:
+    no reason to refuse a picture.
+    """
+    with _large_decode, ExitStack() as lock:
+        with suppress(OSError):
+            fcntl.flock(lock.enter_context(Path(__file__).open("rb")), fcntl.LOCK_EX)
+        yield

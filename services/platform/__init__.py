@@ -1,0 +1,1 @@
+"""Supabase: the worker's database functions, Storage, and what their answers mean."""

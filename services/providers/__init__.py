@@ -1,0 +1,1 @@
+"""The provider of pictures: attempts, models, and one folder for each API."""

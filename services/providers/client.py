@@ -1,0 +1,261 @@
+"""One image edit at the provider: every answer becomes a picture or one of ``models.failures``.
+
+Not the openai SDK: FR-3 owns the retries, one deadline covers the whole call, the answer is bounded, every attempt
+takes its turn at the shared gate first, and 200 calls in flight must fit into the memory of one small container.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+
+from models.failures import (
+    AccountBlocked,
+    DeadlineExceeded,
+    Failure,
+    NoLongerWanted,
+    NoModelLeft,
+    ProviderFailure,
+    kinds_below,
+)
+from models.generation import GeneratedImage
+from models.image_models import Effort, ImageModelProfile
+from services.platform.storage_gate import StorageGate
+from services.providers.openai.errors import ModelGone, Retryable
+from services.providers.openai.request import EditForm, build_edit_form
+from services.providers.openai.wire import Attempt, ProviderWire, TaskClock, Verdict
+from services.providers.roster import ModelRoster
+from services.providers.turns_while_stored import turn_while_stored
+from services.turns.gate import Turn, TurnGate, TurnOutcome
+
+log = structlog.get_logger()
+
+FIRST_BACKOFF_SECONDS: Final = 0.5
+MAX_BACKOFF_SECONDS: Final = 8.0
+"""Exponential backoff with full jitter (FR-3.3; M. Brooker, "Exponential Backoff And Jitter", AWS 2015)."""
+
+LONG_WAIT_SECONDS: Final = 60.0
+"""After a wait like this the person may be gone: the platform itself ends sessions after ten minutes."""
+
+_SUCCESS: Final = "ok"
+_MODEL_GONE: Final = "model_gone"
+_MODEL_REFUSED: Final = "model_refused"
+
+ATTEMPT_CODES: Final = (_SUCCESS, _MODEL_GONE, _MODEL_REFUSED, *kinds_below(ProviderFailure), DeadlineExceeded.kind)
+"""All that an attempt can come to."""
+
+
+AttemptHook = Callable[[str, int | None, str], None]
+"""Told of every attempt: model, HTTP status if any, and ``ok``, ``model_gone``, ``model_refused`` or the failure's
+kind."""
+
+
+class OpenAIImageClient:
+    """Makes image edits; one object per process, shared by all threads.
+
+    ``edit`` expects an event loop of its own in its thread (Pattern 4): it blocks that thread while it waits for a
+    turn, and all else that waits there is this call itself.
+
+    Args:
+        base_url: with the version, for example ``https://api.openai.com/v1``.
+        api_key: sent as a bearer token, never logged.
+        models: in order of preference (``OPENAI_IMAGE_MODELS``).
+        effort: how hard they are to try.
+        max_retries: further attempts with a model after 5xx, 408, 409, a broken connection or silence
+            (``OPENAI_MAX_RETRIES``).
+        turns: asked before every attempt.
+        storage: asked before the turn whether there is a place for the picture.
+        cancelled: true once the process shuts down; then waiting for a turn ends with ``ShuttingDown``.
+        on_attempt: told of every attempt, for metrics.
+        on_model_gone: told once of every model that went, with its name.
+        on_turn: told of every attempt how long it had waited for its turn.
+        sleep, random_unit: replaced in tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        models: Sequence[ImageModelProfile],
+        max_retries: int,
+        turns: TurnGate,
+        effort: Effort | None = None,
+        storage: StorageGate | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+        on_attempt: AttemptHook = lambda _model, _status, _code: None,
+        on_model_gone: Callable[[str], None] = lambda _model: None,
+        on_turn: Callable[[float], None] = lambda _waited_seconds: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random_unit: Callable[[], float] = random.random,
+    ) -> None:
+        self._wire = ProviderWire(base_url=base_url, api_key=api_key, turns=turns, cancelled=cancelled)
+        self._roster = ModelRoster(models, on_model_gone=on_model_gone)
+        self._effort = effort or Effort()
+        self._max_retries = max_retries
+        self._turns = turns
+        self._storage = storage
+        self._cancelled = cancelled
+        self._on_attempt = on_attempt
+        self._on_turn = on_turn
+        self._sleep = sleep
+        self._random_unit = random_unit
+
+    async def edit(
+        self,
+        *,
+        images: Sequence[bytes],
+        person_size: tuple[int, int],
+        prompt: str,
+        safety_identifier: str,
+        clock: TaskClock,
+        still_wanted: Callable[[], bool] = lambda: True,
+    ) -> GeneratedImage:
+        """Asks for one try-on picture.
+
+        Args:
+            images: JPEGs, the first is the person.
+            person_size: (width, height) of the first, in pixels.
+            prompt: may be blank.
+            safety_identifier: a hashed owner id of at most 64 characters.
+            clock: the task's time; it stands still while this call waits for its turn.
+            still_wanted: asked after a long wait, before money is spent; it may block, on nobody's clock.
+
+        Raises:
+            NoLongerWanted: ``still_wanted()`` said no.
+            ProviderFailure: one of its kinds.
+            DeadlineExceeded: the task's time ran out first.
+            ShuttingDown: the process is shutting down; nothing is under way for this task.
+        """
+        # With the breaker open only a probe gets as far as asking a model that was gone.
+        self._roster.start_over_if_empty()
+        refusals: dict[str, str] = {}
+        while (profile := self._roster.preferred()) is not None and profile.name not in refusals:
+            form = build_edit_form(
+                profile,
+                self._effort,
+                images=images,
+                person_size=person_size,
+                prompt=prompt,
+                safety_identifier=safety_identifier,
+            )
+            result = await self._edit_with(profile, form, clock, still_wanted)
+            if isinstance(result, GeneratedImage):
+                return result
+            refusals[profile.name] = result.failure.reason
+        said = "; ".join(f"{model}: {reason}" for model, reason in refusals.items())
+        raise NoModelLeft(f"no configured image model can be used: {said}")
+
+    async def _edit_with(
+        self, profile: ImageModelProfile, form: EditForm, clock: TaskClock, still_wanted: Callable[[], bool]
+    ) -> GeneratedImage | ModelGone:
+        """Tries one model until it answers, is gone, or the retries or the task's time are used up."""
+        retries = 0
+        while True:
+            result = await self._attempt(profile, form, clock, still_wanted)
+            if not isinstance(result, Retryable):
+                return result
+            delay_seconds = self._random_unit() * min(FIRST_BACKOFF_SECONDS * 2**retries, MAX_BACKOFF_SECONDS)
+            if retries == self._max_retries or delay_seconds >= clock.remaining_seconds():
+                raise result.failure
+            retries += 1
+            log.info("provider_retry", model=profile.name, retry=retries, delay_seconds=round(delay_seconds, 3))
+            await self._sleep(delay_seconds)
+
+    async def _attempt(
+        self, profile: ImageModelProfile, form: EditForm, clock: TaskClock, still_wanted: Callable[[], bool]
+    ) -> GeneratedImage | ModelGone | Retryable:
+        """One request: turn, exchange, verdict. The verdict goes to log, metrics, roster and breaker."""
+        attempt = Attempt(profile, form, clock, turn=self._take_turn(form, clock, still_wanted))
+        outcome, reason = TurnOutcome.UNKNOWN, ""
+        try:
+            verdict = await self._wire.exchange(attempt)
+            self._note(attempt, verdict)
+            if isinstance(verdict, ModelGone):
+                leave_out = self._roster.retire if verdict.for_good else self._roster.set_aside
+                leave_out(profile, reason=verdict.failure.reason)
+            outcome, reason = self._about_account(verdict)
+        finally:
+            self._turns.report(attempt.turn, outcome, reason)
+        if isinstance(verdict, Failure):
+            raise verdict
+        return verdict
+
+    def _take_turn(self, form: EditForm, clock: TaskClock, still_wanted: Callable[[], bool]) -> Turn:
+        if clock.remaining_seconds() <= 0:
+            raise DeadlineExceeded(clock.limit_seconds)
+        with clock.paused():
+            turn = self._turn(lambda: self._turns.acquire(self._cancelled, input_images=form.image_count), still_wanted)
+            # On the same terms: the answer may be long in coming when the platform is away.
+            wanted = self._is_wanted_after(turn, still_wanted)
+        if not wanted:
+            raise NoLongerWanted
+        return turn
+
+    def _turn(self, acquire: Callable[[], Turn], still_wanted: Callable[[], bool]) -> Turn:
+        if self._storage is None:
+            return acquire()
+        return turn_while_stored(
+            self._storage, self._turns, acquire, cancelled=self._cancelled, still_wanted=still_wanted
+        )
+
+    def _is_wanted_after(self, turn: Turn, still_wanted: Callable[[], bool]) -> bool:
+        wanted = False
+        try:
+            wanted = turn.waited_seconds <= LONG_WAIT_SECONDS or still_wanted()
+        finally:
+            if not wanted:  # or nobody could say: a probe that is never reported would hold up everybody
+                self._turns.report(turn, TurnOutcome.UNKNOWN)
+        return wanted
+
+    def _about_account(self, verdict: Verdict) -> tuple[TurnOutcome, str]:
+        """What a verdict tells the breaker."""
+        match verdict:
+            case AccountBlocked():
+                return TurnOutcome.BLOCKED, verdict.kind
+            case ModelGone() if self._roster.preferred() is None:
+                return TurnOutcome.BLOCKED, NoModelLeft.kind
+            case Retryable() | DeadlineExceeded() | ModelGone():
+                return TurnOutcome.UNKNOWN, ""
+            case _:
+                return TurnOutcome.ANSWERED, ""
+
+    def _note(self, attempt: Attempt, verdict: Verdict) -> None:
+        """Log and metrics of one attempt."""
+        model = attempt.profile.name
+        self._on_turn(attempt.turn.waited_seconds)
+        seconds = round(time.monotonic() - attempt.turn.granted_at, 3)
+        if isinstance(verdict, GeneratedImage):
+            self._on_attempt(model, HTTPStatus.OK, _SUCCESS)
+            log.info(
+                "provider_image_made",
+                model=model,
+                seconds=seconds,
+                waited_seconds=round(attempt.turn.waited_seconds, 3),
+                image_bytes=len(verdict.jpeg),
+                input_tokens=verdict.usage.input_tokens,
+                output_tokens=verdict.usage.output_tokens,
+                cached_tokens=verdict.usage.cached_tokens,
+                estimated_cost_usd=str(verdict.estimated_cost_usd),
+            )
+            return
+        failure = verdict.failure if isinstance(verdict, ModelGone | Retryable) else verdict
+        kind = failure.kind
+        if isinstance(verdict, ModelGone):
+            kind = _MODEL_GONE if verdict.for_good else _MODEL_REFUSED
+        status = failure.status if isinstance(failure, ProviderFailure) else None
+        self._on_attempt(model, status, kind)
+        log.warning(
+            "provider_attempt_failed",
+            model=model,
+            seconds=seconds,
+            kind=kind,
+            status=status,
+            reason=str(failure),
+            provider_request_id=failure.provider_request_id if isinstance(failure, ProviderFailure) else None,
+            **attempt.noted_headers,
+        )

@@ -1,0 +1,1 @@
+"""All that knows OpenAI's API: request, wire, answer, errors."""

@@ -1,0 +1,235 @@
+"""One HTTP exchange with the provider: the request goes out, a verdict comes back.
+
+Every attempt has a connection of its own, because each task has an event loop of its own (Pattern 4).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import httpx
+
+from models.failures import DeadlineExceeded, ProviderAnswerUnusable, ProviderFailure, ProviderUnavailable
+from models.generation import GeneratedImage
+from models.image_models import ImageModelProfile
+from services.byte_budget import ByteBudget, Holding
+from services.providers.openai.answer import read_answer
+from services.providers.openai.errors import ModelGone, Retryable, classify
+from services.providers.openai.request import EditForm
+from services.tls import public_client_context
+from services.turns.gate import Turn, TurnGate
+
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
+WRITE_TIMEOUT_SECONDS: Final = 30.0
+"""For one write of at most one picture (well under a megabyte)."""
+
+ATTEMPT_TIMEOUT_SECONDS: Final = 180.0
+"""One attempt from its turn to the head of its answer. A picture takes 20 to 60 s, at high load more; three minutes
+leave a second attempt some of the task's five (NFR-5.2)."""
+
+ANSWER_TIMEOUT_SECONDS: Final = 30.0
+"""From the head of the answer to its end, waiting for memory not counted: a megabyte or two that lie ready."""
+
+MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+"""A result of 1.5 megapixels is 0.3 to 1 MB, a third more in base64. Pure noise at JPEG quality 95 comes to 2.4 MiB."""
+
+ANSWER_MEMORY_BYTES: Final = 4 * MAX_ANSWER_BYTES
+"""For all answers of a process, from the first byte to the decoded picture: 150 at the same moment would not fit into
+1 GiB. Paid by the byte that arrived (ADR 0015), so an answer that drips holds up nobody. Decoding takes three times an
+answer at most (as bytes, as text, as the picture's base64), so all of them together never take more than 96 MiB."""
+
+MAX_ERROR_BYTES: Final = 64 * 1024
+"""What is read of an error's body; real ones have a few hundred bytes."""
+
+TURN_FRESH_SECONDS: Final = 0.5
+"""A request must leave this soon after its turn was granted, or the gate's window no longer holds at the provider.
+When connecting took longer, the request takes another turn before its first byte is sent."""
+
+_HEADERS_STARTED_EVENT: Final = "http11.send_request_headers.started"
+"""The connection stands, nothing was sent yet (httpx documentation, Extensions, "trace")."""
+
+_TIMEOUTS: Final = httpx.Timeout(
+    connect=CONNECT_TIMEOUT_SECONDS, write=WRITE_TIMEOUT_SECONDS, read=ATTEMPT_TIMEOUT_SECONDS, pool=None
+)
+
+_NOTED_HEADERS: Final = (
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-tokens",
+)
+"""Of an error, for the log; FR-3 decides whether there is a retry, the provider only how long it waits."""
+
+
+class TaskClock(Protocol):
+    """The task's own time limit (NFR-5.2), which stands still while the task waits for its turn."""
+
+    @property
+    def limit_seconds(self) -> float:
+        """The whole limit."""
+
+    def remaining_seconds(self) -> float:
+        """What is left of it; zero or less when it is used up."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Stops the clock for the ``with`` block."""
+
+
+Verdict = GeneratedImage | ModelGone | Retryable | ProviderFailure | DeadlineExceeded
+"""What came of one attempt; failures are returned, not raised."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request on its way."""
+
+    profile: ImageModelProfile
+    form: EditForm
+    clock: TaskClock
+    turn: Turn
+    timeout: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
+    ends_with_task: bool = False
+    noted_headers: dict[str, str] = field(default_factory=dict)
+
+    def start_timeout(self, seconds: float) -> None:
+        """(Re)starts the attempt's time, bounded by what is left of the task's."""
+        remaining_seconds = self.clock.remaining_seconds()
+        self.ends_with_task = remaining_seconds <= seconds
+        self.timeout.reschedule(asyncio.get_running_loop().time() + min(seconds, remaining_seconds))
+
+    def stop_timeout(self) -> None:
+        """From here on the attempt may take as long as it takes."""
+        self.timeout.reschedule(None)
+
+    @contextmanager
+    def waiting(self, seconds_afterwards: float) -> Iterator[None]:
+        """Time spent inside counts neither against the attempt, whose time starts again after it, nor the task."""
+        self.stop_timeout()
+        with self.clock.paused():
+            yield
+        self.start_timeout(seconds_afterwards)
+
+    def timed_out(self) -> Retryable | DeadlineExceeded:
+        """What running out of time meant."""
+        if self.ends_with_task and self.timeout.expired():
+            return DeadlineExceeded(self.clock.limit_seconds)
+        return Retryable(ProviderUnavailable("no complete answer in time"))
+
+
+class ProviderWire:
+    """Sends requests; one object per process, shared by all threads.
+
+    Args:
+        base_url: with the version, for example ``https://api.openai.com/v1``.
+        api_key: sent as a bearer token, never logged.
+        turns: asked again when connecting took so long that a turn went stale.
+        cancelled: true once the process shuts down.
+    """
+
+    def __init__(self, *, base_url: str, api_key: str, turns: TurnGate, cancelled: Callable[[], bool]) -> None:
+        self._url = f"{base_url.rstrip('/')}/images/edits"
+        self._authorization = f"Bearer {api_key}"
+        self._turns = turns
+        self._cancelled = cancelled
+        self._memory = ByteBudget(ANSWER_MEMORY_BYTES, largest_bytes=MAX_ANSWER_BYTES)
+        self._tls = public_client_context()
+
+    async def exchange(self, attempt: Attempt) -> Verdict:
+        """Sends the request and turns whatever comes of it into a verdict."""
+        try:
+            async with attempt.timeout:
+                attempt.start_timeout(ATTEMPT_TIMEOUT_SECONDS)
+                return await self._send(attempt)
+        except TimeoutError:
+            return attempt.timed_out()
+        except (httpx.RequestError, OSError) as error:
+            return translate_transport_error(error)
+
+    async def _send(self, attempt: Attempt) -> Verdict:
+        async def before_first_byte(event: str, _details: object) -> None:
+            if event == _HEADERS_STARTED_EVENT:
+                self._renew_stale_turn(attempt)
+
+        headers = {
+            "authorization": self._authorization,
+            "content-type": attempt.form.content_type,
+            "content-length": str(attempt.form.size_bytes),
+            "accept-encoding": "identity",  # the picture is compressed already; a bound on bytes stays a bound
+        }
+        async with (
+            httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=_TIMEOUTS) as client,
+            client.stream(
+                "POST", self._url, headers=headers, content=attempt.form, extensions={"trace": before_first_byte}
+            ) as response,
+        ):
+            if response.status_code == HTTPStatus.OK:
+                return await self._read_picture(response, attempt)
+            attempt.noted_headers = {
+                name: response.headers[name] for name in _NOTED_HEADERS if name in response.headers
+            }
+            return classify(response.status_code, response.headers, await _read_error(response))
+
+    def _renew_stale_turn(self, attempt: Attempt) -> None:
+        if time.monotonic() - attempt.turn.granted_at <= TURN_FRESH_SECONDS:
+            return
+        with attempt.waiting(ATTEMPT_TIMEOUT_SECONDS):
+            attempt.turn = self._turns.renew(attempt.turn, self._cancelled)
+
+    async def _read_picture(self, response: httpx.Response, attempt: Attempt) -> Verdict:
+        """Reads and decodes a 200 answer, which pays for its memory on its own account."""
+        attempt.start_timeout(ANSWER_TIMEOUT_SECONDS)
+        while_waiting = partial(attempt.waiting, ANSWER_TIMEOUT_SECONDS)
+        with self._memory.holding(id(attempt), while_waiting=while_waiting) as memory:
+            try:
+                body = await _read_bounded(response, memory)
+                attempt.stop_timeout()  # what has arrived is paid for; it is not asked for again
+                return read_answer(body, attempt.profile, provider_request_id=response.headers.get("x-request-id"))
+            except ProviderAnswerUnusable as failure:
+                return failure
+
+
+def translate_transport_error(error: httpx.RequestError | OSError) -> Retryable | ProviderAnswerUnusable:
+    """No answer at all (FR-3.3), or one that breaks HTTP's rules for content."""
+    name = type(error).__name__  # the text may hold addresses
+    if isinstance(error, httpx.TransportError | OSError):
+        return Retryable(ProviderUnavailable(f"no answer: {name}"))
+    return ProviderAnswerUnusable(f"unreadable answer: {name}", status=HTTPStatus.OK)
+
+
+async def _read_bounded(response: httpx.Response, memory: Holding) -> bytearray:
+    at_most_bytes = largest_size_bytes(response.headers)
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        size_bytes = len(body) + len(chunk)
+        if size_bytes > MAX_ANSWER_BYTES:
+            raise ProviderAnswerUnusable(f"more than {MAX_ANSWER_BYTES} bytes", status=HTTPStatus.OK)
+        await memory.hold(size_bytes, at_most_bytes)
+        body += chunk
+    return body
+
+
+def largest_size_bytes(headers: httpx.Headers) -> int:
+    """What an answer can come to before it is refused: its announced length, where that is what will arrive."""
+    announced = headers.get("content-length", "")
+    if not announced.isdecimal() or "transfer-encoding" in headers or "content-encoding" in headers:
+        return MAX_ANSWER_BYTES
+    return min(int(announced), MAX_ANSWER_BYTES)
+
+
+async def _read_error(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_ERROR_BYTES:
+            break
+    return bytes(body[:MAX_ERROR_BYTES])

@@ -1,0 +1,1 @@
+"""Redis: the task queue, connections to it, and what its refusals mean."""

@@ -1,0 +1,1 @@
+"""From outline to girths, size and body type."""

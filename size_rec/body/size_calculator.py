@@ -1,0 +1,77 @@
+"""From measures with their spread to what a shop shows: size, range of sizes, confidence, body type. Pure."""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from size_rec.body.body_model import ANSWERED, BodyEstimate
+from size_rec.body.body_type import BodyType, body_type_of
+from size_rec.body.size_chart import DEFAULT_CHART, SizeChart
+
+RANGE_PROBABILITY = 0.8
+"""The range of sizes is the narrowest that holds the true one this often by the predicted spread. Ranges are whole
+sizes, so they hold more than asked for: 95 % in cross-validation (docs/size-recommendation.md)."""
+
+HALF_SIZE_CM = 4.0
+"""Sizes are 8 cm of chest apart; an error of half of it moves a person from the middle of a size to its edge."""
+
+GIRTHS = ("chest_cm", "waist_cm", "hip_cm")
+QUANTILES = (np.arange(100) + 0.5) / 100
+_DEVIATES = np.array([NormalDist().inv_cdf(float(quantile)) for quantile in QUANTILES])
+
+
+@dataclass(frozen=True)
+class SizeAdvice:
+    """The answer to one photograph. ``measurements_cm`` by name; ``smallest`` and ``largest`` bound the size range."""
+
+    size: str
+    smallest: str
+    largest: str
+    confidence: float
+    body_type: BodyType
+    measurements_cm: dict[str, float]
+
+
+def advise(estimate: BodyEstimate, *, height_cm: float, chart: SizeChart = DEFAULT_CHART) -> SizeAdvice:
+    """Size, range, confidence and body type for one estimate."""
+    measures = dict(zip(ANSWERED, (float(value) for value in estimate.mean_cm), strict=True))
+    spread = dict(zip(ANSWERED, (float(value) for value in estimate.spread_cm), strict=True))
+    best = chart.index_for(**{girth: measures[girth] for girth in GIRTHS})
+    lower, upper = narrowest_range(size_probabilities(measures, spread, chart), best)
+    return SizeAdvice(
+        size=chart.sizes[best],
+        smallest=chart.sizes[lower],
+        largest=chart.sizes[upper],
+        confidence=confidence_of(float(np.mean([spread[girth] for girth in GIRTHS]))),
+        body_type=body_type_of(chest_cm=measures["chest_cm"], waist_cm=measures["waist_cm"], height_cm=height_cm),
+        measurements_cm=measures,
+    )
+
+
+def confidence_of(girth_spread_cm: float) -> float:
+    """The probability that a girth is right within half a size: 0..1, falling with the spread."""
+    return 2 * NormalDist().cdf(HALF_SIZE_CM / girth_spread_cm) - 1
+
+
+def size_probabilities(measures: dict[str, float], spread: dict[str, float], chart: SizeChart) -> list[float]:
+    """The probability of every size, the girths being wrong together (they are: by scale and by clothes)."""
+    girths = {girth: measures[girth] + _DEVIATES * spread[girth] for girth in GIRTHS}
+    counts = np.bincount(chart.indices_for(**girths), minlength=len(chart.sizes))
+    return [int(count) / len(_DEVIATES) for count in counts]
+
+
+def narrowest_range(probabilities: list[float], best: int) -> tuple[int, int]:
+    """First and last of the fewest neighbouring sizes around ``best`` that hold :data:`RANGE_PROBABILITY`.
+
+    Among equally narrow ranges the most probable one is taken.
+    """
+    sizes = range(len(probabilities))
+    ranges = [
+        (last - first, -sum(probabilities[first : last + 1]), first, last)
+        for first in sizes
+        for last in sizes
+        if first <= best <= last and sum(probabilities[first : last + 1]) >= RANGE_PROBABILITY
+    ]
+    _, _, first, last = min(ranges)
+    return first, last

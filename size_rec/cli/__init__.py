@@ -1,0 +1,1 @@
+"""What the command line of size recommendation needs beside the measuring."""

@@ -1,0 +1,130 @@
+"""May this picture be measured, and if not, what is missing? Pure.
+
+The limits lie between the calibration's bodies, all of which stand facing the camera, and pictures of people who sit,
+kneel, lunge or turn away. Between the two the spread of the answer grows by itself (``size_rec/body/body_model.py``).
+"""
+
+from enum import StrEnum
+
+import numpy as np
+
+from size_rec.body.body_model import BodyEstimate
+from size_rec.outline.features import BodyFeatures
+from size_rec.outline.silhouette import LEGS
+from size_rec.pose.pose import INSIDE, FloatArray, Joint, Pose
+
+FOREGROUND_SHARE = 0.5
+"""Another person counts when at least half as large in the picture as the measured one; passers-by do not."""
+MAX_HIP_BEND = np.radians(55)
+"""Between trunk and thigh, in space: standing people reach 46 degrees by the model's estimate, seated ones 68."""
+MAX_LEG_SPREAD = np.radians(25)
+"""Between a thigh and the vertical: a relaxed stance stays below 10 degrees, a lunge exceeds 60."""
+MAX_TURN = np.radians(45)
+"""Beyond this the picture shows depth rather than breadth."""
+MAX_TILT = np.radians(20)
+"""Between trunk and vertical: the outline is measured along the picture's rows."""
+MAX_SURPRISE = 15.0
+"""Mean squared deviation from the nearest kind of body. In cross-validation 99 of 100 stay near 2 and the largest is
+6; what is two and a half times as strange as the strangest known figure is not one that was learned from."""
+MAX_GIRTH_SPREAD_CM = 8.0
+"""One size: an answer this uncertain says nothing of it. In cross-validation 99 of 100 stay below 6."""
+BORDER_PX = 0.5
+"""A figure that reaches this close to the mask's border goes on beyond it. A pixel of the mask is about two of the
+picture: of people with eight pixels of a thousand to spare, nine in ten are taken."""
+
+
+UPPER_JOINTS = (Joint.NOSE, Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER)
+LOWER_JOINTS = (Joint.LEFT_KNEE, Joint.RIGHT_KNEE, Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE)
+
+
+class Refusal(StrEnum):
+    """Why a picture cannot be measured; the value is the stable code of the problem body."""
+
+    NO_PERSON = "no_person"
+    SEVERAL_PEOPLE = "more_than_one_person"
+    HEAD_CUT_OFF = "head_cut_off"
+    FEET_CUT_OFF = "feet_cut_off"
+    SIDE_CUT_OFF = "side_cut_off"
+    NOT_STANDING = "not_standing"
+    TURNED_AWAY = "turned_away"
+    UNCLEAR = "outline_unclear"
+
+
+def refusal_of_pose(pose: Pose) -> Refusal | None:
+    """What the landmarks alone speak against, or ``None``; the first that holds in the order of the checks."""
+    checks = (
+        (Refusal.SEVERAL_PEOPLE, not _alone(pose)),
+        (Refusal.SIDE_CUT_OFF, _beyond_the_sides(pose, (*UPPER_JOINTS, *LOWER_JOINTS))),
+        (Refusal.HEAD_CUT_OFF, not _shown(pose, UPPER_JOINTS)),
+        (Refusal.FEET_CUT_OFF, not _shown(pose, LOWER_JOINTS)),
+        (Refusal.NOT_STANDING, not _stands(pose)),
+        (Refusal.TURNED_AWAY, not _faces_camera(pose)),
+    )
+    return next((reason for reason, holds in checks if holds), None)
+
+
+def refusal_of_outline(pose: Pose, features: BodyFeatures | None) -> Refusal | None:
+    """What the outline speaks against: a figure that ends at the picture's border is cut off."""
+    if features is None:
+        return Refusal.UNCLEAR
+    if features.extent.crown <= BORDER_PX:
+        return Refusal.HEAD_CUT_OFF
+    if features.extent.soles >= len(pose.mask) - 1 - BORDER_PX:
+        return Refusal.FEET_CUT_OFF
+    lost = np.isnan(features.torso.left) & (features.torso.rows >= 0) & (features.torso.rows < len(pose.mask))
+    at_the_sides = pose.mask[features.torso.rows[lost].astype(int)][:, [0, -1]]
+    return Refusal.SIDE_CUT_OFF if (at_the_sides > INSIDE).any() else None
+
+
+def refusal_of_estimate(estimate: BodyEstimate) -> Refusal | None:
+    """An answer so far from every known body, or so uncertain, that it must not be given."""
+    if estimate.surprise > MAX_SURPRISE or estimate.spread_cm[:3].mean() > MAX_GIRTH_SPREAD_CM:
+        return Refusal.UNCLEAR
+    return None
+
+
+def _alone(pose: Pose) -> bool:
+    measured, *others = pose.people
+    return all(other.side <= FOREGROUND_SHARE * measured.side for other in others)
+
+
+def _beyond_the_sides(pose: Pose, joints: tuple[Joint, ...]) -> bool:
+    columns = pose.landmarks[list(joints), 0]
+    return bool((columns < 0).any() or (columns > pose.mask.shape[1] - 1).any())
+
+
+def _shown(pose: Pose, joints: tuple[Joint, ...]) -> bool:
+    height, width = pose.mask.shape
+    points = pose.landmarks[list(joints), :2]
+    within = (points >= 0) & (points <= (width - 1, height - 1))
+    return bool(within.all()) and pose.shows(*joints)
+
+
+def _stands(pose: Pose) -> bool:
+    world = pose.world
+    trunk = world[[Joint.LEFT_HIP, Joint.RIGHT_HIP]].mean(axis=0) - world[
+        [Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER]
+    ].mean(axis=0)
+    bend = max(_angle(trunk, world[knee] - world[hip]) for hip, knee, _ in LEGS)
+    spread = max(_off_vertical(pose.point(knee) - pose.point(hip)) for hip, knee, _ in LEGS)
+    shoulders, hips = (
+        pose.middle(Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER),
+        pose.middle(Joint.LEFT_HIP, Joint.RIGHT_HIP),
+    )
+    return bool(bend <= MAX_HIP_BEND and spread <= MAX_LEG_SPREAD and _off_vertical(hips - shoulders) <= MAX_TILT)
+
+
+def _faces_camera(pose: Pose) -> bool:
+    """Seen from the front, the person's left is on the picture's right."""
+    across = pose.world[Joint.LEFT_SHOULDER] - pose.world[Joint.RIGHT_SHOULDER]
+    in_order = pose.point(Joint.LEFT_SHOULDER)[0] > pose.point(Joint.RIGHT_SHOULDER)[0]
+    return bool(in_order and np.arctan2(abs(across[2]), across[0]) <= MAX_TURN)
+
+
+def _angle(one: FloatArray, other: FloatArray) -> float:
+    cosine = one @ other / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-9)
+    return float(np.arccos(np.clip(cosine, -1, 1)))
+
+
+def _off_vertical(vector: FloatArray) -> float:
+    return float(np.arctan2(abs(vector[0]), vector[1]))

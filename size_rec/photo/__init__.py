@@ -1,0 +1,1 @@
+"""The photograph before the networks see it."""

@@ -1,0 +1,1 @@
+"""MediaPipe's networks, and what they saw."""

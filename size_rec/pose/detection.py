@@ -1,0 +1,65 @@
+"""The detector's raw numbers → the people it noticed, the most certain first. Pure.
+
+The arithmetic is that of MediaPipe's ``pose_detection_cpu.pbtxt`` (anchors, threshold, weighted suppression).
+"""
+
+import numpy as np
+
+from size_rec.pose.framing import WHOLE_SAMPLES
+from size_rec.pose.pose import Float32Array, FloatArray
+
+GRIDS = ((8, 2), (16, 2), (32, 6))
+"""(samples between neighbouring anchors, anchors at each place) of the detector's layers."""
+MIN_LOGIT = 0.0
+"""Half certain: a person."""
+SAME_PERSON_OVERLAP = 0.3
+"""Boxes that share more of their union than this are of one person."""
+POINTS = 4
+"""That each box comes with: see ``size_rec/pose/framing.py``."""
+
+
+def _anchors() -> FloatArray:
+    """The centres that boxes and points are relative to, as shares of the input's side: (2254, 2)."""
+    layers = []
+    for stride, repeated in GRIDS:
+        side = WHOLE_SAMPLES // stride
+        rows, columns = np.divmod(np.arange(side * side), side)
+        layers.append(np.repeat((np.column_stack([columns, rows]) + 0.5) / side, repeated, axis=0))
+    return np.concatenate(layers)
+
+
+ANCHORS = _anchors()
+
+
+def noticed_people(boxes: Float32Array, logits: Float32Array) -> list[FloatArray]:
+    """Everybody in the picture: four points (x, y) of each, as shares of the input's side.
+
+    Args:
+        boxes: (2254, 12): x, y, width, height and four points, in samples from the anchors.
+        logits: (2254, 1): how certain each box is.
+    """
+    likely = np.flatnonzero(logits[:, 0] > MIN_LOGIT)
+    likely = likely[np.argsort(-logits[likely, 0], kind="stable")]
+    certainty = 1 / (1 + np.exp(-logits[likely, 0].astype(np.float64)))
+    raw = boxes[likely].astype(np.float64) / WHOLE_SAMPLES
+    centers, sizes = raw[:, :2] + ANCHORS[likely], raw[:, 2:4]
+    points = raw[:, 4:].reshape(-1, POINTS, 2) + ANCHORS[likely, None]
+    corners = np.concatenate([centers - sizes / 2, centers + sizes / 2], axis=1)
+    people = []
+    left = np.arange(len(likely))
+    while left.size:
+        same = _overlap(corners[left[0]], corners[left]) > SAME_PERSON_OVERLAP
+        same[0] = True
+        people.append(np.average(points[left[same]], axis=0, weights=certainty[left[same]]))
+        left = left[~same]
+    return people
+
+
+def _overlap(one: FloatArray, others: FloatArray) -> FloatArray:
+    """Intersection over union of boxes given by their corners."""
+    shared = np.minimum(one[2:], others[:, 2:]) - np.maximum(one[:2], others[:, :2])
+    intersection = np.clip(shared, 0, None).prod(axis=1)
+    areas = (others[:, 2:] - others[:, :2]).prod(axis=1)
+    union = areas + (one[2:] - one[:2]).prod() - intersection
+    overlap: FloatArray = intersection / np.maximum(union, 1e-12)
+    return overlap

@@ -1,0 +1,303 @@
+"""The rate gate on a real Redis: exact over threads and processes, patient, cheap."""
+
+import itertools
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+import redis
+
+from sandbox.servers.redis import LocalRedis
+from services.queue.connection import connect
+from services.turns import window as rate_gate
+from services.turns.fair_lock import ShuttingDown
+from services.turns.window import RateGate
+
+WINDOW_SECONDS = 2
+JITTER_SECONDS = 0.25
+"""Between taking a turn and noting the time on a busy machine; in real life the window's spare second is for this."""
+NO_PACE = 10_000
+
+CLAIM_TURNS = """
+import sys, time
+from services.turns.window import RateGate
+from services.queue.connection import connect
+url, turns_per_window, window_seconds, count = sys.argv[1], *map(int, sys.argv[2:])
+gate = RateGate(connect(url), turns_per_window=turns_per_window, window_seconds=window_seconds, turns_per_pace=10_000)
+for _ in range(count):
+    gate.acquire(lambda: False)
+    print(time.time(), flush=True)
+"""
+
+
+@pytest.fixture
+def client(redis_server: LocalRedis) -> Iterator[redis.Redis]:
+    redis_server.start()
+    with connect(redis_server.url) as client:
+        client.flushall()
+        yield client
+
+
+def never() -> bool:
+    return False
+
+
+def make_gate(client: redis.Redis, turns: int, *, pace: int = NO_PACE, images: int | None = None) -> RateGate:
+    return RateGate(
+        client, turns_per_window=turns, images_per_window=images, window_seconds=WINDOW_SECONDS, turns_per_pace=pace
+    )
+
+
+def most_within(times: list[float], seconds: float) -> int:
+    """The greatest number of ``times`` within any ``seconds``."""
+    ordered = sorted(times)
+    return max(sum(start <= t < start + seconds for t in ordered[i:]) for i, start in enumerate(ordered))
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the commands sent to Redis; what happens inside scripts is not among them."""
+    sent: list[str] = []
+    execute: Callable[..., object] = redis.Redis.execute_command
+
+    def execute_and_note(client: redis.Redis, *arguments: str, **options: object) -> object:
+        sent.append(arguments[0])
+        return execute(client, *arguments, **options)
+
+    monkeypatch.setattr(redis.Redis, "execute_command", execute_and_note)
+    return sent
+
+
+def test_no_window_of_any_position_holds_more_turns_than_allowed(client: redis.Redis) -> None:
+    gate = make_gate(client, 5)
+    taken: list[float] = []
+    for _ in range(11):
+        gate.acquire(never)
+        taken.append(time.monotonic())
+    assert most_within(taken, WINDOW_SECONDS - JITTER_SECONDS) == 5
+    assert taken[-1] - taken[0] < 3 * WINDOW_SECONDS, "it waits no longer than it must"
+
+
+def test_threads_of_one_process_are_served_in_the_order_they_came(client: redis.Redis) -> None:
+    gate = make_gate(client, 2)
+    gate.acquire(never)
+    gate.acquire(never)
+    served: list[int] = []
+
+    def take(number: int) -> None:
+        gate.acquire(never)
+        served.append(number)
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(4)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        wait_until(partial(is_queueing, gate, number))
+    for thread in threads:
+        thread.join()
+    assert served == [0, 1, 2, 3]
+
+
+def is_queueing(gate: RateGate, behind: int) -> bool:
+    """Whether one thread looks at the window and so many wait behind it."""
+    return not gate._queue._free and len(gate._queue._waiting) == behind
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_two_processes_share_one_window(client: redis.Redis, redis_server: LocalRedis) -> None:
+    arguments = [sys.executable, "-c", CLAIM_TURNS, redis_server.url, "6", str(WINDOW_SECONDS), "6"]
+    processes = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    times = [float(line) for line in itertools.chain.from_iterable(output.split() for output in outputs)]
+    assert len(times) == 12
+    assert most_within(times, WINDOW_SECONDS - JITTER_SECONDS) == 6
+    assert client.exists("wearon:provider:rate:window")
+
+
+def test_a_host_whose_clock_is_wrong_keeps_the_window(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = make_gate(client, 3)
+    for _ in range(3):
+        first.acquire(never)
+    monkeypatch.setattr(time, "time", lambda: 4_000_000_000.0)
+    assert make_gate(client, 3).acquire(never) > WINDOW_SECONDS - 0.5
+
+
+def test_a_host_whose_clock_stood_still_keeps_the_window(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a suspension, in which ``time.monotonic`` does not go on."""
+    suspended = make_gate(client, 4)
+    suspended.acquire(never)
+    running, missed_seconds = time.monotonic, 30.0
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "monotonic", lambda: running() - missed_seconds)
+        for _ in range(3):
+            suspended.acquire(never)
+    assert make_gate(client, 3).acquire(never) > WINDOW_SECONDS - 0.5
+
+
+def test_processes_with_different_limits_share_one_window(client: redis.Redis) -> None:
+    old, new = make_gate(client, 6), make_gate(client, 3)
+    for _ in range(4):
+        old.acquire(never)
+    assert new.acquire(never) > WINDOW_SECONDS - 0.5
+
+
+def test_turns_of_one_window_are_spread_over_it(client: redis.Redis) -> None:
+    gate = make_gate(client, 100, pace=3)
+    taken = []
+    for _ in range(7):
+        gate.acquire(never)
+        taken.append(time.monotonic())
+    assert most_within(taken, 1 - JITTER_SECONDS) == 3
+
+
+@pytest.mark.parametrize(("turns", "pace"), [(1, 1), (30, 1), (31, 2), (300, 10)])
+def test_the_pace_is_a_thirtieth_of_the_limit_and_at_least_one(client: redis.Redis, turns: int, pace: int) -> None:
+    assert RateGate(client, turns_per_window=turns)._pace.entries == pace
+
+
+def test_the_window_leaves_a_second_for_the_way_to_the_provider(client: redis.Redis) -> None:
+    assert RateGate(client, turns_per_window=300)._window.seconds == 61
+
+
+def test_a_free_turn_costs_two_commands(client: redis.Redis, commands: list[str]) -> None:
+    gate = make_gate(client, 1_000)
+    gate.acquire(never)  # loads the script
+    commands.clear()
+    for _ in range(50):
+        gate.acquire(never)
+    assert commands == ["EVALSHA"] * 100
+
+
+def test_waiting_costs_few_commands_however_many_wait(client: redis.Redis, commands: list[str]) -> None:
+    gate = make_gate(client, 10)
+    for _ in range(10):
+        gate.acquire(never)
+    commands.clear()
+    with ThreadPoolExecutor(20) as pool:
+        waits = list(pool.map(lambda _: gate.acquire(never), range(10)))
+    assert min(waits) > WINDOW_SECONDS - 0.5
+    assert len(commands) <= 6 * 10
+
+
+def test_a_redis_that_is_away_delays_a_turn_and_fails_nobody(client: redis.Redis, redis_server: LocalRedis) -> None:
+    gate = make_gate(client, 5)
+    gate.acquire(never)
+    redis_server.kill()
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(gate.acquire, never) for _ in range(3)]
+        wait_until(partial(is_queueing, gate, 2))
+        assert not any(turn.done() for turn in waiting)
+        redis_server.start()
+        assert all(turn.result(timeout=20) >= 0 for turn in waiting)
+
+
+def test_a_gate_can_be_made_before_redis_is_up(redis_server: LocalRedis) -> None:
+    redis_server.stop()
+    gate = make_gate(connect(redis_server.url), 5)
+    with ThreadPoolExecutor(1) as pool:
+        turn = pool.submit(gate.acquire, never)
+        redis_server.start()
+        assert turn.result(timeout=20) >= 0
+
+
+def test_one_process_keeps_the_limit_even_if_redis_forgets_everything(client: redis.Redis) -> None:
+    gate = make_gate(client, 3)
+    for _ in range(3):
+        gate.acquire(never)
+    client.flushall()
+    client.script_flush()
+    assert gate.acquire(never) > WINDOW_SECONDS - 0.5
+
+
+def test_a_shutdown_ends_the_waiting_and_frees_the_place(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_gate, "MAX_SLEEP_SECONDS", 0.2)
+    gate = make_gate(client, 1)
+    gate.acquire(never)
+    closing = threading.Event()
+    with ThreadPoolExecutor(3) as pool:
+        doomed = [pool.submit(gate.acquire, closing.is_set) for _ in range(2)]
+        wait_until(partial(is_queueing, gate, 1))
+        patient = pool.submit(gate.acquire, never)
+        closing.set()
+        for turn in doomed:
+            with pytest.raises(ShuttingDown):
+                turn.result(timeout=5)
+        assert patient.result(timeout=10) >= 0
+
+
+def test_a_shutdown_ends_the_waiting_for_a_redis_that_is_away(tmp_path: Path) -> None:
+    gate = make_gate(connect(LocalRedis(tmp_path).url), 1)
+    with pytest.raises(ShuttingDown):
+        gate.acquire(lambda: True)
+
+
+NO_LIMIT = 10_000
+
+
+def test_two_gates_share_one_limit_on_input_pictures(client: redis.Redis) -> None:
+    """Requests of different sizes; in no window do both together send more pictures than allowed."""
+    gates = [make_gate(client, NO_LIMIT, images=10) for _ in range(2)]
+    sent: list[float] = []
+
+    def send(gate: RateGate) -> None:
+        for images in (2, 5, 1, 3, 4, 2):
+            gate.acquire(never, input_images=images)
+            sent.extend([time.monotonic()] * images)
+
+    with ThreadPoolExecutor(2) as pool:
+        for sender in [pool.submit(send, gate) for gate in gates]:
+            sender.result(timeout=60)
+    assert len(sent) == 34
+    assert most_within(sent, WINDOW_SECONDS - JITTER_SECONDS) <= 10
+    assert max(sent) - min(sent) < 6 * WINDOW_SECONDS, "it waits no longer than it must"
+
+
+def test_a_request_waits_until_there_is_room_for_all_its_pictures(client: redis.Redis) -> None:
+    gate = make_gate(client, NO_LIMIT, images=10)
+    assert gate.acquire(never, input_images=8) < 0.5
+    assert gate.acquire(never, input_images=2) < 0.5
+    assert make_gate(client, NO_LIMIT, images=10).acquire(never, input_images=1) > WINDOW_SECONDS - 0.5
+
+
+def test_waiting_for_pictures_takes_no_turns_away_from_others(client: redis.Redis, commands: list[str]) -> None:
+    first, waits, others = (make_gate(client, 4, images=images) for images in (10, 10, None))
+    first.acquire(never, input_images=10)
+    commands.clear()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(waits.acquire, never, input_images=10)
+        wait_until(lambda: "TIME" in commands)  # it has looked, and knows how long to wait
+        assert [others.acquire(never) < 0.5 for _ in range(3)] == [True] * 3, "three of four requests were left"
+        waiting.result(timeout=20)
+
+
+def test_one_process_keeps_the_limit_on_pictures_even_if_redis_forgets_everything(client: redis.Redis) -> None:
+    gate = make_gate(client, NO_LIMIT, images=10)
+    gate.acquire(never, input_images=6)
+    client.flushall()
+    client.script_flush()
+    assert gate.acquire(never, input_images=5) > WINDOW_SECONDS - 0.5
+
+
+def test_more_pictures_than_a_minute_allows_are_refused_at_once(client: redis.Redis) -> None:
+    with pytest.raises(ValueError, match="11 pictures in one request, but 10 a minute"):
+        make_gate(client, NO_LIMIT, images=10).acquire(never, input_images=11)
+
+
+def test_a_free_turn_with_a_limit_on_pictures_costs_four_commands(client: redis.Redis, commands: list[str]) -> None:
+    gate = make_gate(client, NO_LIMIT, images=NO_LIMIT)
+    gate.acquire(never, input_images=2)  # loads the script
+    commands.clear()
+    for _ in range(20):
+        gate.acquire(never, input_images=2)
+    assert commands == ["LINDEX", "EVALSHA", "EVALSHA", "EVALSHA"] * 20

@@ -1,0 +1,109 @@
+"""When the port is open, and when it is not."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.support.worker import WAIT_SECONDS, wait_until
+from web.server import HttpServer
+
+ANSWER_SECONDS = 1.0
+"""Of the slow answer; shorter than the grace of a stop."""
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/health")
+    async def health() -> str:
+        return "ok"
+
+    @app.get("/slow")
+    async def slow() -> str:
+        app.state.asked.set()
+        await asyncio.sleep(ANSWER_SECONDS)
+        return "done"
+
+    app.state.asked = threading.Event()
+    return app
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def gate() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def server(app: FastAPI, port: int, gate: threading.Event) -> Iterator[HttpServer]:
+    server = HttpServer(app, host="127.0.0.1", port=port, may_open=gate.is_set)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_connections_are_refused_until_it_may_open(server: HttpServer, port: int, gate: threading.Event) -> None:
+    assert server.is_alive()
+    assert not is_open(port)
+    gate.set()
+    wait_until(lambda: is_open(port), "the port is open")
+    assert httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).json() == "ok"
+
+
+def test_the_port_is_taken_before_it_is_open(
+    server: HttpServer, app: FastAPI, port: int, gate: threading.Event
+) -> None:
+    gate.set()
+    wait_until(lambda: is_open(port), "the port is open")
+    second = HttpServer(app, host="127.0.0.1", port=port)
+    second.start()
+    assert not second.is_alive(), "which ends the process"
+    second.stop()
+
+
+def test_a_server_that_never_opened_ends(app: FastAPI, port: int) -> None:
+    server = HttpServer(app, host="127.0.0.1", port=port, may_open=lambda: False)
+    server.start()
+    server.stop()
+    assert not server.is_alive()
+    assert not is_open(port)
+
+
+def test_new_callers_are_answered_while_the_last_answers_are_finished(
+    server: HttpServer, app: FastAPI, port: int, gate: threading.Event
+) -> None:
+    gate.set()
+    wait_until(lambda: is_open(port), "the port is open")
+    answers: list[str] = []
+    slow = threading.Thread(
+        target=lambda: answers.append(
+            httpx.get(f"http://127.0.0.1:{port}/slow", timeout=WAIT_SECONDS, trust_env=False).json()
+        )
+    )
+    slow.start()
+    assert app.state.asked.wait(WAIT_SECONDS)
+    ending = threading.Thread(target=server.stop)
+    ending.start()
+    wait_until(server._stopping.is_set, "the stop has begun")
+    assert httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).json() == "ok"
+    slow.join(WAIT_SECONDS)
+    ending.join(WAIT_SECONDS)
+    assert answers == ["done"]
+    assert not is_open(port)
+    assert not server.is_alive()

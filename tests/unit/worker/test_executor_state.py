@@ -1,0 +1,73 @@
+"""What the main process makes of a child that nobody reads any more."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from config.settings import Settings
+from services.platform.supabase_client import SupabaseClient
+from worker.executor_state import ExecutorState
+from worker.health import HealthBoard
+from worker.metrics import Metrics
+from worker.supervision import executor as executor_module
+from worker.supervision.executor import Executor
+
+SOON_GONE = "import time; time.sleep(0.2)"
+LIVES_ON = "import threading; threading.Event().wait()"
+LONG_SECONDS = 60.0
+
+
+@contextmanager
+def executor_with(child_does: str, dead: ExecutorState | None) -> Iterator[Executor]:
+    """An executor over a child that does this; the thread named by its state has ended, the others wait."""
+    settings = Settings.model_validate(
+        {
+            "redis_url": "redis://127.0.0.1:1/0",
+            "supabase_url": "http://127.0.0.1:1",
+            "supabase_service_role_key": "service-key-1",
+            "openai_api_key": "sk-live-1",
+        }
+    )
+    nobody = cast(SupabaseClient, None)
+    executor = Executor(settings, nobody, HealthBoard(), Metrics(CollectorRegistry()), leases=nobody)
+    over = threading.Event()
+    for state in (ExecutorState.LINK_DIED, ExecutorState.STDERR_UNREAD):
+        reader = threading.Thread(target=over.wait, args=(0.0 if state is dead else LONG_SECONDS,), daemon=True)
+        executor._readers[state] = reader
+        reader.start()
+        if state is dead:
+            reader.join(LONG_SECONDS)
+    executor._child = subprocess.Popen([sys.executable, "-c", child_does])
+    executor._consumer_thread = threading.Thread(target=over.wait, daemon=True)
+    executor._consumer_thread.start()
+    executor._ready.set()
+    try:
+        yield executor
+    finally:
+        over.set()
+        executor._child.kill()
+        executor._child.wait()
+
+
+@pytest.mark.parametrize("dead", [ExecutorState.LINK_DIED, ExecutorState.STDERR_UNREAD])
+def test_a_child_that_nobody_reads_is_no_running_executor(dead: ExecutorState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor_module, "EXIT_NOTICE_SECONDS", 0.05)
+    with executor_with(LIVES_ON, dead) as executor:
+        assert executor.state() is dead
+
+
+def test_a_child_whose_readers_live_is_a_running_executor() -> None:
+    with executor_with(LIVES_ON, None) as executor:
+        assert executor.state() is ExecutorState.RUNNING
+
+
+def test_a_child_that_closes_its_side_because_it_ends_has_died(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor_module, "EXIT_NOTICE_SECONDS", LONG_SECONDS)
+    with executor_with(SOON_GONE, ExecutorState.LINK_DIED) as executor:
+        assert executor.state() is ExecutorState.CHILD_DIED

@@ -1,0 +1,1 @@
+"""The one HTTP face: POST /estimate-body, GET /health, GET /metrics."""

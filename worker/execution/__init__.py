@@ -1,0 +1,1 @@
+"""[Celery child] Runs tasks: from the claim to the stored picture."""

@@ -1,0 +1,271 @@
+"""One run of one task: claim the session, make the picture, settle. The order of effects; decisions are elsewhere."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID, uuid4
+
+import redis
+import structlog
+
+from models.failures import (
+    AttemptsExhausted,
+    BadTask,
+    Failure,
+    GivenBack,
+    NoLongerWanted,
+    OwnerMismatch,
+    PlatformFailure,
+    PlatformRefused,
+    UnexpectedFailure,
+)
+from models.generation import GeneratedImage
+from models.task_payload import GenerationTask
+from services.platform.answers import ClaimAnswer
+from services.queue.refusals import words_of
+from services.queue.task_queue import TaskQueue
+from services.turns.fair_lock import ShuttingDown
+from worker.dead_letters import DeadLetter
+from worker.execution.burial_brake import BurialBrake
+from worker.execution.clock import TaskClock
+from worker.execution.pipeline import Pipeline
+from worker.execution.routing import result_path
+from worker.samples import GenerationTimed, LetterBuried, Measure
+from worker.settlement.job_window import NOT_NOW
+from worker.settlement.policy import Fail, RetryLater, decide, message_for
+from worker.settlement.settle import Claim, Settlement
+
+log = structlog.get_logger()
+
+REDIS_RETRY_SECONDS: Final = 2.0
+"""Between attempts to drop an in-flight copy while Redis is away."""
+
+
+OUTCOMES_NOT_OURS: Final = frozenset({"lost", "executor_dead"})
+"""Answers that say: this run has nothing more to say about the session, and it may still be open."""
+
+OUTCOMES_STILL_OPEN: Final = frozenset({"claimed", "refunded", NOT_NOW})
+"""Answers to a second look after which the session is still to be settled, by whoever claims it next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Nothing is left to do; the in-flight copy is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Run again after the delay; the in-flight copy stays."""
+
+    delay_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Given up before it cost anything; the in-flight copy stays for whoever runs it next."""
+
+
+RunResult = Finished | Postponed | Returned
+
+
+class TaskRunner:
+    """Runs tasks for one executor. Safe to share between threads.
+
+    Args:
+        executor: in whose name sessions are claimed.
+        queue: where the in-flight copies are.
+        settlement: changes session states.
+        pipeline: makes the pictures.
+        measure: takes measurements.
+        task_limit_seconds: NFR-5.2.
+        cancelled: true once the process is shutting down; a task that has not called the provider yet is given back.
+        on_declared_dead: told when the database holds the executor for dead.
+        brake: asked before a task is given up for a reason that may not be its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        executor: UUID,
+        queue: TaskQueue,
+        settlement: Settlement,
+        pipeline: Pipeline,
+        measure: Measure,
+        task_limit_seconds: float,
+        cancelled: Callable[[], bool],
+        on_declared_dead: Callable[[], None],
+        brake: BurialBrake,
+    ) -> None:
+        self._executor = executor
+        self._queue = queue
+        self._settlement = settlement
+        self._pipeline = pipeline
+        self._measure = measure
+        self._task_limit_seconds = task_limit_seconds
+        self._cancelled = cancelled
+        self._on_declared_dead = on_declared_dead
+        self._brake = brake
+
+    def run(self, element: bytes) -> RunResult:
+        """Run the task of an in-flight element to its end, whatever that is. Raises nothing."""
+        # The consumer has judged the element; it dispatches only tasks.
+        task = GenerationTask.model_validate_json(element)
+        claim = Claim(task.session, fence=uuid4())
+        try:
+            return self._claim_and_run(task, element, claim)
+        except PlatformRefused as error:
+            log.error("settlement_refused", operation=error.operation, reason=error.reason, detail=error.detail)
+            reason = f"platform refused {error.operation}: {error.reason}"
+            return self._give_up(element, task, claim, reason, error.detail)
+        except Exception as error:
+            log.exception("run_broke")
+            return self._give_up(element, task, claim, f"the run broke: {type(error).__name__}")
+
+    def _give_up(self, element: bytes, task: GenerationTask, claim: Claim, reason: str, detail: str = "") -> RunResult:
+        """Leave an open session to recovery, which settles only what nobody holds; the operator finds the element."""
+        try:
+            self._settlement.try_to_release(claim)
+        except PlatformFailure as error:
+            log.error("release_refused", operation=error.operation, reason=error.reason, detail=error.detail)
+        return self._bury_unless_held(element, task, reason, detail)
+
+    def _claim_and_run(self, task: GenerationTask, element: bytes, claim: Claim) -> RunResult:
+        try:
+            answer = self._settlement.claim(claim, self._executor)
+        except ShuttingDown:
+            return Returned()
+        try:
+            return self._act_on(answer, task, element, claim)
+        except ShuttingDown:
+            self._settlement.release(claim, rate_limited=False)
+            return Returned()
+
+    def _act_on(self, answer: ClaimAnswer, task: GenerationTask, element: bytes, claim: Claim) -> RunResult:
+        match answer.outcome:
+            case "claimed":
+                return self._run_claimed(task, element, claim, answer)
+            case "exhausted" | "refunded":
+                return self._fail(claim, why_not_run(answer), element, answer)
+            case "executor_dead":
+                log.warning("executor_declared_dead")
+                self._on_declared_dead()
+                return Returned()
+            case "missing":
+                log.error("session_missing")
+                return self._bury_unless_held(element, task, "no such session in the database")
+            case "not_now":  # the settlement waits it out
+                return Returned()
+            case "settled" | "owned":
+                log.info("duplicate_dropped", outcome=answer.outcome, status=answer.status)
+                return self._finish(element)
+
+    def _run_claimed(self, task: GenerationTask, element: bytes, claim: Claim, answer: ClaimAnswer) -> RunResult:
+        log.info("session_claimed", attempt=answer.attempt, image_count=len(task.image_urls))
+        if answer.owner_id != task.owner_id:
+            mismatch = OwnerMismatch("the task names another owner than the session")
+            log.error("owner_mismatch")
+            self._settlement.fail(claim, Fail(message_for(mismatch), mismatch.kind))
+            return self._bury(element, task, str(mismatch))
+
+        clock = TaskClock(self._task_limit_seconds)
+        try:
+            image = self._make_image(task, clock, lambda: self._is_still_ours(claim))
+            path = result_path(task.channel, task.owner_id, task.session_id)
+            outcome = self._settlement.complete(
+                claim,
+                image,
+                path,
+                clock,
+                still_ours=lambda: self._settlement.is_still_ours(claim, self._executor),
+            )
+        except ShuttingDown:
+            raise
+        except NoLongerWanted:
+            log.info("settled_by_others_while_waiting")
+            return self._without_a_run(claim, element)
+        except Failure as failure:
+            return self._fail(claim, failure, element, answer)
+        except Exception as error:
+            log.exception("unexpected_failure")
+            return self._fail(claim, UnexpectedFailure(type(error).__name__), element, answer)
+        if outcome == "completed":
+            queued_for = datetime.now(UTC) - task.created_at
+            self._measure(GenerationTimed(max(0.0, queued_for.total_seconds())))
+        return self._settled(outcome, element)
+
+    def _is_still_ours(self, claim: Claim) -> bool:
+        # A claim repeated with the same fence says whether the session is still open and ours.
+        return self._settlement.look(claim, self._executor).outcome == "claimed"
+
+    def _without_a_run(self, claim: Claim, element: bytes) -> RunResult:
+        outcome = self._settlement.look(claim, self._executor).outcome
+        if outcome in OUTCOMES_STILL_OPEN:
+            # The platform's job is about. The copy is run again, and then waits before it takes anything.
+            self._settlement.release(claim, rate_limited=False)
+            return Returned()
+        return self._settled(outcome, element)
+
+    def _make_image(self, task: GenerationTask, clock: TaskClock, still_wanted: Callable[[], bool]) -> GeneratedImage:
+        # Pattern 4: a fresh event loop for each task, closed whatever happens.
+        with asyncio.Runner() as runner:
+            return runner.run(self._pipeline.make_image(task, clock, still_wanted))
+
+    def _fail(self, claim: Claim, failure: Failure, element: bytes, answer: ClaimAnswer) -> RunResult:
+        decision = decide(failure, rate_limited_before=answer.rate_limited)
+        if isinstance(decision, RetryLater):
+            log.info("run_postponed", kind=failure.kind, delay_seconds=decision.delay_seconds)
+            self._settlement.release(claim, rate_limited=True)
+            return Postponed(decision.delay_seconds)
+        log.warning("run_failed", kind=failure.kind, detail=str(failure))
+        return self._settled(self._settlement.fail(claim, decision), element)
+
+    def _settled(self, outcome: str, element: bytes) -> RunResult:
+        if outcome in OUTCOMES_NOT_OURS:
+            # Recovery took the session from us; the copy is what it runs the task from.
+            return Returned()
+        return self._finish(element)
+
+    def _bury_unless_held(self, element: bytes, task: GenerationTask, reason: str, detail: str = "") -> RunResult:
+        """Bury it, unless so many were buried for this reason that it may not be the task's fault."""
+        if not self._brake.may_bury(reason):
+            return Returned()
+        return self._bury(element, task, f"{reason} ({detail})" if detail else reason)
+
+    def _bury(self, element: bytes, task: GenerationTask, detail: str) -> RunResult:
+        letter = DeadLetter.about(
+            element,
+            reason=BadTask.kind,
+            detail=detail,
+            buried_at=datetime.now(UTC),
+            session_ids=(task.session_id,),
+            request_id=task.request_id,
+        )
+        self._measure(LetterBuried(letter.reason))
+        self._until_redis_answers(lambda: self._queue.bury(self._executor, element, letter.encode()))
+        return Finished()
+
+    def _finish(self, element: bytes) -> RunResult:
+        self._brake.ended_well()
+        self._until_redis_answers(lambda: self._queue.finish(self._executor, element))
+        return Finished()
+
+    def _until_redis_answers(self, call: Callable[[], None]) -> None:
+        while True:
+            try:
+                return call()
+            except redis.RedisError as error:
+                # The session is terminal already, so a copy that stays is found settled by whoever takes it next.
+                log.warning("redis_away", reason=type(error).__name__, detail=words_of(error))
+                if self._cancelled():
+                    return None
+                time.sleep(REDIS_RETRY_SECONDS)
+
+
+def why_not_run(answer: ClaimAnswer) -> Failure:
+    """Why a session that was claimed may not be run."""
+    if answer.outcome == "refunded":
+        return GivenBack("its charge was given back already")
+    return AttemptsExhausted(f"{answer.attempt - 1} runs died")

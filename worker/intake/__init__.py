@@ -1,0 +1,1 @@
+"""[main process] Takes tasks from the queue and gives them to Celery."""

@@ -1,0 +1,118 @@
+"""What can be counted or timed: a closed set, so that a misspelt measurement does not pass the type checker.
+
+They are made wherever something happens, in either process, and entered into the metrics by the main process
+(worker/metrics.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from models.failures import BadTask, Failure, kinds_below
+from worker.elements import RejectionReason
+
+REFUND_KINDS: Final = (
+    "user_credit",
+    "store_credit",
+    "shopper_credit",
+    "store_overage",
+    "nothing_charged",
+    "unproven_charge",
+    "already_refunded",
+)
+"""What ``wearon_worker_fail_v2`` answers: the kinds of ``wearon_worker.refunds``, and that it was done before."""
+
+FAILURE_REASONS: Final = (
+    *kinds_below(Failure),
+    *(f"{BadTask.kind}:{rejection}" for rejection in get_args(RejectionReason)),
+)
+"""Why a generation can have failed."""
+
+BURIAL_REASONS: Final = (BadTask.kind, *get_args(RejectionReason))
+"""Why an element can be a dead letter."""
+
+RecoveryAction = Literal["handed_back", "settled_lost_session"]
+UnforeseenPlace = Literal["run", "link", "bad_elements"]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationEnded:
+    """A session was settled by us; ``reason`` is the failure's kind, empty for a completed one."""
+
+    outcome: Literal["completed", "failed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationTimed:
+    """From the platform's request to the finished picture (NFR-1.1)."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeUndone:
+    """What a failed session's charge was, as it was undone or recorded."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAsked:
+    """One request to the image provider; ``code`` is ``ok``, ``model_gone``, ``model_refused`` or the failure's
+    kind."""
+
+    model: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRetired:
+    """The provider no longer has the model."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaken:
+    """A request was sent to the provider after waiting this long for its turn."""
+
+    waited_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LetterBuried:
+    """A queue element became a dead letter."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TasksRecovered:
+    """Tasks of a dead executor handed back, or sessions settled that had lost their task."""
+
+    action: RecoveryAction
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorUnforeseen:
+    """An error that nobody foresaw was survived; the log has its traceback."""
+
+    where: UnforeseenPlace
+
+
+Measurement = (
+    GenerationEnded
+    | GenerationTimed
+    | ChargeUndone
+    | ProviderAsked
+    | ModelRetired
+    | TurnTaken
+    | LetterBuried
+    | TasksRecovered
+    | ErrorUnforeseen
+)
+
+Measure = Callable[[Measurement], None]
+"""Takes one measurement; given to whoever has something to count."""

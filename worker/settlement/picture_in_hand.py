@@ -1,0 +1,99 @@
+"""A finished picture that is paid for: offered to Storage until it is taken, or until nobody wants it any more."""
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from models.failures import NoLongerWanted, PlatformFailure, PlatformLocked, PlatformUnavailable, StorageRefused
+from services.platform.storage_gate import LOOK_SECONDS, StorageGate
+from services.platform.supabase_client import SupabaseClient
+
+MOMENT_SECONDS: Final = 15.0
+"""Storage that is away for longer is told of, and no more pictures are bought. A restart takes less."""
+
+
+class Clock(Protocol):
+    """The task's time."""
+
+    def elapsed_seconds(self) -> float:
+        """Since the task began."""
+
+    def remaining_seconds(self) -> float:
+        """Until its limit; not below zero."""
+
+
+class PictureInHand:
+    """``offer`` is one try; it is repeated by :func:`worker.settlement.landing.until_it_lands` as ``may_offer_again`` says.
+
+    Args:
+        store: the platform.
+        gate: told how Storage takes it.
+        path: where it belongs.
+        jpeg: the picture.
+        clock: the task's time.
+        still_ours: asked now and then while waiting; must answer soon.
+        now: replaced in tests.
+    """
+
+    def __init__(
+        self,
+        store: SupabaseClient,
+        gate: StorageGate | None,
+        *,
+        path: str,
+        jpeg: bytes,
+        clock: Clock,
+        still_ours: Callable[[], bool],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._path = path
+        self._jpeg = jpeg
+        self._clock = clock
+        self._still_ours = still_ours
+        self._now = now
+        self._begun_at = self._looked_at = now()
+        self._is_stored = False
+        self._is_told = False
+
+    def offer(self) -> str:
+        """Store and sign it; returns the link.
+
+        Raises:
+            PlatformFailure: not this time.
+            NoLongerWanted: the session was settled by somebody else.
+        """
+        self._look()
+        try:
+            if not self._is_stored:
+                self._store.store_result(self._path, self._jpeg)
+                self._is_stored = True
+            link = self._store.sign_result(self._path)
+        except PlatformFailure as failure:
+            if isinstance(failure, StorageRefused):
+                self._is_stored = False  # what cannot be signed is not there
+            self._tell(failure)
+            raise
+        if self._gate is not None:
+            self._gate.stored()
+        return link
+
+    def may_offer_again(self, failure: PlatformFailure) -> bool:
+        """Whether to try again: as long as Storage is away; when it refuses, until the task's time is up."""
+        return isinstance(failure, PlatformUnavailable) or self._clock.remaining_seconds() > 0
+
+    def _look(self) -> None:
+        if self._now() - self._looked_at < LOOK_SECONDS:
+            return
+        if not self._still_ours():
+            raise NoLongerWanted
+        self._looked_at = self._now()
+
+    def _tell(self, failure: PlatformFailure) -> None:
+        """Once: a single picture that is never taken must not close the gate again after others were."""
+        lasting = isinstance(failure, StorageRefused | PlatformLocked)
+        if self._gate is None or self._is_told or not (lasting or self._now() - self._begun_at > MOMENT_SECONDS):
+            return
+        self._is_told = True
+        self._gate.refused(failure)

@@ -1,0 +1,1 @@
+"""[main process] Starts, watches and replaces everything else."""

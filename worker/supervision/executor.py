@@ -1,0 +1,362 @@
+"""One executor, seen from the main process: a Celery child, the consumer that feeds it, and their common end.
+
+Whatever ends an executor (a stop, a crash, a hang, a lost lease), the same steps follow: the child is certainly gone,
+the database is told so, and everything in flight goes back to the queue. Then another executor with a new id may start.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid4
+
+import redis
+import structlog
+
+from config.settings import Settings
+from models.failures import PlatformFailure
+from models.health import Component
+from services.platform.supabase_client import SupabaseClient
+from services.queue.connection import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect, prove_writable
+from services.queue.task_queue import TaskQueue
+from worker.celery_app import broker_keys, create_celery_app
+from worker.execution.process import EXECUTOR_VARIABLE, LINK_VARIABLE
+from worker.executor_state import ExecutorState
+from worker.health import HealthBoard
+from worker.intake.consumer import Consumer
+from worker.intake.dispatches import DispatchLedger
+from worker.intake.publishing import Publisher
+from worker.intake.stop import IntakeStop
+from worker.link import (
+    DeclaredDead,
+    Event,
+    ExecutorReady,
+    IntakeHeld,
+    ParentEnd,
+    PartSeen,
+    RunBroke,
+    RunFinished,
+    RunPostponed,
+    RunReturned,
+    RunStarted,
+)
+from worker.metrics import Metrics
+from worker.queue_elements import TRANSFER_LIMITS
+from worker.samples import ErrorUnforeseen, TasksRecovered
+from worker.settlement.settle import Settlement
+from worker.supervision.child_process import exits_within, hand_over, log_stderr
+from worker.supervision.database_watch import Asker, DatabaseWatch
+
+log = structlog.get_logger()
+
+PROJECT_ROOT: Final = Path(__file__).resolve().parents[2]
+
+READY_SECONDS: Final = 60.0
+"""Importing and connecting take 2 s on an idle core; a child that is not ready after this never will be."""
+
+HANG_SECONDS: Final = 30.0
+"""A task that Celery was given starts within milliseconds. When one waits this long beside a free thread, and the
+broker took writes throughout, Celery is alive but consumes nothing (celery #8030, #9054, #10205)."""
+
+MALLOC_ARENAS: Final = "2"
+"""glibc keeps up to 8 heaps per core for many threads and returns little of them; two save some 100 MB at 150 tasks."""
+
+KILL_WAIT_SECONDS: Final = 10.0
+"""A killed process is gone at once; more means the kernel is stuck."""
+
+IDLE_EXIT_SECONDS: Final = 15.0
+"""Celery without running tasks exits within 2 s of SIGTERM; a hung one never does."""
+
+EXIT_POLL_SECONDS: Final = 0.1
+
+EXIT_NOTICE_SECONDS: Final = 1.0
+"""Between the end of a child's output and the moment the system calls it gone: milliseconds, more on a busy machine."""
+
+
+class Executor:
+    """A Celery child and its consumer, under one id for their whole life.
+
+    Args:
+        settings: of the worker; the child is handed the same.
+        store: where bad elements are settled.
+        leases: the same with a short time limit, for what keeps the executor alive.
+        board: told of every contact with Redis.
+        metrics: takes the child's measurements.
+        hang_seconds, idle_exit_seconds: other values in tests only.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: SupabaseClient,
+        board: HealthBoard,
+        metrics: Metrics,
+        *,
+        leases: SupabaseClient,
+        hang_seconds: float = HANG_SECONDS,
+        idle_exit_seconds: float = IDLE_EXIT_SECONDS,
+    ) -> None:
+        self.executor_id: UUID = uuid4()
+        self._settings = settings
+        self._leases = leases
+        self._board = board
+        self._metrics = metrics
+        self._hang_seconds = hang_seconds
+        self._idle_exit_seconds = idle_exit_seconds
+        self._queue_connection = connect(settings.redis_url)
+        self._queue = TaskQueue(self._queue_connection)
+        self._blocking_connection = connect(
+            settings.redis_url,
+            timeout_seconds=BLOCKING_SOCKET_TIMEOUT_SECONDS,
+            reply_limit_bytes=TRANSFER_LIMITS.whole_bytes,
+        )
+        self._broker = connect(settings.celery_broker_url)
+        self._publisher = Publisher(create_celery_app(settings, self.executor_id))
+        self._dispatcher = DispatchLedger(useful_concurrency(settings))
+        self._database = DatabaseWatch(board)
+        self._intake = IntakeStop(pause_seconds=settings.platform_pause_seconds)
+        self._consumer = Consumer(
+            executor=self.executor_id,
+            queue=TaskQueue(self._blocking_connection),
+            publisher=self._publisher,
+            dispatcher=self._dispatcher,
+            settlement=Settlement(store, metrics.measure),
+            measure=metrics.measure,
+            board=board,
+            intake=self._intake,
+        )
+        self._consumer_thread = threading.Thread(target=self._consumer.run, name="consumer", daemon=True)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._link: ParentEnd | None = None
+        self._readers: dict[ExecutorState, threading.Thread] = {}
+        self._ready = threading.Event()
+        self._declared_dead = threading.Event()
+        self._started_at = time.monotonic()
+        self._broker_answers_since: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What stands in the database and in the key names."""
+        return str(self.executor_id)
+
+    def start(self) -> None:
+        """Register, so that others can recover what will be taken; then start the child.
+
+        Raises:
+            RedisError, PlatformFailure: not registered; nothing was started.
+        """
+        # The lease first: on record without one, it would look dead to the others.
+        self.renew_lease()
+        self._queue.register(self.executor_id)
+        self._board.part(Component.STORAGE, up=True)  # what the Celery process before this one found, this one will too
+        self._started_at = time.monotonic()
+        here, there = socket.socketpair()
+        with there:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "worker.execution.process"],
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
+                    "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", MALLOC_ARENAS),
+                    EXECUTOR_VARIABLE: self.name,
+                    LINK_VARIABLE: str(there.fileno()),
+                },
+                pass_fds=(there.fileno(),),
+                stdin=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C in a terminal is for the main process, which then stops the child
+            )
+        hand_over(self._child, self._settings)
+        self._link = ParentEnd(here)
+        self._readers = {
+            ExecutorState.LINK_DIED: threading.Thread(
+                target=self._link.listen, args=(self._receive, self._count_dropped), name="link", daemon=True
+            ),
+            ExecutorState.STDERR_UNREAD: threading.Thread(
+                target=log_stderr, args=(self._child,), name="celery-stderr", daemon=True
+            ),
+        }
+        for reader in self._readers.values():
+            reader.start()
+        log.info("executor_started", executor=self.name, pid=self._child.pid)
+
+    def renew_lease(self) -> None:
+        """Tell the database that this executor lives.
+
+        Raises:
+            PlatformFailure: it could not be told.
+        """
+        try:
+            alive = self._leases.heartbeat(
+                self.executor_id, host=socket.gethostname(), lease_seconds=self._settings.worker_lease_seconds
+            )
+        except PlatformFailure as failure:
+            self._database.fails(Asker.HEARTBEAT, str(failure))
+            raise
+        self._database.answers(Asker.HEARTBEAT)
+        if not alive:
+            self._declared_dead.set()
+
+    def state(self) -> ExecutorState:
+        """How it is doing now; cheap, asked twice a second."""
+        if self._declared_dead.is_set():
+            return ExecutorState.DECLARED_DEAD
+        if self._child is None or self._child.poll() is not None:
+            return ExecutorState.CHILD_DIED
+        if (unread := self._unread()) is not None:
+            # A child that is ending closes its side a moment before it is gone.
+            return ExecutorState.CHILD_DIED if exits_within(self._child, EXIT_NOTICE_SECONDS) else unread
+        if not self._ready.is_set():
+            late = time.monotonic() - self._started_at > READY_SECONDS and self._broker_serves()
+            return ExecutorState.NEVER_READY if late else ExecutorState.STARTING
+        if not self._consumer_thread.is_alive():
+            return ExecutorState.CONSUMER_DIED
+        self._consumer.wake()
+        return ExecutorState.HUNG if self._hangs() else ExecutorState.RUNNING
+
+    def running(self) -> int:
+        """Tasks a pool thread works on."""
+        return self._dispatcher.running()
+
+    def in_flight(self) -> int:
+        """Tasks taken and not finished."""
+        return self._dispatcher.count()
+
+    def stop_taking(self) -> None:
+        """Take no more tasks; what runs goes on."""
+        self._consumer.stop()
+        # Ends a pop that blocks. An element it moves in this instant is in flight and is handed back.
+        self._blocking_connection.connection_pool.disconnect()
+
+    def stop(self, latest_end: Callable[[], float]) -> None:
+        """Let running tasks finish, then end the executor whatever it does.
+
+        Args:
+            latest_end: the monotonic time by which to be done, asked again and again: it may come nearer.
+        """
+        self.stop_taking()
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+            self._wait_for_running_tasks(self._child, latest_end)
+        self.end()
+
+    def _wait_for_running_tasks(self, child: "subprocess.Popen[bytes]", latest_end: Callable[[], float]) -> None:
+        last_seen_busy_at = time.monotonic()
+        while child.poll() is None:
+            now = time.monotonic()
+            if self.running() or self._unread() is not None:  # without its reports, nobody knows that it is idle
+                last_seen_busy_at = now
+            if now > latest_end():
+                log.warning("grace_period_over", executor=self.name, running=self.running())
+                return
+            if now - last_seen_busy_at > self._idle_exit_seconds:
+                log.warning("idle_child_does_not_exit", executor=self.name)
+                return
+            time.sleep(EXIT_POLL_SECONDS)
+
+    def end(self) -> None:
+        """End the executor at once and give back everything it has in flight."""
+        self.stop_taking()
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait(KILL_WAIT_SECONDS)
+        if self._link is not None:
+            self._link.close()
+        if self._consumer_thread.ident is not None:
+            self._consumer_thread.join(KILL_WAIT_SECONDS)
+        self._consumer.close()
+        try:
+            self._leases.retire(self.executor_id)
+            handed_back = self._queue.hand_back(self.executor_id)
+            if not self._consumer_thread.is_alive():
+                forget(self._queue, self._broker, self.executor_id)
+        except (PlatformFailure, redis.RedisError) as error:
+            # Its lease runs out, and whichever worker lives then does the same.
+            log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__, detail=str(error))
+        else:
+            self._metrics.measure(TasksRecovered("handed_back", handed_back))
+            log.info("executor_ended", executor=self.name, handed_back=handed_back)
+        self._publisher.close()
+        for client in (self._queue_connection, self._blocking_connection, self._broker):
+            client.close()
+
+    def _receive(self, event: Event) -> None:
+        match event:
+            case ExecutorReady():
+                log.info("executor_ready", executor=self.name, seconds=round(time.monotonic() - self._started_at, 1))
+                self._consumer_thread.start()
+                self._ready.set()
+            case DeclaredDead():
+                self._declared_dead.set()
+            case PartSeen() | IntakeHeld():
+                self._take_note(event)
+            case RunReturned() | RunBroke():
+                self._dispatcher.receive(event)
+                self._consumer.wake()
+            case RunStarted() | RunFinished() | RunPostponed():
+                self._dispatcher.receive(event)
+            case _:
+                self._metrics.measure(event)
+
+    def _count_dropped(self) -> None:
+        self._metrics.measure(ErrorUnforeseen("link"))
+
+    def _unread(self) -> ExecutorState | None:
+        """What is not read of the child any more, if anything."""
+        return next((state for state, reader in self._readers.items() if not reader.is_alive()), None)
+
+    def _take_note(self, seen: PartSeen | IntakeHeld) -> None:
+        """Of how the platform treats the Celery process."""
+        match seen:
+            case IntakeHeld(reason):
+                self._intake.tasks(fail_in_a_row=bool(reason))
+                self._tell_of_database(Asker.BURIALS, up=not reason, reason=reason)
+            case PartSeen(Component.DATABASE, up, reason):
+                self._tell_of_database(Asker.RUNS, up=up, reason=reason)
+            case PartSeen(component, up, reason):
+                if component is Component.STORAGE:
+                    self._intake.storage(takes_pictures=up)
+                self._board.part(component, up=up, reason=reason)
+
+    def _tell_of_database(self, asker: Asker, *, up: bool, reason: str) -> None:
+        if up:
+            self._database.answers(asker)
+        else:
+            self._database.fails(asker, reason)
+
+    def _hangs(self) -> bool:
+        if self._dispatcher.overdue_seconds() < self._hang_seconds:
+            self._broker_answers_since = None
+            return False
+        if not self._broker_serves():
+            self._broker_answers_since = None
+            return False
+        if self._broker_answers_since is None:
+            self._broker_answers_since = time.monotonic()
+        return time.monotonic() - self._broker_answers_since >= self._hang_seconds
+
+    def _broker_serves(self) -> bool:
+        try:
+            prove_writable(self._broker)
+        except redis.RedisError:
+            return False
+        return True
+
+
+def useful_concurrency(settings: Settings) -> int:
+    """How many tasks to hold at once: the threads there are, but no more than the provider lets start in a minute.
+
+    More would only wait for their turn in memory, where no other worker can take them.
+    """
+    return min(settings.worker_concurrency, settings.openai_requests_per_minute)
+
+
+def forget(queue: TaskQueue, broker: redis.Redis, executor: UUID) -> None:
+    """Clear what a dead executor left in the broker and take its emptied in-flight list off the record."""
+    broker.delete(*broker_keys(executor))
+    queue.forget(executor)
