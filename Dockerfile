@@ -6,7 +6,8 @@ RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-deps --require-hashes -r requirements.txt
 # The pose networks, out of a wheel that is not installed (docs/adr/0108-todays-machines.md); into /opt/venv, too.
 COPY requirements-networks.txt .
-COPY size_rec/__init__.py size_rec/pose/network_files.py size_rec/pose/fetch_networks.py size_rec/
+COPY size_rec/__init__.py size_rec/
+COPY size_rec/pose/__init__.py size_rec/pose/network_files.py size_rec/pose/fetch_networks.py size_rec/pose/
 RUN /opt/venv/bin/python -m size_rec.pose.fetch_networks
 
 FROM python:3.12-slim
@@ -24,7 +25,8 @@ COPY models models
 COPY services services
 COPY worker worker
 COPY size_rec size_rec
-COPY proofs/__init__.py scripts/dead_letters*.py scripts/
+COPY web web
+COPY operations operations
 USER worker
 EXPOSE 8000
 # Exec form: SIGTERM reaches the worker itself, which then drains.

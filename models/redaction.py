@@ -1,4 +1,4 @@
-"""Takes what may be a secret out of another service's words, so that the rest of them can be logged [pure].
+"""[pure] Takes what may be a secret out of another service's words, so that the rest of them can be logged.
 
 For texts written by others, where a secret cannot be known beforehand. Our own secrets are also taken out by value
 (config/logging_config.py).

@@ -1,6 +1,5 @@
 """What ``POST /estimate-body`` takes and answers (FR-4, docs/size-recommendation.md)."""
 
-from http import HTTPStatus
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,8 +13,8 @@ MIN_HEIGHT_CM, MAX_HEIGHT_CM = 100.0, 250.0
 MIN_WEIGHT_KG, MAX_WEIGHT_KG = 30.0, 250.0
 
 ACCEPTED_PHOTOS: Final = "At most 10 MB; JPEG, PNG, WebP, GIF or HEIC of up to 64 megapixels, AVIF of up to 37."
-"""The limits of ``services/images/opening.py`` in words. AVIF cannot be decoded at reduced scale: more pixels would take
-more memory than one photo may."""
+"""The limits of ``services/images/opening.py`` in words. AVIF cannot be decoded at reduced scale: more pixels would
+take more memory than one photo may."""
 
 SizeName = Literal["XS", "S", "M", "L", "XL", "XXL"]
 BodyTypeName = Literal["slim", "average", "athletic", "broad"]
@@ -105,29 +104,3 @@ class EstimateBodyResponse(BaseModel):
     )
     body_type: BodyTypeName
     size_range: SizeRange
-
-
-class Problem(BaseModel):
-    """Every error of this API (RFC 9457, ``application/problem+json``)."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "about:blank",
-                    "title": HTTPStatus.UNPROCESSABLE_ENTITY.phrase,
-                    "status": 422,
-                    "code": "feet_cut_off",
-                    "detail": "The feet are not in the picture. Please use a photo that shows you from head to feet.",
-                    "request_id": "req_0b7e3c52-6c0f-4a55-9b58-7a1f4a3f2f10",
-                }
-            ]
-        }
-    )
-
-    type: Literal["about:blank"] = "about:blank"
-    title: str = Field(description="The status in words.")
-    status: int
-    code: str = Field(description="Stable and machine-readable.")
-    detail: str = Field(description="One plain sentence or two for the person.")
-    request_id: str

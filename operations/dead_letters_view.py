@@ -1,4 +1,4 @@
-"""[pure] Dead letters as text for an operator: nothing secret in it, and nothing that plays with the terminal."""
+"""Dead letters as text for an operator: nothing secret in it, and nothing that plays with the terminal."""
 
 import json
 import re

@@ -1,0 +1,1 @@
+"""Chaos and benchmarks: for developers, never in the image."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Final
 
-from services.turns.fair_lock import CANCEL_CHECK_SECONDS, ShuttingDown
+from services.shutdown import CANCEL_CHECK_SECONDS, ShuttingDown
 
 STEP_BYTES: Final = 4 * 1024
 """What is taken at a time at least. A fast host fills a network read of 64 KiB, which is one step; a dripping one

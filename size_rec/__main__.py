@@ -6,6 +6,7 @@ from pathlib import Path
 
 from models.failures import Failure
 from models.size_rec import MAX_HEIGHT_CM, MAX_WEIGHT_KG, MIN_HEIGHT_CM, MIN_WEIGHT_KG
+from size_rec.answer import response_of
 from size_rec.body.model_file import load_body_model
 from size_rec.cli.native_chatter import native_chatter_dropped
 from size_rec.cli.overlay import draw_overlay
@@ -13,7 +14,6 @@ from size_rec.measuring import PictureRefused, measure_picture
 from size_rec.photo.picture import prepare_picture
 from size_rec.pose.model import PoseModel
 from size_rec.problems import problem_of
-from web.app import response_of
 
 EXIT_REFUSED = 65
 """EX_DATAERR (sysexits.h)."""

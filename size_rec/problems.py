@@ -1,9 +1,9 @@
-"""Every way ``POST /estimate-body`` can end without an answer: one table from cause to status, code and words. Pure.
+"""Every way ``POST /estimate-body`` can end without an answer: one table from cause to status, code and words.
 
 What a person reads is decided here from the kind of failure alone, so no internal detail can reach an answer.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 
 from models.failures import (
@@ -14,6 +14,7 @@ from models.failures import (
     IncompletePicture,
     NotAnImage,
 )
+from models.problems import INTERNAL, ProblemKind
 from services.images.opening import MAX_PIXELS
 from size_rec.measuring import PictureRefused
 from size_rec.outline.admission import Refusal
@@ -22,15 +23,6 @@ from size_rec.processes.handle import MeasurerGone
 MEGAPIXEL = 1_000_000
 
 WHOLE_BODY = "Please use a photo that shows you from head to feet."
-
-
-@dataclass(frozen=True)
-class ProblemKind:
-    """Status, stable code and plain words of one problem."""
-
-    status: HTTPStatus
-    code: str
-    detail: str
 
 
 class Overloaded(Exception):
@@ -63,21 +55,6 @@ PHOTO_TOO_SLOW = ProblemKind(
 DEADLINE = ProblemKind(
     HTTPStatus.GATEWAY_TIMEOUT, "deadline_exceeded", "Measuring the photo took too long. Please try again."
 )
-INTERNAL = ProblemKind(
-    HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side. Please try again later."
-)
-INVALID_INPUT = ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", "The request is not valid.")
-NOT_FOUND = ProblemKind(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
-METHOD_NOT_ALLOWED = ProblemKind(
-    HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take this method."
-)
-REQUEST_TOO_LARGE = ProblemKind(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", "The request is too large; send the photo's address only."
-)
-
-REQUEST_PROBLEMS = (INVALID_INPUT, REQUEST_TOO_LARGE, NOT_FOUND, METHOD_NOT_ALLOWED)
-"""What is refused before there is anything to fetch."""
-
 IMAGE_PROBLEMS: dict[type[Exception], ProblemKind] = {
     ImageUnreachable: ProblemKind(
         HTTPStatus.BAD_REQUEST, "image_unreachable", "The photo could not be downloaded from this address."
@@ -156,7 +133,8 @@ def _too_many_pixels(limit_pixels: int) -> ProblemKind:
 def reason_of(error: Exception) -> dict[str, object]:
     """What an operator needs beyond the code: the failure's own reason and the photo host's status.
 
-    Failures name hosts and never paths or queries (``services/fetching/image_download.py``); other errors tell nothing here.
+    Failures name hosts and never paths or queries (``services/fetching/image_download.py``); other errors tell
+    nothing here.
     """
     match error:
         case ImageUnreachable(status=int()):

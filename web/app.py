@@ -11,12 +11,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic import BaseModel
 
 from models.health import Component, HealthReport
-from models.size_rec import EstimateBodyRequest, EstimateBodyResponse, Measurements, SizeRange
+from models.problems import INTERNAL
+from models.size_rec import EstimateBodyRequest, EstimateBodyResponse
 from services.fetching.url_guard import TrustedHosts
-from size_rec.body.size_calculator import SizeAdvice
+from size_rec.answer import response_of
 from size_rec.metrics import ANSWERED, SizeMetrics
 from size_rec.photo_fetching import PhotoFetcher
-from size_rec.problems import INTERNAL, MODEL_UNAVAILABLE, OVERLOADED, ModelUnavailable, problem_of, reason_of
+from size_rec.problems import MODEL_UNAVAILABLE, OVERLOADED, ModelUnavailable, problem_of, reason_of
 from size_rec.processes.pool import BodyEstimator
 from web.edges import RequestEdges, error_handlers, problem_response
 from web.openapi import ANSWERS, REQUEST_ID_PARAMETER, DocumentedApp
@@ -140,16 +141,3 @@ async def _answer(
             async with asyncio.timeout_at(ends_at):
                 advice = await estimator.measure(photo, height_cm=asked.height_cm, weight_kg=asked.weight_kg)
     return response_of(advice)
-
-
-def response_of(advice: SizeAdvice) -> EstimateBodyResponse:
-    """The answer's JSON shape: measures to the millimetre, confidence to two digits."""
-    return EstimateBodyResponse.model_validate(
-        {
-            "recommended_size": advice.size,
-            "measurements": Measurements(**{name: round(value, 1) for name, value in advice.measurements_cm.items()}),
-            "confidence": round(advice.confidence, 2),
-            "body_type": advice.body_type.value,
-            "size_range": SizeRange.model_validate({"lower": advice.smallest, "upper": advice.largest}),
-        }
-    )

@@ -15,13 +15,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from models.size_rec import Problem
-from size_rec.problems import (
+from models.problems import (
     INTERNAL,
     INVALID_INPUT,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     REQUEST_TOO_LARGE,
+    Problem,
     ProblemKind,
 )
 from web.openapi import PROBLEM_MEDIA_TYPE

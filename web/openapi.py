@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from models.size_rec import ACCEPTED_PHOTOS, Problem
+from models.problems import Problem
+from models.size_rec import ACCEPTED_PHOTOS
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 """RFC 9457."""

@@ -1,4 +1,4 @@
-"""What is wrong with a request, in plain sentences. Pure.
+"""[pure] What is wrong with a request, in plain sentences.
 
 Of what was sent, only well-formed names of fields are repeated.
 """

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 FRESH_SECONDS: Final = 30.0
-"""Two looks of ``worker/supervision/queue_watch.py`` and their time limits; a value older than this says nothing of now."""
+"""Two looks of ``worker/supervision/queue_watch.py`` and their time limits; an older value says nothing of now."""
 
 
 class BacklogGauge(Collector):

@@ -3,12 +3,14 @@
 from typing import Final
 from uuid import UUID
 
+import redis
 from celery import Celery, signals
 from kombu import Exchange, Queue
 
 from config.settings import Settings
 from services.queue.broker_transport import TRANSPORT, Amqp
 from services.queue.connection import CONNECT_TIMEOUT_SECONDS, broker_ssl_options
+from services.queue.task_queue import TaskQueue
 
 TASK_NAME: Final = "wearon.generate"
 
@@ -34,6 +36,12 @@ def broker_keys(executor: UUID) -> tuple[str, ...]:
     """Every Redis key that an executor's queue leaves in the broker, to be deleted once it is dead."""
     name = queue_name(executor)
     return (name, f"_kombu.binding.{name}", *_unacked_keys(executor).values())
+
+
+def forget(queue: TaskQueue, broker: "redis.Redis", executor: UUID) -> None:
+    """Clear what a dead executor left in the broker and take its emptied in-flight list off the record."""
+    broker.delete(*broker_keys(executor))
+    queue.forget(executor)
 
 
 def create_celery_app(settings: Settings, executor: UUID) -> Celery:

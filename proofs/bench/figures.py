@@ -1,4 +1,4 @@
-"""Figures and the arithmetic behind them [pure]."""
+"""[pure] Figures and the arithmetic behind them."""
 
 import math
 from collections.abc import Sequence

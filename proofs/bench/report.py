@@ -1,4 +1,4 @@
-"""Sections as text: a table for the terminal, and ``docs/benchmarks.md`` [pure]."""
+"""Sections as text: a table for the terminal, and ``docs/benchmarks.md``."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""[pure] What a seed stands for: every task that is pushed and every blow that falls, in order."""
+"""What a seed stands for: every task that is pushed and every blow that falls, in order."""
 
 import random
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the demo expects of a session that is over, and how it tells it. Pure.
+"""What the demo expects of a session that is over, and how it tells it.
 
 The demo is not only a show: it ends with exit code 0 only when nothing here finds fault.
 """

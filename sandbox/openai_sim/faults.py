@@ -1,4 +1,4 @@
-"""The catalogue of faults and the markers that ask for them. Pure.
+"""[pure] The catalogue of faults and the markers that ask for them.
 
 A prompt asks for a fault with ``[[sim:NAME]]`` or ``[[sim:NAME=VALUE]]``; several markers may stand in one prompt and
 are tried in order. A fault whose name ends in ``-once`` hits the first request of each distinct prompt text. A marker

@@ -1,4 +1,4 @@
-"""How long the simulated model takes. Pure, apart from the random number generator handed in."""
+"""[pure] How long the simulated model takes. The random numbers are handed in."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""A strict reader of ``multipart/form-data`` bodies (RFC 7578, RFC 2046 section 5.1). Pure.
+"""[pure] A strict reader of ``multipart/form-data`` bodies (RFC 7578, RFC 2046 section 5.1).
 
 Strict on purpose: a simulator that repairs a client's broken form hides the client's bug. Parts are views into the
 body, so reading copies no picture.

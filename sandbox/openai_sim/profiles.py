@@ -1,4 +1,4 @@
-"""What each simulated model takes. Pure data and the rules on sizes.
+"""[pure] What each simulated model takes. Data and the rules on sizes.
 
 Sources: the API's reference of ``images/edits``, openai-python 3.57.0 and the model pages, November 2026.
 ``gpt-image-1.5`` knows three sizes and ``input_fidelity``; ``gpt-image-2`` takes any size within the limits below but

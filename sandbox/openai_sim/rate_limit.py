@@ -1,4 +1,4 @@
-"""The account's limit of requests per minute, answered as the real API answers it. Pure: the caller brings the time."""
+"""[pure] The account's limit of requests per minute, answered as the real API answers it. The caller says when."""
 
 from collections import deque
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Token counts of one edit, close to the real ones. Pure.
+"""[pure] Token counts of one edit, close to the real ones.
 
 * ``gpt-image-1.5``: the image generation guide's tables (output by quality and size; input by 512-pixel tiles, with a
   surcharge for high input fidelity).

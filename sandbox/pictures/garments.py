@@ -1,7 +1,7 @@
 """Draws the sample garments: a T-shirt, trousers and a bag, flat on a plain ground as a shop shows them.
 
-``python -m sandbox.pictures.garments`` writes them to ``sandbox/samples/``, each in another of the formats that shops use: PNG
-with a transparent ground, JPEG, WebP. Nothing is random but the grain of the cloth.
+``python -m sandbox.pictures.garments`` writes them to ``sandbox/samples/``, each in another of the formats that shops
+use: PNG with a transparent ground, JPEG, WebP. Nothing is random but the grain of the cloth.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +11,7 @@ from typing import Final
 
 from PIL import Image, ImageChops, ImageColor, ImageDraw, ImageFilter
 
-SAMPLES: Final = Path(__file__).with_name("samples")
+SAMPLES: Final = Path(__file__).resolve().parents[1] / "samples"
 
 WIDTH_PX: Final = 600
 HEIGHT_PX: Final = 750

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sandbox.servers.processes import StartupFailed, wheel_directory
 
-NODE_DIRECTORY = Path(__file__).with_name("node")
+NODE_DIRECTORY = Path(__file__).resolve().parents[1] / "node"
 PACKAGES = NODE_DIRECTORY / "node_modules"
 
 INSTALL_TIMEOUT_SECONDS = 300

@@ -27,7 +27,7 @@ BUCKET = "virtual-tryon-images"
 """The platform's private bucket for inputs and results."""
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-BASELINE = Path(__file__).with_name("platform_baseline.sql")
+BASELINE = Path(__file__).resolve().parents[1] / "platform" / "baseline.sql"
 BASELINE_MIGRATION = "20260101000000_platform_baseline.sql"
 """Sorts before every migration of the worker: migrations are applied in the order of their 14 digits."""
 

@@ -1,4 +1,4 @@
-"""May this URL, and this resolved address, be fetched (NFR-3.1)? Pure: nothing is resolved or opened here.
+"""[pure] May this URL, and this resolved address, be fetched (NFR-3.1)? Nothing is resolved or opened here.
 
 Two questions, asked at two moments by ``services/fetching/image_download.py``:
 

@@ -1,4 +1,4 @@
-"""Colours of any kind → sRGB, judged by what they are and not by what they are called (ADR 0029). Pure.
+"""[pure] Colours of any kind → sRGB, judged by what they are and not by what they are called (ADR 0029).
 
 A picture says what its numbers mean by an ICC profile or by code points (ITU-T H.273): two numbers in ``colr`` of AVIF
 and HEIC, and in ``cICP`` of PNG. Code points become a profile, so that there is one way for both.

@@ -1,4 +1,4 @@
-"""Whether a GIF goes on to its trailer (GIF89a specification, 1990). Pure and bounded."""
+"""[pure] Whether a GIF goes on to its trailer (GIF89a specification, 1990). Bounded."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The boxes of AVIF and HEIC (ISO/IEC 14496-12, 23008-12), as far as the decoders do not tell. Pure and bounded."""
+"""[pure] The boxes of AVIF and HEIC (ISO/IEC 14496-12, 23008-12), as far as the decoders do not tell. Bounded."""
 
 from collections.abc import Iterator
 from contextlib import suppress

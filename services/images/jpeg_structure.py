@@ -1,4 +1,4 @@
-"""What the segments of a JPEG say before anything is decoded (ITU-T T.81 annex B). Pure."""
+"""[pure] What the segments of a JPEG say before anything is decoded (ITU-T T.81 annex B)."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The chunks of a PNG that have a say in how it looks (ISO/IEC 15948); the others never reach the decoder. Pure."""
+"""[pure] The chunks of a PNG that have a say in how it looks (ISO/IEC 15948); the others never reach the decoder."""
 
 import zlib
 from typing import Final, NamedTuple

@@ -1,4 +1,4 @@
-"""The chunks of a WebP file (RFC 9649), as far as a file that was cut off needs to be understood. Pure."""
+"""[pure] The chunks of a WebP file (RFC 9649), as far as a file that was cut off needs to be understood."""
 
 import struct
 from typing import Final

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes. Pure."""
+"""[pure] What a file is by its first bytes."""
 
 from typing import Final
 

@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 
 from models.failures import NoLongerWanted, PlatformFailure
-from services.turns.fair_lock import sleep_unless
+from services.shutdown import sleep_unless
 
 log = structlog.get_logger()
 

@@ -21,7 +21,8 @@ import redis
 import structlog
 
 from services.queue.refusals import words_of
-from services.turns.fair_lock import FairLock, sleep_unless
+from services.shutdown import sleep_unless
+from services.turns.fair_lock import FairLock
 
 log = structlog.get_logger()
 

@@ -18,7 +18,8 @@ import structlog
 from limits.storage import RedisStorage
 
 from services.queue.refusals import words_of
-from services.turns.fair_lock import FairLock, sleep_unless
+from services.shutdown import sleep_unless
+from services.turns.fair_lock import FairLock
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""From outline features to body measures with their spread: Bayes' rule on Gaussians. Pure.
+"""[pure] From outline features to body measures with their spread: Bayes' rule on Gaussians.
 
 Two things were fitted (``size_rec/calibration``), both on logarithms of centimetres and kilograms:
 

@@ -1,4 +1,4 @@
-"""The body type, by two ratios that need no weight. Pure."""
+"""[pure] The body type, by two ratios that need no weight."""
 
 from enum import StrEnum
 

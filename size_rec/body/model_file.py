@@ -9,7 +9,7 @@ import numpy as np
 
 from size_rec.body.body_model import BodyModel
 
-MODEL_FILE = Path(__file__).parent / "calibration" / "body_model.json"
+MODEL_FILE = Path(__file__).parents[1] / "calibration" / "body_model.json"
 
 DIGITS = 5
 """Significant digits kept; a sixth changes no answer by a tenth of a millimetre."""

@@ -1,4 +1,4 @@
-"""From measures with their spread to what a shop shows: size, range of sizes, confidence, body type. Pure."""
+"""[pure] From measures with their spread to what a shop shows: size, range of sizes, confidence, body type."""
 
 from dataclasses import dataclass
 from statistics import NormalDist

@@ -1,4 +1,4 @@
-"""The size chart: which size fits which girths. Data and one rule. Pure."""
+"""[pure] The size chart: which size fits which girths. Data and one rule."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,1 @@
-"""Fits the numbers of ``size_rec/body/body_model.py`` from data and keeps them beside the script: ``body_model.json``."""
+"""Fits the numbers of ``size_rec/body/body_model.py`` from data and keeps them here: ``body_model.json``."""

@@ -1,4 +1,4 @@
-"""The figures that say how good the answers are: errors, sizes, ranges, confidence. Pure.
+"""[pure] The figures that say how good the answers are: errors, sizes, ranges, confidence.
 
 Defined as in the benchmark: error = estimate - truth; the true size follows from the true chest girth alone.
 """

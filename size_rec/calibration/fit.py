@@ -1,4 +1,4 @@
-"""Fits a :class:`BodyModel` from two tables: tape-measured people, and bodies whose outline was measured. Pure."""
+"""[pure] Fits a :class:`BodyModel` from two tables: tape-measured people, and bodies whose outline was measured."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""The floor: how well anyone can know a girth who knows sex, height and the body's frontal breadths exactly. Pure."""
+"""[pure] The floor: how well anyone can know a girth who knows sex, height and the body's frontal breadths exactly."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""May this picture be measured, and if not, what is missing? Pure.
+"""[pure] May this picture be measured, and if not, what is missing?
 
 The limits lie between the calibration's bodies, all of which stand facing the camera, and pictures of people who sit,
 kneel, lunge or turn away. Between the two the spread of the answer grows by itself (``size_rec/body/body_model.py``).

@@ -1,4 +1,4 @@
-"""A pose becomes a row of numbers that do not depend on the picture's size, place or side. Pure.
+"""[pure] A pose becomes a row of numbers that do not depend on the picture's size, place or side.
 
 A breadth is the natural logarithm of its share of the figure's height (crown to soles on the mask), so that an error
 of scale - hair, shoes, a tilted camera - is a term that a linear model can estimate. Left and right are averaged, so

@@ -1,4 +1,4 @@
-"""A sign of loose clothing: a top that ends below the hips. Pure.
+"""[pure] A sign of loose clothing: a top that ends below the hips.
 
 Close-fitting tops end at the waist or the hips, loose ones hang lower. The hem is where the colour along the middle
 of the body changes most.

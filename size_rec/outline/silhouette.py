@@ -1,4 +1,4 @@
-"""Where the outline of a person lies on the mask: crown, soles, torso, arms and legs. Pure.
+"""[pure] Where the outline of a person lies on the mask: crown, soles, torso, arms and legs.
 
 All lengths are pixels of the mask; nothing here knows about centimetres. Rows count downwards. A value that
 cannot be measured is NaN.

@@ -1,4 +1,4 @@
-"""Bars of one colour around a photograph - letterboxing, frames - told from what it shows. Pure.
+"""[pure] Bars of one colour around a photograph - letterboxing, frames - told from what it shows.
 
 Left in place they would change how the person is framed, and hide that a photograph ends at the ankles: the soles would
 be taken for where the bar begins.

@@ -1,4 +1,4 @@
-"""The detector's raw numbers → the people it noticed, the most certain first. Pure.
+"""[pure] The detector's raw numbers → the people it noticed, the most certain first.
 
 The arithmetic is that of MediaPipe's ``pose_detection_cpu.pbtxt`` (anchors, threshold, weighted suppression).
 """

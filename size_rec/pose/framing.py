@@ -1,4 +1,4 @@
-"""What of a picture the networks get to see: the whole of it, or a square around a person. Pure.
+"""[pure] What of a picture the networks get to see: the whole of it, or a square around a person.
 
 The same photograph moved, padded or resized is answered the more alike, the more alike it is sampled: at exactly the
 same places of the body the answer is the same to 0.03 cm, a hundredth of the side beside them it differs by 0.4 cm. So

@@ -1,4 +1,4 @@
-"""The landmark network's raw numbers → landmarks and mask. Pure.
+"""[pure] The landmark network's raw numbers → landmarks and mask.
 
 The arithmetic is that of MediaPipe's ``tensors_to_pose_landmarks_and_segmentation.pbtxt``: points are moved to the
 centre of mass of their heat map.

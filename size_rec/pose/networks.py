@@ -1,7 +1,7 @@
 """One of MediaPipe's neural networks, run by LiteRT on the CPU.
 
-The model files were fetched when the worker was installed (``size_rec/pose/network_files.py``); nothing is downloaded here,
-and mediapipe itself is not needed (ADR 0108).
+The model files were fetched when the worker was installed (``size_rec/pose/network_files.py``); nothing is downloaded
+here, and mediapipe itself is not needed (ADR 0108).
 """
 
 from typing import Final

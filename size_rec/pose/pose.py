@@ -1,4 +1,4 @@
-"""What the pose model saw in one picture: 33 landmarks, the person mask and every person it noticed. Pure data."""
+"""[pure] What the pose model saw in one picture: 33 landmarks, the person mask and every person it noticed."""
 
 from dataclasses import dataclass
 from enum import IntEnum

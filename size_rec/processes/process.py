@@ -1,6 +1,6 @@
 """A measuring process: decodes and measures one photograph after the other for the main process (ADR 0106).
 
-``python -m size_rec.processes.process`` is not for people: it needs the link that ``size_rec/processes/handle.py`` gives it.
+``python -m size_rec.processes.process`` is not for people: it needs the link that ``handle.py`` beside it gives it.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The Celery process: started by the main process for one executor, and ends with it.
 
-``python -m worker.execution.process`` is not for people: it needs the link that ``worker/supervision/executor.py`` gives it, and the
-settings on standard input.
+``python -m worker.execution.process`` is not for people: it needs the link that ``worker/supervision/executor.py``
+gives it, and the settings on standard input.
 """
 
 import os

@@ -27,7 +27,7 @@ from models.task_payload import GenerationTask
 from services.platform.answers import ClaimAnswer
 from services.queue.refusals import words_of
 from services.queue.task_queue import TaskQueue
-from services.turns.fair_lock import ShuttingDown
+from services.shutdown import ShuttingDown
 from worker.dead_letters import DeadLetter
 from worker.execution.burial_brake import BurialBrake
 from worker.execution.clock import TaskClock

@@ -23,13 +23,13 @@ from models.generation import SessionRef
 from services.platform.answers import UnownedSession
 from services.platform.supabase_client import SupabaseClient
 from services.queue.task_queue import TaskQueue
+from worker.celery_app import forget
 from worker.queue_elements import TRANSFER_LIMITS, session_named_by
 from worker.recovery.letter_retention import LetterRetention
 from worker.recovery.lost_sessions import judge
 from worker.samples import Measure, TasksRecovered
 from worker.settlement.policy import Fail, message_for
 from worker.settlement.settle import Settlement
-from worker.supervision.executor import forget
 
 log = structlog.get_logger()
 

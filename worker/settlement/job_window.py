@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 
 import structlog
 
-from services.turns.fair_lock import sleep_unless
+from services.shutdown import sleep_unless
 
 log = structlog.get_logger()
 

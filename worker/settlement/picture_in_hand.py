@@ -23,7 +23,8 @@ class Clock(Protocol):
 
 
 class PictureInHand:
-    """``offer`` is one try; it is repeated by :func:`worker.settlement.landing.until_it_lands` as ``may_offer_again`` says.
+    """``offer`` is one try; it is repeated by ``until_it_lands`` (``landing.py``) as ``may_offer_again``
+    says.
 
     Args:
         store: the platform.

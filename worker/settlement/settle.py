@@ -16,7 +16,7 @@ from models.generation import GeneratedImage, SessionRef
 from services.platform.answers import ClaimAnswer, CompleteAnswer, FailAnswer
 from services.platform.storage_gate import StorageGate
 from services.platform.supabase_client import SupabaseClient
-from services.turns.fair_lock import ShuttingDown
+from services.shutdown import ShuttingDown
 from worker.samples import ChargeUndone, GenerationEnded, Measure
 from worker.settlement.away_watch import AwayWatch
 from worker.settlement.job_window import once_allowed

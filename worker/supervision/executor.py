@@ -24,7 +24,7 @@ from models.health import Component
 from services.platform.supabase_client import SupabaseClient
 from services.queue.connection import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect, prove_writable
 from services.queue.task_queue import TaskQueue
-from worker.celery_app import broker_keys, create_celery_app
+from worker.celery_app import create_celery_app, forget
 from worker.execution.process import EXECUTOR_VARIABLE, LINK_VARIABLE
 from worker.executor_state import ExecutorState
 from worker.health import HealthBoard
@@ -354,9 +354,3 @@ def useful_concurrency(settings: Settings) -> int:
     More would only wait for their turn in memory, where no other worker can take them.
     """
     return min(settings.worker_concurrency, settings.openai_requests_per_minute)
-
-
-def forget(queue: TaskQueue, broker: redis.Redis, executor: UUID) -> None:
-    """Clear what a dead executor left in the broker and take its emptied in-flight list off the record."""
-    broker.delete(*broker_keys(executor))
-    queue.forget(executor)

@@ -1,4 +1,4 @@
-"""[pure] What is wrong with a Redis at start, from what it says, and what the operator is to do."""
+"""What is wrong with a Redis at start, from what it says, and what the operator is to do."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

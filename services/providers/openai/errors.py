@@ -1,4 +1,4 @@
-"""What an answer that is no picture means [pure].
+"""[pure] What an answer that is no picture means.
 
 The error codes are read before the status: the provider says "quota used up" with 429 or 400, and "no such model" or
 "not for you" with 404, 403 or 400. Sources: OpenAI's error code guide, ``openapi.yaml`` of 2026-08-21, and bodies

@@ -1,4 +1,4 @@
-"""The form of one ``POST /images/edits`` [pure].
+"""[pure] The form of one ``POST /images/edits``.
 
 Fields: OpenAI's ``openapi.yaml`` of 2026-08-21. The parts are kept as they are and never joined: with 150 requests in
 flight one more copy of every picture would be the largest thing in memory.

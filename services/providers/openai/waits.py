@@ -1,4 +1,4 @@
-"""How long a 429 says to wait [pure].
+"""[pure] How long a 429 says to wait.
 
 The provider names it in several places, not always in all of them. In order of trust:
 

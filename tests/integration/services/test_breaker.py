@@ -13,8 +13,8 @@ import redis
 
 from sandbox.servers.redis import LocalRedis
 from services.queue.connection import connect
+from services.shutdown import ShuttingDown
 from services.turns.breaker import PROBE_LEASE_SECONDS, Probe, ProviderBreaker
-from services.turns.fair_lock import ShuttingDown
 from services.turns.gate import TurnGate, TurnOutcome
 from services.turns.window import RateGate
 

@@ -24,8 +24,8 @@ from sandbox.servers.redis import LocalRedis
 from services.providers.client import OpenAIImageClient
 from services.providers.openai import wire as openai_wire
 from services.queue.connection import connect
+from services.shutdown import ShuttingDown
 from services.turns.breaker import ProviderBreaker
-from services.turns.fair_lock import ShuttingDown
 from services.turns.gate import TurnGate
 from services.turns.window import RateGate
 from tests.support.openai_sim_calls import wait_until

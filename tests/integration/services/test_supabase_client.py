@@ -14,13 +14,13 @@ import httpx
 import psycopg
 import pytest
 
-import services.platform.supabase_client
 from models.failures import PlatformFailure, PlatformLocked, PlatformRefused, PlatformUnavailable, StorageRefused
 from models.generation import Channel, GeneratedImage, SessionRef, SessionStatus, Usage
 from sandbox.platform.producer import Producer, StoreMode
 from sandbox.servers.postgres import LocalPostgres
 from sandbox.servers.processes import LOOPBACK
 from sandbox.servers.supabase import BUCKET, LocalSupabase
+from services.platform import supabase_client
 from services.platform.answers import ClaimAnswer, FailAnswer
 from services.platform.supabase_client import SCHEMA_VERSION, SIGNED_URL_SECONDS, SupabaseClient
 from tests.support.platform_faults import bucket_limited, bucket_renamed, read_only_database
@@ -258,7 +258,7 @@ class TestAway:
     def test_an_api_that_hangs_is_away_after_the_timeout(
         self, producer: Producer, supabase: LocalSupabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(services.supabase_client, "REQUEST_TIMEOUT", httpx.Timeout(0.3))
+        monkeypatch.setattr(supabase_client, "REQUEST_TIMEOUT", httpx.Timeout(0.3))
         impatient = SupabaseClient(supabase.url, supabase.service_role_key)
         supabase.pause()
         try:
@@ -541,4 +541,4 @@ class TestCheckStorage:
 
 
 def test_the_bucket_is_the_platform_s() -> None:
-    assert services.supabase_client.BUCKET == BUCKET
+    assert supabase_client.BUCKET == BUCKET

@@ -13,8 +13,8 @@ from services.platform import storage_gate
 from services.platform.storage_gate import StorageGate
 from services.providers.turns_while_stored import turn_while_stored
 from services.queue.connection import connect
+from services.shutdown import ShuttingDown
 from services.turns.breaker import ProviderBreaker
-from services.turns.fair_lock import ShuttingDown
 from services.turns.gate import Turn, TurnGate
 from services.turns.window import RateGate
 

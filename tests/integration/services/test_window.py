@@ -15,8 +15,8 @@ import redis
 
 from sandbox.servers.redis import LocalRedis
 from services.queue.connection import connect
+from services.shutdown import ShuttingDown
 from services.turns import window as rate_gate
-from services.turns.fair_lock import ShuttingDown
 from services.turns.window import RateGate
 
 WINDOW_SECONDS = 2

@@ -23,8 +23,8 @@ from services.fetching.image_download import MAX_DOWNLOAD_BYTES, DownloadedImage
 from services.fetching.url_guard import TrustedHosts
 from services.providers.client import OpenAIImageClient
 from services.queue.connection import connect
+from services.shutdown import ShuttingDown
 from services.turns.breaker import ProviderBreaker
-from services.turns.fair_lock import ShuttingDown
 from services.turns.gate import TurnGate
 from services.turns.window import RateGate
 from tests.support.fault_server import NO_PICTURE_BYTES, PICTURE, FaultServer, fault_server

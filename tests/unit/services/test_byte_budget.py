@@ -11,7 +11,7 @@ import pytest
 
 from services import byte_budget as download_memory
 from services.byte_budget import STEP_BYTES, ByteBudget, Holding
-from services.turns.fair_lock import ShuttingDown
+from services.shutdown import ShuttingDown
 
 TOTAL = 64 * STEP_BYTES
 LARGEST = 10 * STEP_BYTES

@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
+from services.shutdown import ShuttingDown, sleep_unless
 from services.turns import fair_lock as turn_waiting
-from services.turns.fair_lock import FairLock, ShuttingDown, sleep_unless
+from services.turns.fair_lock import FairLock
 
 
 def never() -> bool:

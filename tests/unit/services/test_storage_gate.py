@@ -8,7 +8,7 @@ import pytest
 
 from models.failures import PlatformUnavailable, StorageRefused
 from services.platform.storage_gate import Pass, StorageGate
-from services.turns.fair_lock import ShuttingDown
+from services.shutdown import ShuttingDown
 
 NO_BUCKET = StorageRefused("store_result", "HTTP 404", "Bucket not found")
 PAUSE_SECONDS = 0.02

@@ -7,13 +7,15 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry, generate_latest
 
+import models.problems
+import size_rec.problems
 from models import failures
 from models.failures import Failure, ProviderFailure
 from models.health import Component, HealthReport
+from models.problems import ProblemKind
 from services.providers import client as openai_client
 from services.queue.task_queue import TaskQueue
 from services.turns.breaker import ProviderBreaker
-from size_rec import problems
 from size_rec.metrics import SizeMetrics
 from size_rec.outline.admission import Refusal
 from tests.support.clock import SteppedClock
@@ -168,7 +170,12 @@ def test_no_series_stands_there_a_second_time_with_its_birth(registry: Collector
 
 def test_every_outcome_of_a_size_recommendation_is_at_zero_too(registry: CollectorRegistry) -> None:
     SizeMetrics(registry)
-    codes = {kind.code for kind in vars(problems).values() if isinstance(kind, problems.ProblemKind)}
+    codes = {
+        kind.code
+        for module in (models.problems, size_rec.problems)
+        for kind in vars(module).values()
+        if isinstance(kind, ProblemKind)
+    }
     assert codes
     series = counters(registry)["wearon_size_requests_total"]
     assert codes | {"answered"} | {(reason.value) for reason in Refusal} <= {outcome for (outcome,) in series}
