@@ -9,10 +9,11 @@ from models.size_rec import MAX_HEIGHT_CM, MAX_WEIGHT_KG, MIN_HEIGHT_CM, MIN_WEI
 from size_rec.body.model_file import load_body_model
 from size_rec.cli.native_chatter import native_chatter_dropped
 from size_rec.cli.overlay import draw_overlay
-from size_rec.measuring import PictureRefused, measure_picture
+from size_rec.measuring import measure_picture
 from size_rec.photo.picture import prepare_picture
 from size_rec.pose.model import PoseModel
 from size_rec.problems import problem_of
+from size_rec.vocabulary import PictureRefused
 from web.app import response_of
 
 EXIT_REFUSED = 65

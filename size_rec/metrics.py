@@ -4,7 +4,6 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from size_rec.outline.admission import Refusal
 from size_rec.problems import (
     DEADLINE,
     IMAGE_PROBLEMS,
@@ -15,6 +14,7 @@ from size_rec.problems import (
     REQUEST_PROBLEMS,
     TOO_MANY_PIXELS,
 )
+from size_rec.vocabulary import Refusal
 
 ANSWERED: Final = "answered"
 

@@ -14,10 +14,8 @@ from models.failures import (
     IncompletePicture,
     NotAnImage,
 )
-from services.images.opening import MAX_PIXELS
-from size_rec.measuring import PictureRefused
-from size_rec.outline.admission import Refusal
-from size_rec.processes.handle import MeasurerGone
+from services.images.limits import MAX_PIXELS
+from size_rec.vocabulary import MeasurerGone, PictureRefused, Refusal
 
 MEGAPIXEL = 1_000_000
 

@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from models.health import Component, HealthReport
 from models.size_rec import EstimateBodyRequest, EstimateBodyResponse, Measurements, SizeRange
 from services.fetching.url_guard import TrustedHosts
-from size_rec.body.size_calculator import SizeAdvice
 from size_rec.metrics import ANSWERED, SizeMetrics
 from size_rec.photo_fetching import PhotoFetcher
 from size_rec.problems import INTERNAL, MODEL_UNAVAILABLE, OVERLOADED, ModelUnavailable, problem_of, reason_of
 from size_rec.processes.pool import BodyEstimator
+from size_rec.vocabulary import SizeAdvice
 from web.edges import RequestEdges, error_handlers, problem_response
 from web.openapi import ANSWERS, REQUEST_ID_PARAMETER, DocumentedApp
 
