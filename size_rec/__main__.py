@@ -10,10 +10,11 @@ from size_rec.answer import response_of
 from size_rec.body.model_file import load_body_model
 from size_rec.cli.native_chatter import native_chatter_dropped
 from size_rec.cli.overlay import draw_overlay
-from size_rec.measuring import PictureRefused, measure_picture
+from size_rec.measuring import measure_picture
 from size_rec.photo.picture import prepare_picture
 from size_rec.pose.model import PoseModel
 from size_rec.problems import problem_of
+from size_rec.vocabulary import PictureRefused
 
 EXIT_REFUSED = 65
 """EX_DATAERR (sysexits.h)."""

@@ -1,7 +1,7 @@
 """[pure] What is said of a body: the advice as the answer of ``POST /estimate-body``."""
 
 from models.size_rec import EstimateBodyResponse, Measurements, SizeRange
-from size_rec.body.size_calculator import SizeAdvice
+from size_rec.vocabulary import SizeAdvice
 
 
 def response_of(advice: SizeAdvice) -> EstimateBodyResponse:

@@ -8,21 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from size_rec.body.body_model import BodyEstimate, BodyModel, estimate_body
-from size_rec.body.size_calculator import SizeAdvice, advise
-from size_rec.outline.admission import Refusal, refusal_of_estimate, refusal_of_outline, refusal_of_pose
+from size_rec.body.size_calculator import advise
+from size_rec.outline.admission import refusal_of_estimate, refusal_of_outline, refusal_of_pose
 from size_rec.outline.features import BodyFeatures, measure_features
 from size_rec.photo.picture import Picture
 from size_rec.pose.framing import CutOut
 from size_rec.pose.model import PoseModel
 from size_rec.pose.pose import Pose
-
-
-class PictureRefused(Exception):
-    """No body can be measured on this picture; ``reason`` says why."""
-
-    def __init__(self, reason: Refusal) -> None:
-        super().__init__(reason.value)
-        self.reason = reason
+from size_rec.vocabulary import PictureRefused, Refusal, SizeAdvice
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from models.problems import INTERNAL, REQUEST_PROBLEMS
-from size_rec.outline.admission import Refusal
 from size_rec.problems import DEADLINE, IMAGE_PROBLEMS, MODEL_UNAVAILABLE, OVERLOADED, PHOTO_TOO_SLOW, TOO_MANY_PIXELS
+from size_rec.vocabulary import Refusal
 
 ANSWERED: Final = "answered"
 

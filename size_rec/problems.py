@@ -1,4 +1,4 @@
-"""Every way ``POST /estimate-body`` can end without an answer: one table from cause to status, code and words.
+"""[pure] Every way ``POST /estimate-body`` can end without an answer: one table from cause to status, code and words.
 
 What a person reads is decided here from the kind of failure alone, so no internal detail can reach an answer.
 """
@@ -15,10 +15,8 @@ from models.failures import (
     NotAnImage,
 )
 from models.problems import INTERNAL, ProblemKind
-from services.images.opening import MAX_PIXELS
-from size_rec.measuring import PictureRefused
-from size_rec.outline.admission import Refusal
-from size_rec.processes.handle import MeasurerGone
+from services.images.limits import MAX_PIXELS
+from size_rec.vocabulary import MeasurerGone, PictureRefused, Refusal
 
 MEGAPIXEL = 1_000_000
 

@@ -13,7 +13,7 @@ from typing import Final, assert_never, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from models.health import Component, HealthReport
-from services.providers.client import ATTEMPT_CODES
+from services.providers.attempt_codes import ATTEMPT_CODES
 from worker.backlog_gauge import BacklogGauge
 from worker.executor_state import STATES_TO_REPLACE
 from worker.samples import (

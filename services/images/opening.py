@@ -21,9 +21,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF")
 """What phones, browsers and shops produce; of MPO (several JPEGs in one file) the first. Nothing else is even tried:
 Pillow's other decoders are little used and some start programs."""
 
-MAX_PIXELS = 64_000_000
-"""Phones make pictures of 48 to 50 megapixels; a decoded pixel takes four bytes."""
-
 MAX_DECODE_BYTES = 512 * 1024 * 1024
 """Half of the container's 1 GiB: the most memory that decoding one picture may need at its peak."""
 

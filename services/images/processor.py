@@ -18,10 +18,10 @@ from PIL.ImageFile import ImageFile
 
 from models.failures import IncompletePicture, NotAnImage
 from services.images.incomplete_pictures import completions, ends_in_zeros
+from services.images.limits import MAX_PIXELS
 from services.images.opening import (
     FORMATS_OF_UNSURE_SIZE,
     MAX_DECODE_BYTES,
-    MAX_PIXELS,
     MUST_DIFFER,
     open_picture,
     peak_decode_bytes,

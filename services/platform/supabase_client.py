@@ -1,4 +1,4 @@
-"""The platform behind Supabase: session state and result storage, through the official client.
+"""The platform behind Supabase: session state and result storage, through the official clients of the two (ADR 0039).
 
 Every function name and argument of ``supabase/migrations/`` is spelled here and nowhere else. Calls are
 idempotent (see the SQL), so a caller may repeat any of them after :class:`PlatformUnavailable`. What came back is
@@ -17,7 +17,8 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import httpx
-from supabase.lib.client_options import SyncClientOptions
+from postgrest import SyncPostgrestClient
+from storage3 import SyncStorageClient
 
 from models.failures import PlatformFailure, PlatformLocked, PlatformUnavailable, StorageRefused
 from models.generation import GeneratedImage, SessionRef
@@ -33,7 +34,6 @@ from services.platform.errors import (
     judge_storage,
 )
 from services.tls import public_client_context
-from supabase import Client, create_client
 
 SCHEMA_VERSION: Final = 2
 """What ``wearon_worker_schema_version()`` must answer at least."""
@@ -123,14 +123,9 @@ class SupabaseClient:
             ),
             event_hooks={"response": [_stop_what_is_no_answer]},
         )
-        self._client: Client = create_client(
-            url,
-            service_role_key,
-            SyncClientOptions(httpx_client=self._http, auto_refresh_token=False, persist_session=False),
-        )
-        # Both are made on first use, which is not safe when two threads are first.
-        self._rest = self._client.postgrest
-        self._files = self._client.storage.from_(BUCKET)
+        headers = {"apiKey": service_role_key, "Authorization": f"Bearer {service_role_key}"}
+        self._rest = SyncPostgrestClient(f"{url}/rest/v1", headers=headers, http_client=self._http)
+        self._files = SyncStorageClient(f"{url}/storage/v1/", headers, http_client=self._http).from_(BUCKET)
         self._bucket_url = f"{url}/storage/v1/bucket/{BUCKET}"
 
     def close(self) -> None:

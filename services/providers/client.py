@@ -20,11 +20,11 @@ from models.failures import (
     NoLongerWanted,
     NoModelLeft,
     ProviderFailure,
-    kinds_below,
 )
 from models.generation import GeneratedImage
 from models.image_models import Effort, ImageModelProfile
 from services.platform.storage_gate import StorageGate
+from services.providers.attempt_codes import MODEL_GONE, MODEL_REFUSED, SUCCESS
 from services.providers.openai.errors import ModelGone, Retryable
 from services.providers.openai.request import EditForm, build_edit_form
 from services.providers.openai.wire import Attempt, ProviderWire, TaskClock, Verdict
@@ -40,14 +40,6 @@ MAX_BACKOFF_SECONDS: Final = 8.0
 
 LONG_WAIT_SECONDS: Final = 60.0
 """After a wait like this the person may be gone: the platform itself ends sessions after ten minutes."""
-
-_SUCCESS: Final = "ok"
-_MODEL_GONE: Final = "model_gone"
-_MODEL_REFUSED: Final = "model_refused"
-
-ATTEMPT_CODES: Final = (_SUCCESS, _MODEL_GONE, _MODEL_REFUSED, *kinds_below(ProviderFailure), DeadlineExceeded.kind)
-"""All that an attempt can come to."""
-
 
 AttemptHook = Callable[[str, int | None, str], None]
 """Told of every attempt: model, HTTP status if any, and ``ok``, ``model_gone``, ``model_refused`` or the failure's
@@ -230,7 +222,7 @@ class OpenAIImageClient:
         self._on_turn(attempt.turn.waited_seconds)
         seconds = round(time.monotonic() - attempt.turn.granted_at, 3)
         if isinstance(verdict, GeneratedImage):
-            self._on_attempt(model, HTTPStatus.OK, _SUCCESS)
+            self._on_attempt(model, HTTPStatus.OK, SUCCESS)
             log.info(
                 "provider_image_made",
                 model=model,
@@ -246,7 +238,7 @@ class OpenAIImageClient:
         failure = verdict.failure if isinstance(verdict, ModelGone | Retryable) else verdict
         kind = failure.kind
         if isinstance(verdict, ModelGone):
-            kind = _MODEL_GONE if verdict.for_good else _MODEL_REFUSED
+            kind = MODEL_GONE if verdict.for_good else MODEL_REFUSED
         status = failure.status if isinstance(failure, ProviderFailure) else None
         self._on_attempt(model, status, kind)
         log.warning(

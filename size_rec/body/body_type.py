@@ -1,6 +1,6 @@
 """[pure] The body type, by two ratios that need no weight."""
 
-from enum import StrEnum
+from size_rec.vocabulary import BodyType
 
 BROAD_WAIST_TO_HEIGHT = 0.55
 """From here on the waist dominates the figure: about a quarter of the calibration's bodies."""
@@ -8,15 +8,6 @@ SLIM_WAIST_TO_HEIGHT = 0.43
 """Below this the figure is narrow all over: about an eighth of them."""
 ATHLETIC_CHEST_TO_WAIST = 1.20
 """A chest this much larger than the waist makes a V: the upper quarter of those between slim and broad."""
-
-
-class BodyType(StrEnum):
-    """What the platform shows."""
-
-    SLIM = "slim"
-    AVERAGE = "average"
-    ATHLETIC = "athletic"
-    BROAD = "broad"
 
 
 def body_type_of(*, chest_cm: float, waist_cm: float, height_cm: float) -> BodyType:

@@ -1,13 +1,13 @@
 """[pure] From measures with their spread to what a shop shows: size, range of sizes, confidence, body type."""
 
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
 from size_rec.body.body_model import ANSWERED, BodyEstimate
-from size_rec.body.body_type import BodyType, body_type_of
+from size_rec.body.body_type import body_type_of
 from size_rec.body.size_chart import DEFAULT_CHART, SizeChart
+from size_rec.vocabulary import SizeAdvice
 
 RANGE_PROBABILITY = 0.8
 """The range of sizes is the narrowest that holds the true one this often by the predicted spread. Ranges are whole
@@ -19,18 +19,6 @@ HALF_SIZE_CM = 4.0
 GIRTHS = ("chest_cm", "waist_cm", "hip_cm")
 QUANTILES = (np.arange(100) + 0.5) / 100
 _DEVIATES = np.array([NormalDist().inv_cdf(float(quantile)) for quantile in QUANTILES])
-
-
-@dataclass(frozen=True)
-class SizeAdvice:
-    """The answer to one photograph. ``measurements_cm`` by name; ``smallest`` and ``largest`` bound the size range."""
-
-    size: str
-    smallest: str
-    largest: str
-    confidence: float
-    body_type: BodyType
-    measurements_cm: dict[str, float]
 
 
 def advise(estimate: BodyEstimate, *, height_cm: float, chart: SizeChart = DEFAULT_CHART) -> SizeAdvice:

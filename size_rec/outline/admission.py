@@ -4,14 +4,13 @@ The limits lie between the calibration's bodies, all of which stand facing the c
 kneel, lunge or turn away. Between the two the spread of the answer grows by itself (``size_rec/body/body_model.py``).
 """
 
-from enum import StrEnum
-
 import numpy as np
 
 from size_rec.body.body_model import BodyEstimate
 from size_rec.outline.features import BodyFeatures
 from size_rec.outline.silhouette import LEGS
 from size_rec.pose.pose import INSIDE, FloatArray, Joint, Pose
+from size_rec.vocabulary import Refusal
 
 FOREGROUND_SHARE = 0.5
 """Another person counts when at least half as large in the picture as the measured one; passers-by do not."""
@@ -35,19 +34,6 @@ picture: of people with eight pixels of a thousand to spare, nine in ten are tak
 
 UPPER_JOINTS = (Joint.NOSE, Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER)
 LOWER_JOINTS = (Joint.LEFT_KNEE, Joint.RIGHT_KNEE, Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE)
-
-
-class Refusal(StrEnum):
-    """Why a picture cannot be measured; the value is the stable code of the problem body."""
-
-    NO_PERSON = "no_person"
-    SEVERAL_PEOPLE = "more_than_one_person"
-    HEAD_CUT_OFF = "head_cut_off"
-    FEET_CUT_OFF = "feet_cut_off"
-    SIDE_CUT_OFF = "side_cut_off"
-    NOT_STANDING = "not_standing"
-    TURNED_AWAY = "turned_away"
-    UNCLEAR = "outline_unclear"
 
 
 def refusal_of_pose(pose: Pose) -> Refusal | None:

@@ -10,8 +10,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
-from size_rec.body.size_calculator import SizeAdvice
 from size_rec.processes.link import MeasuringFailed, Question, Ready, Reply, receive_reply, send_question
+from size_rec.vocabulary import MeasurerGone, SizeAdvice
 
 PROJECT_ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -31,14 +31,6 @@ MALLOC: Final = {"MALLOC_TRIM_THRESHOLD_": str(64 * 2**20), "MALLOC_MMAP_THRESHO
 """glibc gives the end of the heap back to the kernel whenever it is over 128 KiB, and every photograph needs it again:
 keeping it saves 4 % of the processor time for 2 MB. The blocks of a huge photograph are above the second threshold, so
 they are given back."""
-
-
-class MeasurerGone(Exception):
-    """The measuring process ended or hangs; ``exit_code`` is negative for a signal, ``None`` for hanging."""
-
-    def __init__(self, exit_code: int | None) -> None:
-        super().__init__("it hangs" if exit_code is None else f"exit code {exit_code}")
-        self.exit_code = exit_code
 
 
 class Measurer:

@@ -10,10 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from models.failures import ImageTooLarge, IncompletePicture, NotAnImage
-from size_rec.body.body_type import BodyType
-from size_rec.body.size_calculator import SizeAdvice
-from size_rec.measuring import PictureRefused
-from size_rec.outline.admission import Refusal
+from size_rec.vocabulary import BodyType, PictureRefused, Refusal, SizeAdvice
 
 
 @dataclass(frozen=True, slots=True)

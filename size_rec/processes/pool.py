@@ -17,10 +17,10 @@ from typing import Final
 
 import structlog
 
-from size_rec.body.size_calculator import SizeAdvice
 from size_rec.problems import ModelUnavailable, Overloaded
-from size_rec.processes.handle import Measurer, MeasurerGone
+from size_rec.processes.handle import Measurer
 from size_rec.processes.link import Question
+from size_rec.vocabulary import MeasurerGone, SizeAdvice
 
 PROCESSES: Final = 2
 """One for each of the container's processors (ADR-2). A third one brings nothing and takes 100 MB."""

@@ -13,7 +13,7 @@ from typing import Final
 from models.failures import ImageTooLarge, IncompletePicture, NotAnImage
 from size_rec.body.body_model import BodyModel
 from size_rec.body.model_file import load_body_model
-from size_rec.measuring import PictureRefused, measure_picture
+from size_rec.measuring import measure_picture
 from size_rec.photo.picture import prepare_picture
 from size_rec.pose.model import PoseModel
 from size_rec.processes.link import (
@@ -24,6 +24,7 @@ from size_rec.processes.link import (
     receive_question,
     send_reply,
 )
+from size_rec.vocabulary import PictureRefused
 
 NICENESS: Final = 5
 """Below the event loop and the pipeline, above idle."""

@@ -34,14 +34,11 @@ from worker.execution.burial_brake import BurialBrake
 from worker.execution.pipeline import Pipeline
 from worker.execution.run import TaskRunner
 from worker.execution.tasks import DispatchRegister, register_generate_task
-from worker.link import ChildEnd, DeclaredDead, ExecutorReady, IntakeHeld, PartSeen
+from worker.link import EXECUTOR_VARIABLE, LINK_VARIABLE, ChildEnd, DeclaredDead, ExecutorReady, IntakeHeld, PartSeen
 from worker.samples import ModelRetired, ProviderAsked, TurnTaken
 from worker.settlement.away_watch import AwayWatch
 from worker.settlement.settle import Settlement
 from worker.settlement.storage_probe import probe_storage
-
-EXECUTOR_VARIABLE: Final = "WEARON_EXECUTOR"
-LINK_VARIABLE: Final = "WEARON_LINK_FD"
 
 OPEN_FILES: Final = 16_384
 """200 tasks each have an event loop (3 descriptors) and, at worst, ten downloads; 1024 is what many systems allow at

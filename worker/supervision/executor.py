@@ -25,7 +25,6 @@ from services.platform.supabase_client import SupabaseClient
 from services.queue.connection import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect, prove_writable
 from services.queue.task_queue import TaskQueue
 from worker.celery_app import create_celery_app, forget
-from worker.execution.process import EXECUTOR_VARIABLE, LINK_VARIABLE
 from worker.executor_state import ExecutorState
 from worker.health import HealthBoard
 from worker.intake.consumer import Consumer
@@ -33,6 +32,8 @@ from worker.intake.dispatches import DispatchLedger
 from worker.intake.publishing import Publisher
 from worker.intake.stop import IntakeStop
 from worker.link import (
+    EXECUTOR_VARIABLE,
+    LINK_VARIABLE,
     DeclaredDead,
     Event,
     ExecutorReady,

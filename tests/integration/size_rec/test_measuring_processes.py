@@ -20,14 +20,14 @@ from PIL import Image
 
 from models.failures import NotAnImage
 from services.images import processor as image_processor
-from size_rec.body.size_calculator import SizeAdvice
 from size_rec.problems import ModelUnavailable
 from size_rec.processes import handle as measurer_module
 from size_rec.processes import pool as estimator_module
-from size_rec.processes.handle import Measurer, MeasurerGone
+from size_rec.processes.handle import Measurer
 from size_rec.processes.link import MeasuringFailed, Question
 from size_rec.processes.pool import PROCESSES, BodyEstimator
 from size_rec.processes.process import NICENESS
+from size_rec.vocabulary import MeasurerGone, SizeAdvice
 from tests.support.size_photos import as_bytes, photo, photo_host
 from tests.support.size_service import LOAD_TIMEOUT_SECONDS, PATIENT_SECONDS, app_with, ask, loaded_estimator
 from tests.support.worker import wait_until

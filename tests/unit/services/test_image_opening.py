@@ -8,12 +8,8 @@ from PIL import Image
 
 from models.failures import NotAnImage
 from services.images.jpeg_structure import MAX_SCANS
-from services.images.opening import (
-    MAX_PIXELS,
-    SCANNED_JPEG_BYTES_PER_PIXEL,
-    open_picture,
-    peak_decode_bytes,
-)
+from services.images.limits import MAX_PIXELS
+from services.images.opening import SCANNED_JPEG_BYTES_PER_PIXEL, open_picture, peak_decode_bytes
 from services.images.processor import prepare_image
 from tests.support.images import encoded, plain
 

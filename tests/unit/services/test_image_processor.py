@@ -24,7 +24,8 @@ from services.images import opening as image_opening
 from services.images import processor as image_processor
 from services.images import shrinking as image_shrinking
 from services.images.jpeg_structure import MAX_SCANS
-from services.images.opening import FORMATS, MAX_DECODE_BYTES, MAX_PIXELS, open_picture, peak_decode_bytes
+from services.images.limits import MAX_PIXELS
+from services.images.opening import FORMATS, MAX_DECODE_BYTES, open_picture, peak_decode_bytes
 from services.images.processor import (
     CONCURRENT_PICTURES,
     LARGE_DECODE_BYTES,

@@ -10,7 +10,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from models.failures import IncompletePicture
 from services.images import webp
-from services.images.opening import MAX_PIXELS, open_picture, peak_decode_bytes
+from services.images.limits import MAX_PIXELS
+from services.images.opening import open_picture, peak_decode_bytes
 from services.images.processor import load_rgb, prepare_image
 from services.images.shrinking import shrunken_rgb
 from services.images.webp import ANIMATION_BYTES_PER_PIXEL, ScaledWebPFile

@@ -10,7 +10,6 @@ from size_rec.body.body_model import BodyEstimate
 from size_rec.outline.admission import (
     MAX_GIRTH_SPREAD_CM,
     MAX_SURPRISE,
-    Refusal,
     refusal_of_estimate,
     refusal_of_outline,
     refusal_of_pose,
@@ -19,6 +18,7 @@ from size_rec.outline.features import measure_features
 from size_rec.outline.silhouette import Extent
 from size_rec.pose.pose import FloatArray, Joint, PersonBox, Pose
 from size_rec.problems import REFUSALS
+from size_rec.vocabulary import Refusal
 from tests.support.size_figures import draw_figure, mirrored
 
 

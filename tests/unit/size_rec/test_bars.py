@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
 from services.images.processor import load_rgb
-from size_rec.measuring import PictureRefused
-from size_rec.outline.admission import Refusal
 from size_rec.photo.bars import MAX_ROUNDS, SEAM_PX, content_box
 from size_rec.photo.picture import MEASURED_SIDE_PX, prepare_picture
+from size_rec.vocabulary import PictureRefused, Refusal
 from tests.support.size_photos import as_bytes, as_jpeg, decoded, measure, truth
 
 PHOTOS = [name for name, row in truth().items() if row["kind"] == "normal"][::40]

@@ -8,11 +8,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from models.failures import ImageTooLarge, IncompletePicture, NotAnImage
-from size_rec.body.body_type import BodyType
 from size_rec.body.model_file import load_body_model
-from size_rec.body.size_calculator import SizeAdvice
-from size_rec.measuring import PictureRefused
-from size_rec.outline.admission import Refusal
 from size_rec.processes import process as measuring_process
 from size_rec.processes.link import (
     MeasuringFailed,
@@ -25,6 +21,7 @@ from size_rec.processes.link import (
     send_reply,
 )
 from size_rec.processes.process import reply_to
+from size_rec.vocabulary import BodyType, PictureRefused, Refusal, SizeAdvice
 from tests.support.size_photos import photo, pose_model
 
 ADVICE = SizeAdvice("M", "S", "L", 0.61, BodyType.ATHLETIC, {"chest_cm": 96.25, "waist_cm": 81.5})

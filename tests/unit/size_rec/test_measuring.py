@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from size_rec.measuring import PictureRefused, clearest_look
-from size_rec.outline.admission import Refusal
+from size_rec.measuring import clearest_look
 from size_rec.photo.picture import Picture
 from size_rec.pose.model import Found, PoseModel
 from size_rec.pose.pose import Joint, Pose
+from size_rec.vocabulary import PictureRefused, Refusal
 from tests.support.size_figures import draw_figure, mirrored, whole_picture
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from size_rec.body.body_model import BodyEstimate
-from size_rec.body.body_type import BodyType, body_type_of
+from size_rec.body.body_type import body_type_of
 from size_rec.body.size_calculator import RANGE_PROBABILITY, advise, confidence_of, narrowest_range, size_probabilities
 from size_rec.body.size_chart import DEFAULT_CHART, SIZES, SizeChart
+from size_rec.vocabulary import BodyType
 
 
 def size_for(chart: SizeChart, *, chest_cm: float, waist_cm: float, hip_cm: float) -> str:

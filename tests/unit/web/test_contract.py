@@ -20,12 +20,12 @@ from models.failures import (
     NotAnImage,
 )
 from models.size_rec import ACCEPTED_PHOTOS, EstimateBodyRequest, Measurements
-from services.images.opening import HEIC_BYTES_PER_PIXEL, MAX_DECODE_BYTES, MAX_PIXELS, PEAK_BYTES_PER_PIXEL
+from services.images.limits import MAX_PIXELS
+from services.images.opening import HEIC_BYTES_PER_PIXEL, MAX_DECODE_BYTES, PEAK_BYTES_PER_PIXEL
 from services.images.webp import ALPHA_BYTES_PER_PIXEL
-from size_rec.measuring import PictureRefused
 from size_rec.metrics import ANSWERED, OUTCOMES
-from size_rec.outline.admission import Refusal
 from size_rec.problems import IMAGE_PROBLEMS, ModelUnavailable, Overloaded, PhotoTooSlow, problem_of
+from size_rec.vocabulary import PictureRefused, Refusal
 from web.edges import accept_request_id
 
 DOCS = Path(__file__).parents[3].joinpath("docs", "size-recommendation.md").read_text()

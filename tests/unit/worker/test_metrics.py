@@ -13,11 +13,11 @@ from models import failures
 from models.failures import Failure, ProviderFailure
 from models.health import Component, HealthReport
 from models.problems import ProblemKind
-from services.providers import client as openai_client
+from services.providers import attempt_codes
 from services.queue.task_queue import TaskQueue
 from services.turns.breaker import ProviderBreaker
 from size_rec.metrics import SizeMetrics
-from size_rec.outline.admission import Refusal
+from size_rec.vocabulary import Refusal
 from tests.support.clock import SteppedClock
 from worker.backlog_gauge import FRESH_SECONDS, BacklogGauge
 from worker.elements import RejectionReason
@@ -183,8 +183,9 @@ def test_every_outcome_of_a_size_recommendation_is_at_zero_too(registry: Collect
 
 
 def test_what_a_measurement_names_is_in_its_closed_set() -> None:
-    own_codes = {value for name, value in vars(openai_client).items() if name.startswith(("_SUCCESS", "_MODEL_"))}
-    assert own_codes <= set(openai_client.ATTEMPT_CODES)
+    own_codes = {value for name, value in vars(attempt_codes).items() if name.isupper() and isinstance(value, str)}
+    assert own_codes
+    assert own_codes <= set(attempt_codes.ATTEMPT_CODES)
 
 
 def test_the_wait_for_a_turn_has_buckets_from_a_free_gate_to_the_platforms_ten_minutes(

@@ -1,0 +1,57 @@
+"""[pure] The words that the main process and the measuring processes share: answers, refusals, body types.
+
+Nothing here needs NumPy or a decoder, so that the main process gets by without them (ADR 0038).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    """Why a picture cannot be measured; the value is the stable code of the problem body."""
+
+    NO_PERSON = "no_person"
+    SEVERAL_PEOPLE = "more_than_one_person"
+    HEAD_CUT_OFF = "head_cut_off"
+    FEET_CUT_OFF = "feet_cut_off"
+    SIDE_CUT_OFF = "side_cut_off"
+    NOT_STANDING = "not_standing"
+    TURNED_AWAY = "turned_away"
+    UNCLEAR = "outline_unclear"
+
+
+class PictureRefused(Exception):
+    """No body can be measured on this picture; ``reason`` says why."""
+
+    def __init__(self, reason: Refusal) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class BodyType(StrEnum):
+    """What the platform shows."""
+
+    SLIM = "slim"
+    AVERAGE = "average"
+    ATHLETIC = "athletic"
+    BROAD = "broad"
+
+
+@dataclass(frozen=True)
+class SizeAdvice:
+    """The answer to one photograph. ``measurements_cm`` by name; ``smallest`` and ``largest`` bound the size range."""
+
+    size: str
+    smallest: str
+    largest: str
+    confidence: float
+    body_type: BodyType
+    measurements_cm: dict[str, float]
+
+
+class MeasurerGone(Exception):
+    """The measuring process ended or hangs; ``exit_code`` is negative for a signal, ``None`` for hanging."""
+
+    def __init__(self, exit_code: int | None) -> None:
+        super().__init__("it hangs" if exit_code is None else f"exit code {exit_code}")
+        self.exit_code = exit_code
