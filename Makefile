@@ -119,4 +119,4 @@ build: ## Build the production image
 
 clean: ## Remove .venv, the sandbox's data and build leftovers
 	@test ! -d .sandbox || $(RUN) -m sandbox reset
-	rm -rf $(VENV) $(REFERENCE) .sandbox demo-results .mypy_cache .ruff_cache .hypothesis sandbox/node/node_modules
+	rm -rf $(VENV) $(REFERENCE) .sandbox demo-results .mypy_cache .ruff_cache .hypothesis sandbox/node/node_modules contracts/node/node_modules

@@ -6,14 +6,14 @@ from uuid import UUID
 import pytest
 
 from models.generation import Channel
-from models.task_payload import GenerationTask
+from models.task_payload import TASK_CONTRACT, GenerationTask
 from tests.support.payloads import SESSION_ID, STORE_ID, USER_ID, b2b, b2c, encode
 from worker.execution.routing import result_path, safety_identifier
 from worker.execution.tasks import result_path as result_path_of_pattern_3
 
 
 def task(payload: object) -> GenerationTask:
-    return GenerationTask.model_validate_json(encode(payload))
+    return TASK_CONTRACT.validate_json(encode(payload))
 
 
 @pytest.mark.parametrize(
