@@ -20,7 +20,8 @@ MAX_IMAGES = 10
 """First = person, second = outfit, rest = accessories."""
 
 MAX_URL_CHARS = 8_192
-"""Signed storage URLs are about 500 characters; nothing that answers HTTP takes longer request lines."""
+"""Signed storage URLs are about 500 characters; nothing that answers HTTP takes longer request lines. The guard of
+downloads (``services/fetching/url_guard.py``) has the same bound."""
 
 MAX_PROMPT_CHARS = 32_000
 """The provider's own limit on a prompt."""
