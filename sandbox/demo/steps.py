@@ -30,10 +30,10 @@ from sandbox.demo.sizing import (
     wait_for_model,
 )
 from sandbox.lasting.commands import shortest
-from sandbox.pictures.garments import SAMPLES
 from sandbox.platform.producer import Producer, Store, Submitted
 from sandbox.platform.state import SessionRow
 from sandbox.platform.uploads import PlatformStorage
+from sandbox.sample_pictures import SAMPLES
 from sandbox.servers.worker import LocalWorker
 
 MODERATION_PROMPT: Final = "Something the safety system refuses. [[sim:moderation-output]]"

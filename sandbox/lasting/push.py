@@ -11,10 +11,10 @@ from models.generation import Channel, SessionStatus
 from sandbox.console.following import Journey, follow
 from sandbox.console.progress import Console, Style
 from sandbox.lasting.home import SandboxHome, SandboxIsNotRunning
-from sandbox.pictures.garments import SAMPLES
 from sandbox.platform.producer import DEFAULT_PROMPT, Producer, Store, StoreMode, Submitted
 from sandbox.platform.state import SessionRow
 from sandbox.platform.uploads import PlatformStorage
+from sandbox.sample_pictures import SAMPLES
 
 EXIT_COMPLETED: Final = 0
 EXIT_FAILED: Final = 1
