@@ -148,9 +148,6 @@ class _PatientStream:
     def isatty(self) -> bool:
         return self._stream.isatty()
 
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
     def _attempt(self, act: Callable[[], object]) -> None:
         try:
             act()
