@@ -1,157 +1,208 @@
 // Generated from models/task_payload.py by `make contracts`. Do not edit.
+// ...Wire: one element of the queue, as JSON on the wire. Without Wire: the same task as the platform holds it.
 // Serialise the camelCase form to the wire form with the same values under snake_case names, and LPUSH its
 // JSON to the list wearon:tasks:generation.
 
-/** What tasks of both channels have. */
-interface GenerationTaskWireBase {
+/**
+ * One try-on generation, as the platform asks for it. Types are strict (`"1"` is not `1`); unknown extra keys are ignored, so that the producer may add some before the worker knows them.
+ */
+export type GenerationTaskWire = B2BGenerationTaskWire | B2CGenerationTaskWire;
+
+/**
+ * A task of a store; it must name the store (FR-6.3).
+ */
+export interface B2BGenerationTaskWire {
   /**
    * Identifies this task.
-   * @format uuid
    */
   task_id: string;
   /**
    * The session row the producer inserted with status 'queued'.
-   * @format uuid
    */
   session_id: string;
   /**
    * First = person, second = outfit, rest = accessories.
+   *
    * @minItems 1
    * @maxItems 10
    */
   image_urls: string[];
   /**
    * What to make; may be empty.
-   * @maxLength 32000
    */
   prompt: string;
   /**
    * Correlation id; for b2b also the idempotency key of the credit transaction.
-   * @minLength 1
-   * @maxLength 256
    */
   request_id: string;
-  /** Payload version. */
+  /**
+   * Payload version.
+   */
   version: 1;
   /**
    * When the producer made the task; ISO 8601 with a time zone.
-   * @format date-time
    */
   created_at: string;
-}
-
-/** A task of channel b2b. */
-export interface B2bGenerationTaskWire extends GenerationTaskWireBase {
-  /** Which product the task came from; decides table, owner and storage path. */
+  /**
+   * Which product the task came from.
+   */
   channel: "b2b";
   /**
-   * Owner of a b2b task; absent or null for b2c.
-   * @format uuid
+   * Owner of the task.
    */
   store_id: string;
   /**
-   * Owner of a b2c task; absent or null for b2b.
-   * @format uuid
+   * Absent or null; only b2c tasks have one.
    */
-  user_id?: null;
+  user_id?: string | null;
 }
-
-/** A task of channel b2c. */
-export interface B2cGenerationTaskWire extends GenerationTaskWireBase {
-  /** Which product the task came from; decides table, owner and storage path. */
+/**
+ * A task of a user of the app; it must name the user (FR-6.3).
+ */
+export interface B2CGenerationTaskWire {
+  /**
+   * Identifies this task.
+   */
+  task_id: string;
+  /**
+   * The session row the producer inserted with status 'queued'.
+   */
+  session_id: string;
+  /**
+   * First = person, second = outfit, rest = accessories.
+   *
+   * @minItems 1
+   * @maxItems 10
+   */
+  image_urls: string[];
+  /**
+   * What to make; may be empty.
+   */
+  prompt: string;
+  /**
+   * Correlation id; for b2b also the idempotency key of the credit transaction.
+   */
+  request_id: string;
+  /**
+   * Payload version.
+   */
+  version: 1;
+  /**
+   * When the producer made the task; ISO 8601 with a time zone.
+   */
+  created_at: string;
+  /**
+   * Which product the task came from.
+   */
   channel: "b2c";
   /**
-   * Owner of a b2b task; absent or null for b2c.
-   * @format uuid
-   */
-  store_id?: null;
-  /**
-   * Owner of a b2c task; absent or null for b2b.
-   * @format uuid
+   * Owner of the task.
    */
   user_id: string;
+  /**
+   * Absent or null; only b2b tasks have one.
+   */
+  store_id?: string | null;
 }
 
 /**
- * One element of the queue, as JSON on the wire. One try-on generation, as the platform asks for it. Types are strict
- * (`"1"` is not `1`); unknown extra keys are ignored, so that the producer may add some before the worker knows them. A
- * b2b task must name its store and a b2c task its user (FR-6.3).
+ * One try-on generation, as the platform asks for it. Types are strict (`"1"` is not `1`); unknown extra keys are ignored, so that the producer may add some before the worker knows them.
  */
-export type GenerationTaskWire = B2bGenerationTaskWire | B2cGenerationTaskWire;
+export type GenerationTask = B2BGenerationTask | B2CGenerationTask;
 
-/** What tasks of both channels have. */
-interface GenerationTaskBase {
+/**
+ * A task of a store; it must name the store (FR-6.3).
+ */
+export interface B2BGenerationTask {
   /**
    * Identifies this task.
-   * @format uuid
    */
   taskId: string;
   /**
    * The session row the producer inserted with status 'queued'.
-   * @format uuid
    */
   sessionId: string;
   /**
    * First = person, second = outfit, rest = accessories.
+   *
    * @minItems 1
    * @maxItems 10
    */
   imageUrls: string[];
   /**
    * What to make; may be empty.
-   * @maxLength 32000
    */
   prompt: string;
   /**
    * Correlation id; for b2b also the idempotency key of the credit transaction.
-   * @minLength 1
-   * @maxLength 256
    */
   requestId: string;
-  /** Payload version. */
+  /**
+   * Payload version.
+   */
   version: 1;
   /**
    * When the producer made the task; ISO 8601 with a time zone.
-   * @format date-time
    */
   createdAt: string;
-}
-
-/** A task of channel b2b. */
-export interface B2bGenerationTask extends GenerationTaskBase {
-  /** Which product the task came from; decides table, owner and storage path. */
+  /**
+   * Which product the task came from.
+   */
   channel: "b2b";
   /**
-   * Owner of a b2b task; absent or null for b2c.
-   * @format uuid
+   * Owner of the task.
    */
   storeId: string;
   /**
-   * Owner of a b2c task; absent or null for b2b.
-   * @format uuid
+   * Absent or null; only b2c tasks have one.
    */
-  userId?: null;
+  userId?: string | null;
 }
-
-/** A task of channel b2c. */
-export interface B2cGenerationTask extends GenerationTaskBase {
-  /** Which product the task came from; decides table, owner and storage path. */
+/**
+ * A task of a user of the app; it must name the user (FR-6.3).
+ */
+export interface B2CGenerationTask {
+  /**
+   * Identifies this task.
+   */
+  taskId: string;
+  /**
+   * The session row the producer inserted with status 'queued'.
+   */
+  sessionId: string;
+  /**
+   * First = person, second = outfit, rest = accessories.
+   *
+   * @minItems 1
+   * @maxItems 10
+   */
+  imageUrls: string[];
+  /**
+   * What to make; may be empty.
+   */
+  prompt: string;
+  /**
+   * Correlation id; for b2b also the idempotency key of the credit transaction.
+   */
+  requestId: string;
+  /**
+   * Payload version.
+   */
+  version: 1;
+  /**
+   * When the producer made the task; ISO 8601 with a time zone.
+   */
+  createdAt: string;
+  /**
+   * Which product the task came from.
+   */
   channel: "b2c";
   /**
-   * Owner of a b2b task; absent or null for b2c.
-   * @format uuid
-   */
-  storeId?: null;
-  /**
-   * Owner of a b2c task; absent or null for b2b.
-   * @format uuid
+   * Owner of the task.
    */
   userId: string;
+  /**
+   * Absent or null; only b2b tasks have one.
+   */
+  storeId?: string | null;
 }
-
-/**
- * The same task as the platform holds it. One try-on generation, as the platform asks for it. Types are strict (`"1"`
- * is not `1`); unknown extra keys are ignored, so that the producer may add some before the worker knows them. A b2b
- * task must name its store and a b2c task its user (FR-6.3).
- */
-export type GenerationTask = B2bGenerationTask | B2cGenerationTask;

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_URL_LENGTH = 4096
-"""Characters. Signed storage URLs have about 600."""
+"""Characters. Signed storage URLs have about 600. Stricter than the queue's contract (``MAX_URL_CHARS``)."""
 
 MIN_HEIGHT_CM, MAX_HEIGHT_CM = 100.0, 250.0
 """FR-4.2."""
@@ -13,8 +13,8 @@ MIN_HEIGHT_CM, MAX_HEIGHT_CM = 100.0, 250.0
 MIN_WEIGHT_KG, MAX_WEIGHT_KG = 30.0, 250.0
 
 ACCEPTED_PHOTOS: Final = "At most 10 MB; JPEG, PNG, WebP, GIF or HEIC of up to 64 megapixels, AVIF of up to 37."
-"""The limits of ``services/images/opening.py`` in words. AVIF cannot be decoded at reduced scale: more pixels would
-take more memory than one photo may."""
+"""The limits of ``services/fetching/image_download.py`` and ``services/images/opening.py`` in words; a test compares
+them. AVIF cannot be decoded at reduced scale: more pixels would take more memory than one photo may."""
 
 SizeName = Literal["XS", "S", "M", "L", "XL", "XXL"]
 BodyTypeName = Literal["slim", "average", "athletic", "broad"]

@@ -54,7 +54,7 @@ Command = Callable[[argparse.Namespace, Console], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     chosen = _parser().parse_args(arguments)
-    console = Console.of(sys.stdout)
+    console = Console(sys.stdout)
     command: Command = chosen.command
     try:
         return command(chosen, console)

@@ -32,7 +32,7 @@ ACCEPTED_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """Letters, digits and a little punctuation: it goes into logs and headers as it is."""
 
 MAX_BODY_BYTES: Final = 16 * 1024
-"""A request is an address of at most 4 096 characters and two numbers."""
+"""A request is an address of at most ``MAX_URL_LENGTH`` characters and two numbers."""
 
 HTTP_PROBLEMS: Final = {kind.status: kind for kind in (REQUEST_TOO_LARGE, NOT_FOUND, METHOD_NOT_ALLOWED)} | {
     # The framework's way to say that parsing failed otherwise than by JSON's grammar: nesting, digits, encoding.

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from models.generation import Channel, SessionRef
-from models.task_payload import SUPPORTED_VERSION, GenerationTask
+from models.task_payload import SUPPORTED_VERSION, TASK_CONTRACT, GenerationTask
 
 MAX_ELEMENT_BYTES: Final = 512 * 1024
 """Ten URLs and a prompt at their limits stay below this as JSON.stringify writes them: at most 4 bytes a character in
@@ -21,6 +21,12 @@ MAX_SEARCHED_BYTES: Final = 64 * 1024
 SESSION_ID: Final = re.compile(
     rb'"session(?:_id|Id)"\s*:\s*"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"', re.ASCII
 )
+
+CHANNEL_FAULTS: Final = {
+    "union_tag_invalid": f"channel: must be {' or '.join(Channel)}",
+    "union_tag_not_found": "channel: Field required",
+}
+"""Our words for what is wrong with the field that decides the model; pydantic's own would repeat what stood there."""
 
 RejectionReason = Literal["too_large", "not_json", "not_an_object", "unsupported_version", "invalid_fields"]
 
@@ -63,7 +69,7 @@ def read_element(element: bytes) -> Accepted | Rejected:
         detail = f"version {version}; this worker understands up to {SUPPORTED_VERSION}: update the worker"
         return _rejected(element, content, "unsupported_version", detail)
     try:
-        return Accepted(GenerationTask.model_validate_json(element))
+        return Accepted(TASK_CONTRACT.validate_json(element))
     except ValidationError as error:
         return _rejected(element, content, "invalid_fields", explain(error))
 
@@ -77,7 +83,10 @@ def read_ends(size_bytes: int, head: bytes, tail: bytes) -> Rejected:
 def explain(error: ValidationError) -> str:
     """The faults of a payload, a short phrase each; values are left out, they may be signed URLs."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(str(step) for step in fault['loc']) or 'task'}: {fault['msg']}" for fault in faults)
+    return "; ".join(
+        CHANNEL_FAULTS.get(fault["type"]) or f"{'.'.join(str(step) for step in fault['loc']) or 'task'}: {fault['msg']}"
+        for fault in faults
+    )
 
 
 def session_id_of(element: bytes) -> UUID | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from PIL import Image, ImageChops
 
-from sandbox.pictures.garments import SAMPLES
+from sandbox.pictures.samples import SAMPLES
 
 PHONE_PIXELS: Final = (3024, 4032)
 """12 megapixels, the usual camera of a phone."""

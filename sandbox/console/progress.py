@@ -1,21 +1,28 @@
 """Tells a person what is going on: redrawn in place on a terminal, plain lines everywhere else.
 
-A terminal that can move its cursor gets a block of lines that is redrawn while something runs. A pipe, a file, a CI log
-or ``TERM=dumb`` gets one line per change, and a sign of life when something takes long.
+``rich`` decides what the terminal can do (ADR 0045). A terminal that can move its cursor gets a block of lines that is
+redrawn while something runs. A pipe, a file, a CI log or ``TERM=dumb`` gets one line per change, and a sign of life
+when something takes long. ``NO_COLOR`` is respected.
 """
 
 import os
-import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from enum import Enum
-from typing import Final, TextIO
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from enum import StrEnum
+from typing import IO, Final, TextIO, cast
 
-REDRAW_SECONDS: Final = 0.1
+import rich.console
+from rich.live import Live
+from rich.text import Text
+
+REDRAWS_PER_SECOND: Final = 10
 """A tenth of a second looks like a running clock."""
+
+LOOK_SECONDS: Final = 0.1
+"""Without a terminal: between two looks whether a sign of life is due."""
 
 FIRST_SIGN_SECONDS: Final = 2.0
 """Without a terminal: what takes longer than this says that it is still at it."""
@@ -26,35 +33,15 @@ NEXT_SIGN_SECONDS: Final = 10.0
 TITLE_WIDTH: Final = 20
 """Columns for the name of a step."""
 
-_UP_AND_CLEAR: Final = "\x1b[{lines}A\x1b[J"
-"""Cursor up, then erase to the end of the screen (ECMA-48: CUU, ED)."""
 
+class Style(StrEnum):
+    """Styles by meaning; the value is a style of ``rich``."""
 
-class Style(Enum):
-    """Colours by meaning; the value is the SGR parameter (ECMA-48)."""
-
-    PLAIN = ""
-    HEADING = "1"
-    GOOD = "32"
-    BAD = "31"
-    WARNING = "33"
-
-
-def is_live(*, is_terminal: bool, environment: Mapping[str, str]) -> bool:
-    """Whether lines may be redrawn in place."""
-    return is_terminal and environment.get("TERM", "dumb") != "dumb"
-
-
-def has_colour(*, is_terminal: bool, environment: Mapping[str, str]) -> bool:
-    """Whether to colour: a capable terminal, and the person did not say ``NO_COLOR`` (no-color.org: any value)."""
-    return is_live(is_terminal=is_terminal, environment=environment) and not environment.get("NO_COLOR")
-
-
-def clip(text: str, columns: int) -> str:
-    """``text`` in at most ``columns`` columns; a redrawn line must not wrap, or the cursor loses its place."""
-    if len(text) <= columns:
-        return text
-    return text[: max(0, columns - 3)] + "..."[: max(0, columns)]
+    PLAIN = "none"
+    HEADING = "bold"
+    GOOD = "green"
+    BAD = "red"
+    WARNING = "yellow"
 
 
 def signs_due(elapsed_seconds: float) -> int:
@@ -70,31 +57,14 @@ class Console:
     A reader that goes away (``| head``, a closed terminal) ends the output, not the work.
     """
 
-    def __init__(self, stream: TextIO, *, live: bool, colour: bool) -> None:
-        self._stream = stream
-        self._is_live = live
-        self._has_colour = colour
-        self._lock = threading.RLock()
-        self._block: list[str] = []
-        self._is_open = True
-
-    @classmethod
-    def of(cls, stream: TextIO, environment: Mapping[str, str] = os.environ) -> "Console":
-        """A console that fits ``stream``."""
-        is_terminal = stream.isatty()
-        return cls(
-            stream,
-            live=is_live(is_terminal=is_terminal, environment=environment),
-            colour=has_colour(is_terminal=is_terminal, environment=environment),
-        )
+    def __init__(self, stream: TextIO) -> None:
+        self._out = rich.console.Console(file=cast(IO[str], _PatientStream(stream)))
+        # Colours may be forced upon a pipe (FORCE_COLOR); a cursor cannot be moved there.
+        self._is_live = stream.isatty() and self._out.is_terminal and not self._out.is_dumb_terminal
 
     def line(self, text: str = "", style: Style = Style.PLAIN) -> None:
-        """Write one line that stays, above the block that is being redrawn."""
-        with self._lock:
-            block = self._block
-            self._replace_block([])
-            self._write(self._painted(text, style) + "\n")
-            self._replace_block(block)
+        """Write one line that stays, above the block that is being redrawn; the terminal wraps it, nobody else."""
+        self._out.out(text, style=style, highlight=False)
 
     def heading(self, text: str) -> None:
         """An empty line and a line that stands out."""
@@ -117,62 +87,70 @@ class Console:
             raise
         self.line(line(done), Style.GOOD)
 
-    @contextmanager
-    def showing(self, render: Callable[[], Sequence[str]]) -> Iterator[None]:
+    def showing(self, render: Callable[[], Sequence[str]]) -> AbstractContextManager[object]:
         """Keep the lines of ``render`` fresh while the body runs; they are gone afterwards."""
-        ended = threading.Event()
-        target = self._redraw if self._is_live else self._give_signs
-        thread = threading.Thread(target=target, args=(render, ended), name="progress", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-            with self._lock:
-                self._replace_block([])
+        if not self._is_live:
+            return self._signs(render)
+        return Live(
+            console=self._out,
+            get_renderable=lambda: Text("\n".join(render()), Style.WARNING, no_wrap=True, overflow="ellipsis"),
+            refresh_per_second=REDRAWS_PER_SECOND,
+            transient=True,
+        )
 
     @property
     def is_live(self) -> bool:
         """Whether a block is redrawn; if not, whoever follows something reports each change as a line."""
         return self._is_live
 
-    def _redraw(self, render: Callable[[], Sequence[str]], ended: threading.Event) -> None:
-        while not ended.is_set():
-            columns = shutil.get_terminal_size().columns - 1
-            lines = [clip(line, columns) for line in render()]
-            with self._lock:
-                self._replace_block(lines)
-            ended.wait(REDRAW_SECONDS)
+    @contextmanager
+    def _signs(self, render: Callable[[], Sequence[str]]) -> Iterator[None]:
+        ended = threading.Event()
+        thread = threading.Thread(target=self._give_signs, args=(render, ended), name="progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def _give_signs(self, render: Callable[[], Sequence[str]], ended: threading.Event) -> None:
         started = time.monotonic()
         given = 0
-        while not ended.wait(REDRAW_SECONDS):
+        while not ended.wait(LOOK_SECONDS):
             due = signs_due(time.monotonic() - started)
             if due > given:
                 given = due
                 for line in render():
                     self.line(line)
 
-    def _replace_block(self, lines: list[str]) -> None:
-        erase = _UP_AND_CLEAR.format(lines=len(self._block)) if self._block else ""
-        self._block = lines
-        if erase or lines:
-            self._write(erase + "".join(f"{self._painted(line, Style.WARNING)}\n" for line in lines))
 
-    def _painted(self, text: str, style: Style) -> str:
-        if not self._has_colour or style is Style.PLAIN or not text:
-            return text
-        return f"\x1b[{style.value}m{text}\x1b[0m"
+class _PatientStream:
+    """A stream that swallows what cannot be written: characters it does not know, and all when its reader is gone.
 
-    def _write(self, text: str) -> None:
-        if not self._is_open:
-            return
-        encoding = self._stream.encoding or "ascii"
+    ``rich`` would end the program for the one with an error, for the other with exit status 1.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._is_open = True
+        self.encoding: Final = stream.encoding or "ascii"
+
+    def write(self, text: str) -> int:
+        if self._is_open:
+            self._attempt(lambda: self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding)))
+        return len(text)
+
+    def flush(self) -> None:
+        if self._is_open:
+            self._attempt(self._stream.flush)
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def _attempt(self, act: Callable[[], object]) -> None:
         try:
-            self._stream.write(text.encode(encoding, "replace").decode(encoding))
-            self._stream.flush()
+            act()
         except OSError:
             self._is_open = False
             self._discard_the_rest()

@@ -12,7 +12,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from models.size_rec import EstimateBodyResponse, Measurements, SizeName
-from sandbox.pictures.garments import SAMPLES
+from sandbox.pictures.samples import SAMPLES
 from sandbox.servers.worker import REPOSITORY, LocalWorker
 
 MEASURES: Final = SAMPLES / "measures.json"

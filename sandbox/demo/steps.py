@@ -30,7 +30,7 @@ from sandbox.demo.sizing import (
     wait_for_model,
 )
 from sandbox.lasting.commands import shortest
-from sandbox.pictures.garments import SAMPLES
+from sandbox.pictures.samples import SAMPLES
 from sandbox.platform.producer import Producer, Store, Submitted
 from sandbox.platform.state import SessionRow
 from sandbox.platform.uploads import PlatformStorage

@@ -11,7 +11,7 @@ from models.generation import Channel, SessionStatus
 from sandbox.console.following import Journey, follow
 from sandbox.console.progress import Console, Style
 from sandbox.lasting.home import SandboxHome, SandboxIsNotRunning
-from sandbox.pictures.garments import SAMPLES
+from sandbox.pictures.samples import SAMPLES
 from sandbox.platform.producer import DEFAULT_PROMPT, Producer, Store, StoreMode, Submitted
 from sandbox.platform.state import SessionRow
 from sandbox.platform.uploads import PlatformStorage

@@ -32,7 +32,6 @@ class ClaimAnswer:
     owner_id: UUID | None = None
     attempt: int = 0
     rate_limited: int = 0
-    same_executor: bool = False
     status: str | None = None
     retry_after_seconds: float = 0.0
 

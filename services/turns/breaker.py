@@ -14,12 +14,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Final, cast
 from uuid import uuid4
 
 import redis
 import structlog
 
+from services.lua_programs import lua_program
 from services.queue.refusals import words_of
 from services.shutdown import sleep_unless
 from services.turns.fair_lock import FairLock
@@ -48,23 +50,9 @@ _BLOCKED_KEY: Final = "wearon:provider:blocked"
 _PAUSE_KEY: Final = "wearon:provider:pause"
 _PROBE_KEY: Final = "wearon:provider:probe"
 
-_RENEW_PROBE: Final = """
--- KEYS[1]  the right to probe
--- ARGV     who holds it, milliseconds of its lease
--- Returns  1; or 0 when it is not theirs any more.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return 0
-end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-"""
-
-_RELEASE_PROBE: Final = """
--- KEYS[1]  the right to probe
--- ARGV[1]  who gives it back; when it is somebody else's by now, nothing happens
-if redis.call('GET', KEYS[1]) == ARGV[1] then
-  redis.call('DEL', KEYS[1])
-end
-"""
+FOLDER: Final = Path(__file__).with_name("lua")
+RENEW_PROBE: Final = lua_program(FOLDER, "renew_probe")
+RELEASE_PROBE: Final = lua_program(FOLDER, "release_probe")
 
 _Change = Callable[["redis.client.Pipeline"], object]
 
@@ -181,7 +169,7 @@ class ProviderBreaker:
     def release_probe(self, probe: Probe) -> None:
         """The probe brought no verdict (no answer, or the task ended before asking): somebody else may probe."""
         probe.over.set()
-        self._write(lambda pipe: pipe.eval(_RELEASE_PROBE, 1, _PROBE_KEY, probe.holder))
+        self._write(lambda pipe: pipe.eval(RELEASE_PROBE, 1, _PROBE_KEY, probe.holder))
 
     def _believed_closed(self) -> bool:
         return time.monotonic() < self._closed_until
@@ -210,7 +198,7 @@ class ProviderBreaker:
         pause_seconds = self._probe_lease_milliseconds / 1000 / RENEWALS_PER_LEASE
         while not probe.over.wait(pause_seconds) and time.monotonic() < give_up_at:
             try:
-                if not self._client.eval(_RENEW_PROBE, 1, _PROBE_KEY, probe.holder, lease_milliseconds):
+                if not self._client.eval(RENEW_PROBE, 1, _PROBE_KEY, probe.holder, lease_milliseconds):
                     return
             except redis.RedisError as error:
                 _log_without_redis(error)

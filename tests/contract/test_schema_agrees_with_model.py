@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from contracts.generate import json_schema
-from models.task_payload import GenerationTask
+from models.task_payload import B2bTask
 from tests.support.contract_formats import FORMATS
 from tests.support.payloads import MISSING, PERSON_URL, SESSION_ID, STORE_ID, USER_ID, b2b, b2c, encode
 from worker.elements import Accepted, read_element
@@ -131,7 +131,7 @@ JSON_VALUES = st.recursive(
 @settings(deadline=None)
 @given(
     payload=st.sampled_from([b2c(), b2b()]),
-    field=st.sampled_from(sorted(GenerationTask.model_fields)),
+    field=st.sampled_from(sorted(B2bTask.model_fields)),
     value=JSON_VALUES,
 )
 def test_a_producer_that_keeps_to_the_schema_is_never_refused(

@@ -23,7 +23,7 @@ from models.failures import (
     UnexpectedFailure,
 )
 from models.generation import GeneratedImage
-from models.task_payload import GenerationTask
+from models.task_payload import TASK_CONTRACT, GenerationTask
 from services.platform.answers import ClaimAnswer
 from services.queue.refusals import words_of
 from services.queue.task_queue import TaskQueue
@@ -112,7 +112,7 @@ class TaskRunner:
     def run(self, element: bytes) -> RunResult:
         """Run the task of an in-flight element to its end, whatever that is. Raises nothing."""
         # The consumer has judged the element; it dispatches only tasks.
-        task = GenerationTask.model_validate_json(element)
+        task = TASK_CONTRACT.validate_json(element)
         claim = Claim(task.session, fence=uuid4())
         try:
             return self._claim_and_run(task, element, claim)

@@ -11,13 +11,10 @@ from celery import Celery
 from celery.exceptions import Retry
 
 from worker.celery_app import TASK_NAME
-from worker.execution.routing import result_path
 from worker.execution.run import Finished, Postponed, Returned, RunResult
 from worker.link import Event, RunBroke, RunFinished, RunPostponed, RunReturned, RunStarted
 from worker.samples import ErrorUnforeseen
 from worker.settlement.policy import MAX_RATE_LIMIT_RETRIES
-
-__all__ = ["DispatchRegister", "register_generate_task", "result_path"]
 
 log = structlog.get_logger()
 

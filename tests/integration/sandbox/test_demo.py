@@ -130,7 +130,7 @@ def test_a_demo_that_goes_wrong_says_so_keeps_the_logs_and_cleans_up(
     results = tmp_path / "results"
     steps = [Step("one that goes wrong", unexpected), Step("one that breaks off", cannot_go_on)]
 
-    status = demo(Console(sys.stdout, live=False, colour=False), DemoOptions(results=results, latency="0"), steps)
+    status = demo(Console(sys.stdout), DemoOptions(results=results, latency="0"), steps)
 
     text = capsys.readouterr().out
     assert status == EXIT_NOT_AS_EXPECTED
@@ -151,9 +151,7 @@ def test_a_demo_whose_sizes_are_wrong_or_missing_is_not_as_expected(
     nobody = replace(SIZED, photo=TROUSERS)
     steps = [Step(name, partial(size_recommendation, known=known)) for name, known in (("a", wider), ("b", nobody))]
 
-    status = demo(
-        Console(sys.stdout, live=False, colour=False), DemoOptions(results=tmp_path / "results", latency="0"), steps
-    )
+    status = demo(Console(sys.stdout), DemoOptions(results=tmp_path / "results", latency="0"), steps)
 
     text = capsys.readouterr().out
     assert status == EXIT_NOT_AS_EXPECTED

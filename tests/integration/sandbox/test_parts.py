@@ -18,8 +18,8 @@ import redis
 from postgrest.exceptions import APIError
 from storage3.exceptions import StorageApiError
 
-from models.generation import Channel, SessionStatus
-from models.task_payload import GenerationTask
+from models.generation import SessionStatus
+from models.task_payload import TASK_CONTRACT, B2bTask, B2cTask
 from sandbox.pictures.image_host import ImageHost
 from sandbox.platform.producer import QUEUE_KEY, InsufficientCredits, Producer, StoreMode
 from sandbox.platform.state import LedgerEntry
@@ -350,7 +350,7 @@ class TestSupabaseApi:
     def test_node_packages_are_installed_only_once(
         self, supabase: LocalSupabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def never(_: object) -> None:
+        def never(*_: object) -> None:
             raise AssertionError("npm was run again")
 
         monkeypatch.setattr(node_packages, "_npm_ci", never)
@@ -418,8 +418,9 @@ class TestProducer:
         assert producer.balances().users == {submitted.owner_id: 8}
         row = producer.session(submitted.session)
         assert (row.owner_id, row.status, row.credits_used) == (submitted.owner_id, SessionStatus.QUEUED, 2)
-        task = GenerationTask.model_validate_json(submitted.payload)
-        assert (task.channel, task.owner_id, task.session) == (Channel.B2C, submitted.owner_id, submitted.session)
+        task = TASK_CONTRACT.validate_json(submitted.payload)
+        assert isinstance(task, B2cTask)
+        assert (task.owner_id, task.session) == (submitted.owner_id, submitted.session)
         assert task.store_id is None
         assert '"store_id"' not in submitted.payload
         assert task.request_id == submitted.request_id
@@ -449,7 +450,9 @@ class TestProducer:
         assert producer.value(row_says, submitted.session.session_id) == shopper, "who shops, in every mode"
         assert (entry.owner_id, entry.amount, entry.type) == (submitted.owner_id, -1, entry_type)
         assert entry.request_id == submitted.request_id
-        assert GenerationTask.model_validate_json(submitted.payload).owner_id == submitted.owner_id
+        task = TASK_CONTRACT.validate_json(submitted.payload)
+        assert isinstance(task, B2bTask)
+        assert (task.owner_id, task.session) == (submitted.owner_id, submitted.session)
         assert '"user_id"' not in submitted.payload
 
     def test_the_oldest_task_is_at_the_right_end_of_the_queue(

@@ -101,7 +101,7 @@ class TestSessionState:
         assert claim(store, SessionRef(session.channel, uuid4()), executor, fence).outcome == "missing"
         assert claim(store, session, uuid4(), fence).outcome == "executor_dead"
         assert claim(store, session, executor, fence).outcome == "claimed"
-        assert claim(store, session, executor, uuid4()) == ClaimAnswer("owned", same_executor=True)
+        assert claim(store, session, executor, uuid4()) == ClaimAnswer("owned")
         assert store.release(session, fence=fence, rate_limited=True) == "released"
         again = claim(store, session, executor, fence)
         assert (again.outcome, again.attempt, again.rate_limited) == ("claimed", 1, 1)

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from models.failures import Failure, ImageUnreachable
 from models.generation import GeneratedImage
 from models.image_models import parse_models
-from models.task_payload import GenerationTask
+from models.task_payload import TASK_CONTRACT, GenerationTask
 from sandbox.openai_sim.client import SimulatorClient
 from sandbox.openai_sim.server import running_simulator
 from sandbox.servers.redis import LocalRedis
@@ -113,7 +113,7 @@ def task_for(server: FaultServer, *paths: str, owner: UUID | None = None) -> Gen
         prompt="[[sim:latency=0.1]] wear it",
         store_id=str(owner or uuid4()),
     )
-    return GenerationTask.model_validate_json(encode(element))
+    return TASK_CONTRACT.validate_json(encode(element))
 
 
 def make(pipe: Pipeline, task: GenerationTask, clock: TaskClock | None = None) -> GeneratedImage:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.demo.sizing import MEASURES, SizingFailed, draw_measured, known_bodies, parsed, problem_of
-from sandbox.pictures.garments import SAMPLES
+from sandbox.pictures.samples import SAMPLES
 
 BODIES = Path(__file__).resolve().parents[2] / "data" / "bodies"
 

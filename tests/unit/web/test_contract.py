@@ -19,7 +19,8 @@ from models.failures import (
     InputFailure,
     NotAnImage,
 )
-from models.size_rec import ACCEPTED_PHOTOS, EstimateBodyRequest, Measurements
+from models.size_rec import ACCEPTED_PHOTOS, MAX_URL_LENGTH, EstimateBodyRequest, Measurements
+from services.fetching.image_download import MAX_DOWNLOAD_BYTES
 from services.images.limits import MAX_PIXELS
 from services.images.opening import HEIC_BYTES_PER_PIXEL, MAX_DECODE_BYTES, PEAK_BYTES_PER_PIXEL
 from services.images.webp import ALPHA_BYTES_PER_PIXEL
@@ -52,7 +53,7 @@ def test_a_complete_request_is_taken(body: dict[str, object]) -> None:
         ({"image_url": URL}, "height_cm"),
         ({"height_cm": 170}, "image_url"),
         ({"image_url": "", "height_cm": 170}, "image_url"),
-        ({"image_url": "x" * 4097, "height_cm": 170}, "image_url"),
+        ({"image_url": "x" * (MAX_URL_LENGTH + 1), "height_cm": 170}, "image_url"),
         ({"image_url": None, "height_cm": 170}, "image_url"),
         ({"image_url": URL, "height_cm": 99.9}, "height_cm"),
         ({"image_url": URL, "height_cm": 250.1}, "height_cm"),
@@ -125,6 +126,15 @@ def test_an_incomplete_picture_is_told_to_be_that() -> None:
 
 def test_the_docs_list_every_code() -> None:
     assert [code for code in OUTCOMES if code != ANSWERED and f"`{code}`" not in DOCS] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [ACCEPTED_PHOTOS, DOCS, IMAGE_PROBLEMS[ImageTooLarge].detail],
+    ids=["OpenAPI", "docs", "answer"],
+)
+def test_the_limit_on_bytes_is_told_as_it_is(words: str) -> None:
+    assert f"most {MAX_DOWNLOAD_BYTES >> 20} MB" in words
 
 
 @pytest.mark.parametrize(

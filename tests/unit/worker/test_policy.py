@@ -4,6 +4,8 @@ import pytest
 
 from models import failures
 from models.failures import Failure
+from services.fetching.image_download import MAX_DOWNLOAD_BYTES
+from services.images.limits import MAX_PIXELS
 from worker.settlement.policy import ATTEMPT_LIMIT, DEFAULT_MESSAGE, NOT_CHARGED, Fail, RetryLater, decide, message_for
 
 TECHNICAL_TEXT = "Traceback HTTP 500 https://project.supabase.co/p.jpg?token=secret"
@@ -68,7 +70,7 @@ def test_every_other_failure_is_final_at_once(kind: type[Failure], before: int) 
         (failures.Moderated, "content check"),
         (failures.ImageUnreachable, "could not load"),
         (failures.ImageAddressRefused, "could not load"),
-        (failures.ImageTooLarge, "10 MB"),
+        (failures.ImageTooLarge, f"{MAX_DOWNLOAD_BYTES >> 20} MB and {MAX_PIXELS // 1_000_000} megapixels."),
         (failures.ImageWithoutType, "stored without its type. Please upload it again."),
         (failures.IncompletePicture, "The picture is incomplete. Please upload it again."),
         (failures.NotAnImage, "JPEG, PNG, WebP, AVIF, HEIC or GIF"),
