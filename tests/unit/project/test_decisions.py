@@ -24,6 +24,7 @@ CITED_AMONG_RECORDS: Final = re.compile(r"(?<![\w.,])0[01]\d\d\b")
 """Records, their notes and their list name each other by the bare number as well."""
 
 LINK: Final = re.compile(r"\]\(([^()\s]+)\)")
+NAMED_TEST: Final = re.compile(r"`(?:tests/)?((?:[a-z_]+/)+test_[a-z0-9_]+\.py)`")
 HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -76,6 +77,12 @@ def test_every_record_that_is_cited_exists() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
     assert dead_links(document) == []
+
+
+def test_every_test_that_shows_a_promise_exists() -> None:
+    tests = set(NAMED_TEST.findall((DOCS / "reliability.md").read_text()))
+    assert len(tests) > 50
+    assert [name for name in sorted(tests) if not (REPOSITORY / "tests" / name).is_file()] == []
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
