@@ -13,7 +13,7 @@ from sandbox.pictures.image_host import FAULT_NAMES
 from sandbox.platform.producer import StoreMode
 
 TASKS_PER_ACCOUNT: Final = 3
-"""On average; sessions that share a balance may disturb each other."""
+"""On average; tests that sessions sharing a balance do not affect each other's credits."""
 
 MAX_CREDITS: Final = 3
 
@@ -39,7 +39,7 @@ MARKER_VALUES: Final = {"slow-drip": "60"}
 """Longer than a task may take in a run."""
 
 HARMLESS_FAULTS: Final = frozenset({"no-usage", "usage-without-details", "cached-input", "png-instead"})
-"""The picture may be fine in spite of these."""
+"""Faults that do not prevent a picture."""
 
 
 class Ending(StrEnum):
@@ -51,7 +51,7 @@ class Ending(StrEnum):
 
 
 ENDINGS: Final = (*(Ending.WHOLE,) * 12, *(Ending.DIES_HALFWAY,) * 6, *(Ending.WITHOUT_REFUND,) * 3)
-"""Of the sessions of all nights; what is done before its night is not listed."""
+"""For the sessions of all nights together; the job does not list a session that is settled before its night."""
 
 
 class Delivery(StrEnum):
@@ -72,14 +72,14 @@ class Delivery(StrEnum):
 TASKLESS_DELIVERIES: Final = frozenset(
     {Delivery.NEVER, Delivery.CUT_SHORT, Delivery.NEWER_VERSION, Delivery.WRONG_FIELDS}
 )
-"""Nothing that could be run reaches the queue."""
+"""With these, no task that could be run reaches the queue."""
 
 HOPELESS_DELIVERIES: Final = TASKLESS_DELIVERIES | {Delivery.WRONG_OWNER}
 
 GOOD_PICTURE: Final = "good"
 PRIVATE_ADDRESS: Final = "private-address"
 BAD_PICTURES: Final = (*(name for name in FAULT_NAMES if name != "no-length"), PRIVATE_ADDRESS)
-"""Names of faults of the picture host, and an address that may not be asked at all."""
+"""Faults of the picture host, and an address that the worker must refuse to fetch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class TaskPlan:
     picture: str = GOOD_PICTURE
     delivery: Delivery = Delivery.PUSHED
     ending: Ending | None = None
-    """Set: an old session, there in the night when the platform's job runs."""
+    """If set, the task belongs to an old session that is open when the platform's job runs."""
     overage_line_is_lost: bool = False
 
     @property
