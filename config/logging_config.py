@@ -27,10 +27,11 @@ BEARER_TOKEN = re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}")
 API_KEY = re.compile(r"\b(sk-[A-Za-z0-9_-]{8,}|sb_secret_[A-Za-z0-9_-]+|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+)")
 
 LONGEST_STRING = 4_000
-"""Characters. Longer values lose their middle: nobody reads them, and a photograph in base64 would be one."""
+"""Characters. The middle of longer values is cut out: nobody reads them, and one could be a photograph in base64."""
 
 KEPT_AT_THE_END = 2_500
-"""Characters of a value that is cut. More than of its beginning: a traceback says at its end what went wrong."""
+"""Characters kept from the end of a value that is cut; more than from its beginning, because a traceback names the
+error at its end."""
 
 SHORTEST_SECRET = 6
 """Characters. Replacing shorter strings everywhere would garble ordinary words."""
@@ -52,18 +53,19 @@ NOISY_LOGGERS: Mapping[str, int] = {
 
 
 LOST_ACKNOWLEDGEMENT = "Couldn't ack "
-"""How kombu begins what it says then (``kombu.message.Message.ack_log_error``), with the error as the last argument."""
+"""Beginning of kombu's log message for it (``kombu.message.Message.ack_log_error``); the last argument is the error."""
 
 
-class CalmAcknowledgements(logging.Filter):
-    """A task that ends while the broker is away cannot be acknowledged: expected, and one line at WARNING.
+class LostAcknowledgementFilter(logging.Filter):
+    """Logs a lost acknowledgement as one line at WARNING, without kombu's CRITICAL and its traceback.
 
-    kombu calls it critical and adds a traceback. Nothing is lost by it: the session is settled, and the message that
-    is delivered again is recognised by its id (``worker/execution/tasks.py``). All else passes unchanged.
+    A task that ends while the broker is unreachable cannot be acknowledged. This is expected and loses nothing: the
+    session is settled, and the message that is delivered again is recognised by its id
+    (``worker/execution/tasks.py``). All other records pass unchanged.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite that one record; let every record pass."""
+        """Rewrite the record if it is a lost acknowledgement; always returns true."""
         if str(record.msg).startswith(LOST_ACKNOWLEDGEMENT) and isinstance(record.args, tuple) and record.args:
             record.reason = type(record.args[-1]).__name__
             record.msg, record.args = "acknowledgement_lost", ()
@@ -114,7 +116,7 @@ def _without_its_middle(text: str) -> str:
 
 
 def _name_error(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The error's type as a field of its own: its message may be longer than what is kept of a traceback."""
+    """Add the error's type as a field: a long message can push it out of the part of the traceback that is kept."""
     kind = _kind_of(event.get("exc_info"))
     if kind is not None:
         event.setdefault("error_type", f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
@@ -187,7 +189,7 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
                     "processors": render,
                 }
             },
-            "filters": {"acknowledgements": {"()": CalmAcknowledgements}},
+            "filters": {"acknowledgements": {"()": LostAcknowledgementFilter}},
             "handlers": {
                 "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
             },
@@ -201,21 +203,21 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
         }
     )
     logging.captureWarnings(capture=True)
-    # A log that cannot be written (full disk, reader gone) must not be complained of on standard error: that is read
-    # by a thread that logs, and the two would wait for each other for ever.
+    # An error while writing the log (full disk, reader gone) must not be printed to standard error: a thread reads that
+    # and logs it, so the two would wait for each other for ever.
     logging.raiseExceptions = False
     sys.excepthook = _log_end_of_process
     threading.excepthook = _log_end_of_thread
 
 
 def log_standard_error() -> threading.Thread:
-    """From now on, what is written to standard error past all logging becomes a log line too.
+    """Redirect standard error into the log: every line written there becomes a log line.
 
-    Native libraries write there without asking (LiteRT's start-up notices). A crash of the interpreter itself still
-    goes to the real standard error.
+    Native libraries write there directly (LiteRT's start-up notices). A crash of the interpreter itself still goes to
+    the real standard error.
 
     Returns:
-        The thread that reads it. If it ever ends, whoever writes there waits for ever once the pipe is full.
+        The thread that reads it. If it ends, writers block for ever once the pipe is full.
     """
     real = os.dup(sys.stderr.fileno())
     faulthandler.enable(file=real)

@@ -1,14 +1,14 @@
-"""One bound on the memory that all downloads of a process hold, paid by the bytes that really arrived (ADR 0015).
+"""A memory budget that all downloads of a process share, in bytes that have really arrived (ADR 0015).
 
-A download that has received nothing holds nothing, however long its host takes, so slow hosts keep nobody waiting.
+A download that has received nothing holds nothing, so a slow host makes no other download wait.
 
-* While less than half of the memory is held, and the owner holds less than a quarter, a download takes what it needs
-  as it arrives.
-* Beyond that it has to reserve all it can still come to at once, and waits its turn for that.
+* While less than half of the budget is held, and the owner holds less than a quarter, a download takes bytes as they
+  arrive.
+* Beyond that it must reserve the largest size it can still reach, in one step, and waits until that is granted.
 
-So nothing can lock up: whoever has reserved never waits again and ends by its own deadline, and those who wait hold at
-most the first half (an owner's: the first quarter), which leaves room for the largest download. An owner never holds
-more than half, so one whose hosts stop halfway leaves the other half to everybody else.
+There is no deadlock. A download that has reserved never waits again and ends by its own deadline. Downloads that wait
+hold at most the first half together (those of one owner: the first quarter), which leaves room for the largest
+download. An owner never holds more than half: when its hosts stop in the middle, the other half is free for others.
 """
 
 import asyncio
@@ -21,18 +21,18 @@ from typing import Final
 from services.shutdown import CANCEL_CHECK_SECONDS, ShuttingDown
 
 STEP_BYTES: Final = 4 * 1024
-"""What is taken at a time at least. A fast host fills a network read of 64 KiB, which is one step; a dripping one
-pays for 4 KiB."""
+"""Smallest amount taken at a time. A fast host fills a network read of 64 KiB and takes that in one step; a slow one
+takes 4 KiB."""
 
 OWNER_SHARE: Final = 2
-"""An owner may hold the whole divided by this."""
+"""Divisor: one owner may hold this part of the budget."""
 
 UNRESERVED_SHARE: Final = 2
-"""Of the whole, and of an owner's share: the part that is taken without reserving is this fraction."""
+"""Divisor: this part of the budget, and of an owner's share, can be taken without reserving."""
 
 
 class Holding:
-    """What one download holds. Used in one event loop."""
+    """The bytes that one download holds. Used in one event loop."""
 
     def __init__(
         self,
@@ -48,16 +48,16 @@ class Holding:
         self._while_waiting = while_waiting
 
     def try_hold(self, size_bytes: int, at_most_bytes: int) -> bool:
-        """Hold ``size_bytes`` in all if that needs no waiting; whether it does now.
+        """Raise the holding to ``size_bytes`` if that is possible without waiting; returns whether it was.
 
         Args:
-            size_bytes: what the download has come to.
-            at_most_bytes: what it can come to; at least ``size_bytes`` and the same in every call.
+            size_bytes: how large the download is so far.
+            at_most_bytes: how large it can become; at least ``size_bytes``, and the same in every call.
         """
         return size_bytes <= self.size_bytes or self._memory.take(self, size_bytes, at_most_bytes)
 
     async def hold(self, size_bytes: int, at_most_bytes: int) -> None:
-        """Hold ``size_bytes`` in all, however long that takes; arguments as for ``try_hold``.
+        """Raise the holding to ``size_bytes``, and wait as long as that takes; arguments as for ``try_hold``.
 
         Raises:
             ShuttingDown: ``cancelled()`` became true while waiting.
@@ -77,7 +77,7 @@ class Holding:
 
 
 class _Waiter:
-    """A download that waits for all it can come to."""
+    """A download that waits for its reservation."""
 
     def __init__(self, at_most_bytes: int) -> None:
         self.at_most_bytes = at_most_bytes
@@ -93,14 +93,15 @@ class _Waiter:
 
 
 class ByteBudget:
-    """Shared by all threads of a process, each with an event loop of its own.
+    """The budget, shared by all threads of a process, each with an event loop of its own.
 
     Args:
         total_bytes: what all downloads together may hold.
-        largest_bytes: the most that one may come to.
+        largest_bytes: the largest size of one download.
 
     Raises:
-        ValueError: the total is too small for the largest download of an owner who holds an unreserved part already.
+        ValueError: the total is too small: an owner's share, less what it can take without reserving, must have room
+            for one download of the largest size.
     """
 
     def __init__(self, total_bytes: int, *, largest_bytes: int) -> None:
@@ -121,12 +122,12 @@ class ByteBudget:
         cancelled: Callable[[], bool] = lambda: False,
         while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Iterator[Holding]:
-        """A holding of nothing yet; after the ``with`` block it is given back, from whichever thread.
+        """An empty holding; its bytes are given back at the end of the ``with`` block, in whichever thread that is.
 
         Args:
-            owner: on whose behalf.
-            cancelled: true once the process is shutting down; then waiting ends with ``ShuttingDown``.
-            while_waiting: entered while the download waits for memory.
+            owner: whose share of the budget it counts against.
+            cancelled: true once the process is shutting down; waiting then ends with ``ShuttingDown``.
+            while_waiting: context that is entered while the download waits for its reservation.
         """
         holding = Holding(self, owner, cancelled, while_waiting)
         try:
@@ -135,7 +136,7 @@ class ByteBudget:
             self._give_back(holding)
 
     def take(self, holding: Holding, size_bytes: int, at_most_bytes: int) -> bool:
-        """For ``Holding.try_hold``: a step of the unreserved part, if there is one."""
+        """For ``Holding.try_hold``: take a step without reserving, if the budget allows it."""
         in_steps = min(-(-size_bytes // STEP_BYTES) * STEP_BYTES, at_most_bytes)
         step = in_steps - holding.size_bytes
         with self._lock:
@@ -145,7 +146,7 @@ class ByteBudget:
             return fits
 
     def reserve(self, holding: Holding, at_most_bytes: int) -> asyncio.Event:
-        """For ``Holding.hold``: queue up for all the download can come to. The event is set once it is held."""
+        """For ``Holding.hold``: queue for a reservation of ``at_most_bytes``. The event is set when it is granted."""
         waiter = _Waiter(at_most_bytes)
         with self._lock:
             self._waiting[holding] = waiter
@@ -161,7 +162,7 @@ class ByteBudget:
             self._serve()
 
     def _serve(self) -> None:
-        """Grant what fits, in the order of asking; only owners at their limit are passed over."""
+        """Grant reservations in the order they were asked for; only owners at their limit are skipped."""
         for holding, waiter in list(self._waiting.items()):
             rest = waiter.at_most_bytes - holding.size_bytes
             if not self._owner_may(holding.owner, rest):

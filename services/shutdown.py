@@ -1,15 +1,15 @@
-"""Waiting that ends soon when the process shuts down."""
+"""Interruptible waiting: it ends soon after the process begins to shut down."""
 
 import time
 from collections.abc import Callable
 from typing import Final
 
 CANCEL_CHECK_SECONDS: Final = 0.5
-"""How long a waiter may overlook a shutdown; two looks a second by each of 200 threads cost about 1 % of a core."""
+"""How late a waiter may notice a shutdown. Two checks a second in each of 200 threads cost about 1 % of a core."""
 
 
 class ShuttingDown(Exception):
-    """The process is shutting down; what was waited for did not come, and the task goes back to where it came from."""
+    """The process is shutting down: the wait was interrupted, and the task goes back to the queue."""
 
 
 def sleep_unless(cancelled: Callable[[], bool], seconds: float) -> None:

@@ -1,11 +1,11 @@
-"""[pure] How an executor is doing, and what is to be done about it."""
+"""[pure] The states of an executor, and what follows from each."""
 
 from enum import Enum
 from typing import Final
 
 
 class ExecutorState(Enum):
-    """How an executor is doing."""
+    """The state of an executor."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -13,9 +13,9 @@ class ExecutorState(Enum):
     NEVER_READY = "never_ready"
     CONSUMER_DIED = "consumer_died"
     LINK_DIED = "link_died"
-    """Nobody reads what the child tells; it works on unseen."""
+    """The child's events are no longer read; it goes on without supervision."""
     STDERR_UNREAD = "stderr_unread"
-    """Nobody reads what the child prints; it stops in the middle of a line once the pipe is full."""
+    """The child's standard error is no longer read; the child blocks when the pipe is full."""
     HUNG = "hung"
     DECLARED_DEAD = "declared_dead"
 
@@ -23,6 +23,6 @@ class ExecutorState(Enum):
 STATES_TO_DRAIN: Final = frozenset(
     {ExecutorState.HUNG, ExecutorState.CONSUMER_DIED, ExecutorState.LINK_DIED, ExecutorState.STDERR_UNREAD}
 )
-"""What runs in the Celery child is well; it may end before the executor is replaced."""
+"""Running tasks are not affected, and may finish before the executor is replaced."""
 
 STATES_TO_REPLACE: Final = frozenset(ExecutorState) - {ExecutorState.STARTING, ExecutorState.RUNNING}

@@ -1,4 +1,4 @@
-"""What the parts last said of themselves, so that /health answers without asking anybody (NFR-1.3)."""
+"""The last known state of every part, so that /health answers without asking any of them (NFR-1.3)."""
 
 import threading
 
@@ -12,8 +12,8 @@ log = structlog.get_logger()
 class HealthBoard:
     """State of the parts, written by their threads and read by /health. Safe to share between threads.
 
-    A part that stops working is an error line with the reason, and one line more when it works again; so whoever finds
-    a fault tells the board and need not think of the log.
+    The board logs an error with the reason when a part stops working, and a line when it works again. So whoever finds
+    a fault only tells the board.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class HealthBoard:
         Args:
             component: which one.
             up: whether it works.
-            reason: what it said, for the log; without secrets.
+            reason: the part's own words, for the log; without secrets.
         """
         with self._lock:
             changed = self._parts[component] != up
@@ -47,7 +47,7 @@ class HealthBoard:
             self._starting = value
 
     def draining(self) -> None:
-        """The worker was told to stop; from now on it takes no tasks by intention."""
+        """The worker was told to stop; that it takes no tasks is intended from now on."""
         with self._lock:
             self._draining = True
 

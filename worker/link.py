@@ -1,7 +1,7 @@
 """What the Celery process tells the main process, over a socket pair.
 
-A closed set of small events, one JSON line each. The link is also the child's lifeline: when the main process is
-gone, however it died, reading ends and the child ends itself, so that nobody works on for nobody.
+A closed set of small events, one JSON line each. The link is also the child's lifeline: when the main process has
+ended, for whatever reason, reading ends and the child exits, so that no child goes on without its main process.
 """
 
 import json
@@ -36,7 +36,7 @@ class ExecutorReady:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredDead:
-    """The database refused a claim because it holds this executor for dead."""
+    """The database refused a claim because it has declared this executor dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """Nothing is left to do for the dispatch; its in-flight copy is gone."""
+    """The dispatch is done; its in-flight copy is gone."""
 
     dispatch_id: str
 
@@ -63,14 +63,14 @@ class RunPostponed:
 
 @dataclass(frozen=True, slots=True)
 class RunReturned:
-    """The run was given up before it cost anything; its in-flight copy is still there, to be dispatched again."""
+    """The task was not run, and nothing was spent; its in-flight copy is still there, to be dispatched again."""
 
     dispatch_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunBroke:
-    """The run ended by an error that nobody foresaw; its in-flight copy is still there, and it is not to run again."""
+    """The run ended by an unexpected error; its in-flight copy is still there, and must not be run again."""
 
     dispatch_id: str
     reason: str
@@ -78,7 +78,7 @@ class RunBroke:
 
 @dataclass(frozen=True, slots=True)
 class PartSeen:
-    """A part of the world works or does not, as the Celery process sees it; ``reason`` is for the log."""
+    """Whether a component works, as the Celery process sees it; ``reason`` is for the log."""
 
     component: Component
     up: bool
@@ -91,7 +91,7 @@ class PartSeen:
 
 @dataclass(frozen=True, slots=True)
 class IntakeHeld:
-    """Tasks fail one after the other for this reason: take no more of them. An empty reason: go on."""
+    """Tasks in a row failed for this reason: stop the intake. An empty reason: resume it."""
 
     reason: str
 
@@ -131,7 +131,7 @@ class ChildEnd:
         self._sending = threading.Lock()
 
     def send(self, event: Event) -> None:
-        """Tell the main process; when that is gone, end this process."""
+        """Send an event to the main process; if that has ended, end this process."""
         try:
             with self._sending:
                 self._socket.sendall(encode(event))
@@ -158,10 +158,10 @@ class ParentEnd:
         self._socket = parent
 
     def listen(self, receive: Callable[[Event], None], on_dropped: Callable[[], None]) -> None:
-        """Pass on events until the child is gone.
+        """Call ``receive`` with each event until the child is gone.
 
-        A line that is no event, and an event that cannot be received, are a fault of ours: logged and told to
-        ``on_dropped``. The next ones are passed on all the same, for among them are the ends of tasks.
+        A line that is no event, or an event that ``receive`` fails on, is a bug: it is logged, and ``on_dropped`` is
+        called. The events after it are passed on, because the ends of tasks are among them.
         """
         for line in self._lines():
             try:
@@ -183,5 +183,5 @@ class ParentEnd:
             yield from lines
 
     def close(self) -> None:
-        """Close the link; a child that still runs ends itself."""
+        """Close the link; a child that still runs then exits."""
         self._socket.close()

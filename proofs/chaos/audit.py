@@ -166,4 +166,4 @@ def _faults_of_run(evidence: Evidence, limits: Limits) -> Iterator[str]:
         yield f"{evidence.left_in_redis} elements left in the queue or in flight"
     if evidence.peak_requests_per_minute > limits.requests_per_minute:
         yield f"{evidence.peak_requests_per_minute} provider requests in 60 s; at most {limits.requests_per_minute}"
-    yield from evidence.strays
+    yield from evidence.violations_seen

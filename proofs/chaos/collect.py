@@ -81,7 +81,7 @@ def collect(
     *,
     given_up: Mapping[SessionRef, GivenBack],
     provider: ProviderWatch,
-    strays: Sequence[str],
+    violations_seen: Sequence[str],
 ) -> Evidence:
     """Everything the audit needs; the workers must have stopped."""
     with psycopg.connect(world.postgres.dsn, row_factory=dict_row) as database:
@@ -119,7 +119,7 @@ def collect(
         left_in_redis=left_in_redis,
         provider_requests=provider.requests,
         peak_requests_per_minute=provider.peak_requests_per_minute,
-        strays=strays,
+        violations_seen=violations_seen,
     )
 
 

@@ -1,4 +1,4 @@
-"""Carries out the blows and outages of a plan while the platform pushes tasks, and starts everything again."""
+"""Injects the faults of a plan into workers and servers while the platform pushes tasks, and starts them again."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import psutil
 import redis
 
 from proofs.chaos.api_edge import ApiEdge, EdgeFault
-from proofs.chaos.plan import WHOLE_KILLS, Blow, ChaosPlan, Outage, OutagePlan, Strike
+from proofs.chaos.plan import WHOLE_KILLS, ChaosPlan, Outage, OutagePlan, PlannedWorkerFault, WorkerFault
 from proofs.chaos.redis_pair import RedisPair
 from sandbox.servers.local_server import LocalServer
 from sandbox.servers.processes import StartupFailed
@@ -24,12 +24,12 @@ from sandbox.world import World
 IN_FLIGHT_PATTERN: Final = "wearon:tasks:inflight:*"
 
 WORK_WAIT_SECONDS: Final = 4.0
-"""A blow waits so long for something to be in flight; a worker that was just started takes its first task by then."""
+"""How long a fault is delayed until something is in flight; a worker that was just started has taken a task by then."""
 
 POLL_SECONDS: Final = 0.05
 
 RESTART_SECONDS: Final = 0.5
-"""Between two starts of a worker that does not come up, because Redis or Supabase is away just then."""
+"""Between two tries to start a worker that fails to start because Redis or Supabase is unreachable."""
 
 FROZEN_SECONDS: Final = 5.0
 """Longer than the lease of a run (3 s) and the time the other worker needs to declare it dead."""
@@ -43,10 +43,11 @@ STOP_SECONDS: Final = 40.0
 CELERY_PROCESS: Final = "worker.execution.process"
 
 
-class Disturbances:
-    """The troublemaker of one run: a thread for each worker and one for the servers.
+class FaultInjector:
+    """Injects the faults of one run, with a thread for each worker and one for the servers.
 
-    ``strays`` are broken promises seen on the way. ``progress`` is the share of the blows that have begun, 0 to 1.
+    ``violations_seen`` are broken promises that were observed meanwhile. Progress is the share of the worker faults
+    that have begun, 0 to 1.
     """
 
     def __init__(
@@ -71,13 +72,13 @@ class Disturbances:
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._begun = 0
-        self._total = sum(map(len, plan.strikes))
-        self.counts: Counter[Blow | Outage | EdgeFault] = Counter()
+        self._total = sum(map(len, plan.worker_faults))
+        self.counts: Counter[WorkerFault | Outage | EdgeFault] = Counter()
         self.kills = 0
-        self.strays: list[str] = []
+        self.violations_seen: list[str] = []
         self._threads = [
-            threading.Thread(target=self._run, args=(self._strike_worker, worker, strikes), name=worker.directory.name)
-            for worker, strikes in zip(workers, plan.strikes, strict=True)
+            threading.Thread(target=self._run, args=(self._inject_into, worker, faults), name=worker.directory.name)
+            for worker, faults in zip(workers, plan.worker_faults, strict=True)
         ] + [threading.Thread(target=self._run, args=(self._break_servers,), name="outages")]
 
     def start(self) -> None:
@@ -86,17 +87,17 @@ class Disturbances:
             thread.start()
 
     def is_running(self) -> bool:
-        """Whether blows are still to come."""
+        """Whether faults are still to be injected."""
         return any(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
-        """No further blow, and no worker is started again."""
+        """Inject no further fault and start no worker again."""
         self._call_off()
         for thread in self._threads:
             thread.join()
 
     def wait_for_progress(self, share: float) -> None:
-        """Return when this share of the blows has begun, or none is to come."""
+        """Return when this share of the worker faults has begun, or the injection was stopped."""
         with self._changed:
             self._changed.wait_for(lambda: self._begun >= share * self._total or self._stopping.is_set())
 
@@ -116,17 +117,19 @@ class Disturbances:
         try:
             status = worker.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self.strays.append(f"{worker.directory.name} did not stop within {STOP_SECONDS:g} s of SIGTERM")
+            self.violations_seen.append(f"{worker.directory.name} did not stop within {STOP_SECONDS:g} s of SIGTERM")
             worker.kill()
         else:
             if status != 0:
-                self.strays.append(f"{worker.directory.name} ended with status {status} after SIGTERM")
+                self.violations_seen.append(f"{worker.directory.name} ended with status {status} after SIGTERM")
 
     def _run(self, work: Callable[..., None], *arguments: object) -> None:
         try:
             work(*arguments)
         except Exception as error:
-            self.strays.append(f"the scenario itself broke in thread {threading.current_thread().name}: {error!r}")
+            self.violations_seen.append(
+                f"the scenario itself broke in thread {threading.current_thread().name}: {error!r}"
+            )
             self._call_off()
             raise
 
@@ -135,38 +138,38 @@ class Disturbances:
         with self._changed:
             self._changed.notify_all()
 
-    def _strike_worker(self, worker: LocalWorker, strikes: Sequence[Strike]) -> None:
-        for strike in strikes:
+    def _inject_into(self, worker: LocalWorker, faults: Sequence[PlannedWorkerFault]) -> None:
+        for planned in faults:
             self.revive(worker)
             with self._changed:
                 self._begun += 1
                 self._changed.notify_all()
             self._wait_for_work()
-            if self._stopping.wait(strike.delay_seconds):
+            if self._stopping.wait(planned.delay_seconds):
                 break
-            self._say(f"{worker.directory.name}: {strike.blow}")
-            self._strike(worker, strike)
-            self.counts[strike.blow] += 1
-            self.kills += strike.blow in WHOLE_KILLS
+            self._say(f"{worker.directory.name}: {planned.fault}")
+            self._inject(worker, planned)
+            self.counts[planned.fault] += 1
+            self.kills += planned.fault in WHOLE_KILLS
         self.revive(worker)
 
-    def _strike(self, worker: LocalWorker, strike: Strike) -> None:
+    def _inject(self, worker: LocalWorker, planned: PlannedWorkerFault) -> None:
         if not worker.is_running:  # it ended by itself, for instance because its executor kept failing
             self.revive(worker)
-        match strike.blow:
-            case Blow.KILL_TREE:
+        match planned.fault:
+            case WorkerFault.KILL_TREE:
                 worker.kill()
-            case Blow.KILL_MAIN:
+            case WorkerFault.KILL_MAIN:
                 self._kill_main(worker)
-            case Blow.KILL_AT_START:
-                self._kill_at_start(worker, strike.delay_seconds)
-            case Blow.KILL_CHILD:
+            case WorkerFault.KILL_AT_START:
+                self._kill_at_start(worker, planned.delay_seconds)
+            case WorkerFault.KILL_CHILD:
                 for child in _celery_children(worker):
                     with suppress(psutil.NoSuchProcess):
                         child.kill()
-            case Blow.FREEZE:
+            case WorkerFault.FREEZE:
                 self._freeze(worker)
-            case Blow.TERMINATE:
+            case WorkerFault.TERMINATE:
                 self.orderly_stop(worker)
 
     def _kill_main(self, worker: LocalWorker) -> None:
@@ -175,7 +178,7 @@ class Disturbances:
         worker.wait(CHILD_END_SECONDS)
         _, alive = psutil.wait_procs(children, CHILD_END_SECONDS)
         for child in alive:
-            self.strays.append(f"Celery process {child.pid} outlived its killed main process")
+            self.violations_seen.append(f"Celery process {child.pid} outlived its killed main process")
             child.kill()
 
     def _kill_at_start(self, worker: LocalWorker, delay_seconds: float) -> None:

@@ -85,8 +85,8 @@ class BookFault:
 class Evidence:
     """Everything about one run.
 
-    ``book_faults`` is what the operator's audit says, ``wrong_balances`` what only a sandbox can know. ``strays`` are
-    findings that were facts already when they were seen.
+    ``book_faults`` is what the operator's audit says, ``wrong_balances`` what only a sandbox can know.
+    ``violations_seen`` were observed during the run and need no audit.
     """
 
     sessions: Sequence[SessionEvidence]
@@ -95,7 +95,7 @@ class Evidence:
     left_in_redis: int
     provider_requests: int
     peak_requests_per_minute: int
-    strays: Sequence[str] = ()
+    violations_seen: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a seed stands for: every task that is pushed and every blow that falls, in order."""
+"""The plan of a seed: every task that is pushed and every fault that is injected, in order."""
 
 import random
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from sandbox.pictures.image_host import FAULT_NAMES
 from sandbox.platform.producer import StoreMode
 
 TASKS_PER_ACCOUNT: Final = 3
-"""On average; sessions that share a balance may disturb each other."""
+"""On average; tests that sessions sharing a balance do not affect each other's credits."""
 
 MAX_CREDITS: Final = 3
 
@@ -39,7 +39,7 @@ MARKER_VALUES: Final = {"slow-drip": "60"}
 """Longer than a task may take in a run."""
 
 HARMLESS_FAULTS: Final = frozenset({"no-usage", "usage-without-details", "cached-input", "png-instead"})
-"""The picture may be fine in spite of these."""
+"""Faults that do not prevent a picture."""
 
 
 class Ending(StrEnum):
@@ -51,7 +51,7 @@ class Ending(StrEnum):
 
 
 ENDINGS: Final = (*(Ending.WHOLE,) * 12, *(Ending.DIES_HALFWAY,) * 6, *(Ending.WITHOUT_REFUND,) * 3)
-"""Of the sessions of all nights; what is done before its night is not listed."""
+"""For the sessions of all nights together; the job does not list a session that is settled before its night."""
 
 
 class Delivery(StrEnum):
@@ -72,14 +72,14 @@ class Delivery(StrEnum):
 TASKLESS_DELIVERIES: Final = frozenset(
     {Delivery.NEVER, Delivery.CUT_SHORT, Delivery.NEWER_VERSION, Delivery.WRONG_FIELDS}
 )
-"""Nothing that could be run reaches the queue."""
+"""With these, no task that could be run reaches the queue."""
 
 HOPELESS_DELIVERIES: Final = TASKLESS_DELIVERIES | {Delivery.WRONG_OWNER}
 
 GOOD_PICTURE: Final = "good"
 PRIVATE_ADDRESS: Final = "private-address"
 BAD_PICTURES: Final = (*(name for name in FAULT_NAMES if name != "no-length"), PRIVATE_ADDRESS)
-"""Names of faults of the picture host, and an address that may not be asked at all."""
+"""Faults of the picture host, and an address that the worker must refuse to fetch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class TaskPlan:
     picture: str = GOOD_PICTURE
     delivery: Delivery = Delivery.PUSHED
     ending: Ending | None = None
-    """Set: an old session, there in the night when the platform's job runs."""
+    """If set, the task belongs to an old session that is open when the platform's job runs."""
     overage_line_is_lost: bool = False
 
     @property
@@ -108,8 +108,8 @@ class TaskPlan:
         return not is_fatal(self.marker) and self.picture == GOOD_PICTURE and self.delivery not in HOPELESS_DELIVERIES
 
 
-class Blow(StrEnum):
-    """What can happen to a worker."""
+class WorkerFault(StrEnum):
+    """Faults injected into a worker."""
 
     KILL_TREE = "killed with all its processes"
     KILL_MAIN = "main process killed"
@@ -119,14 +119,14 @@ class Blow(StrEnum):
     TERMINATE = "asked to stop"
 
 
-WHOLE_KILLS: Final = (Blow.KILL_TREE, Blow.KILL_MAIN, Blow.KILL_AT_START)
+WHOLE_KILLS: Final = (WorkerFault.KILL_TREE, WorkerFault.KILL_MAIN, WorkerFault.KILL_AT_START)
 """What counts as a kill of the whole worker; at least one of each."""
 
-OTHER_BLOWS: Final = (Blow.KILL_CHILD,) * 3 + (Blow.FREEZE,) * 2 + (Blow.TERMINATE,) * 2
+OTHER_WORKER_FAULTS: Final = (WorkerFault.KILL_CHILD,) * 3 + (WorkerFault.FREEZE,) * 2 + (WorkerFault.TERMINATE,) * 2
 
 
 class Outage(StrEnum):
-    """What can happen to the servers around the workers."""
+    """Faults injected into the servers around the workers."""
 
     REDIS_KILLED = "redis killed"
     REDIS_HANGS = "redis hangs"
@@ -148,10 +148,10 @@ OUTAGES: Final[tuple[Outage | EdgeFault, ...]] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
-    """A blow, and how long the worker works before it falls."""
+class PlannedWorkerFault:
+    """A fault, and how long the worker works before it is injected."""
 
-    blow: Blow
+    fault: WorkerFault
     delay_seconds: float
 
 
@@ -165,15 +165,15 @@ class OutagePlan:
 
 @dataclass(frozen=True, slots=True)
 class ChaosPlan:
-    """Everything that a run does on purpose. ``strikes`` has one sequence for each worker."""
+    """Everything that a run does on purpose. ``worker_faults`` has one sequence for each worker."""
 
     tasks: tuple[TaskPlan, ...]
-    strikes: tuple[tuple[Strike, ...], ...]
+    worker_faults: tuple[tuple[PlannedWorkerFault, ...], ...]
     outages: tuple[OutagePlan, ...]
 
 
 MAX_DELAY_SECONDS: Final = 5.0
-"""A task takes up to about three seconds: a blow falls anywhere in its life, and many tasks live between two blows."""
+"""A task takes up to about three seconds: a fault meets tasks in every state, and many tasks run between two faults."""
 
 OUTAGE_SECONDS: Final = (0.3, 4.0)
 """Shorter and longer than a lease."""
@@ -182,13 +182,13 @@ OUTAGE_SECONDS: Final = (0.3, 4.0)
 def make_plan(seed: int, *, tasks: int, kills: int, workers: int) -> ChaosPlan:
     """The plan of a seed: the same seed and numbers make the same plan."""
     random_source = random.Random(seed)
-    blows = [*islice(cycle(WHOLE_KILLS), kills), *OTHER_BLOWS]
-    random_source.shuffle(blows)
-    strikes = [Strike(blow, random_source.uniform(0, MAX_DELAY_SECONDS)) for blow in blows]
+    faults = [*islice(cycle(WHOLE_KILLS), kills), *OTHER_WORKER_FAULTS]
+    random_source.shuffle(faults)
+    planned = [PlannedWorkerFault(fault, random_source.uniform(0, MAX_DELAY_SECONDS)) for fault in faults]
     outages = random_source.sample(OUTAGES, len(OUTAGES))
     return ChaosPlan(
         tasks=_tasks(random_source, tasks),
-        strikes=tuple(tuple(strikes[worker::workers]) for worker in range(workers)),
+        worker_faults=tuple(tuple(planned[worker::workers]) for worker in range(workers)),
         outages=tuple(OutagePlan(outage, random_source.uniform(*OUTAGE_SECONDS)) for outage in outages),
     )
 

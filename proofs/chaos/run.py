@@ -1,4 +1,4 @@
-"""One run from start to verdict: the world, two workers, the platform's side, the blows, the drain, the audit."""
+"""One run from start to verdict: the world, two workers, the platform's side, the faults, the drain, the audit."""
 
 import io
 import random
@@ -18,9 +18,9 @@ from PIL import Image
 from proofs.chaos.api_edge import ApiEdge, EdgeFault
 from proofs.chaos.audit import Audit, audit
 from proofs.chaos.collect import collect, lost_elements, open_work
-from proofs.chaos.disturbances import Disturbances
+from proofs.chaos.disturbances import FaultInjector
 from proofs.chaos.evidence import Limits
-from proofs.chaos.plan import Blow, ChaosPlan, Outage, make_plan
+from proofs.chaos.plan import ChaosPlan, Outage, WorkerFault, make_plan
 from proofs.chaos.platform_side import PlatformSide
 from proofs.chaos.provider_watch import ProviderWatch
 from proofs.chaos.redis_pair import RedisPair
@@ -35,7 +35,7 @@ WORKERS: Final = 2
 """As in every deploy, where the old and the new one overlap."""
 
 PROVIDER_LATENCY: Final = "0.3-3"
-"""Seconds; long enough for a blow to fall in the middle of a request."""
+"""Seconds; long enough for faults to be injected in the middle of a request."""
 
 MAX_RETRIES: Final = 2
 REQUESTS_PER_MINUTE: Final = 150
@@ -61,8 +61,8 @@ MODELS: Final = 2
 """Each has its own retries when the first is gone."""
 
 DRAIN_SECONDS: Final = 120.0
-"""After the last blow. The backlog takes half a minute, the slowest session hangs twice for its 20 s, and what lies
-dead holds nobody up longer than its lease: more than this means that something waits for nothing."""
+"""How long the system may take to settle everything after the last fault. The backlog takes half a minute, the slowest
+session hangs twice for its 20 s, and a dead executor delays its tasks by its lease at most."""
 
 STATUS_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.2
@@ -95,7 +95,7 @@ class _Parts:
     workers: tuple[LocalWorker, ...]
     producer: Producer
     platform: PlatformSide
-    disturbances: Disturbances
+    injector: FaultInjector
     provider: ProviderWatch
     queue: "redis.Redis"
     redis_pair: RedisPair
@@ -117,7 +117,7 @@ def run(directory: Path, *, seed: int, tasks: int, kills: int, keep: bool, say: 
         say("starting Redis, Postgres, Supabase and the provider's simulator")
         stack.enter_context(world.running())
         parts = _set_up(stack, directory, world, plan, seed=seed, say=say)
-        _disturb(parts, plan, say)
+        _inject_faults(parts, plan, say)
         _drain(parts, say)
         parts.platform.push_again_when_done()
         _drain(parts, say)
@@ -152,14 +152,14 @@ def _set_up(
         say(f"starting {worker.directory.name}")
         stack.callback(_end, worker)
         worker.start()
-    disturbances = Disturbances(
+    injector = FaultInjector(
         world, workers, plan, redis_pair=redis_pair, edge=edge, postgres_guard=postgres_guard, say=say
     )
-    stack.callback(disturbances.stop)
+    stack.callback(injector.stop)
     provider = ProviderWatch(world.simulator)
     provider.start()
     stack.callback(provider.stop)
-    return _Parts(world, workers, producer, platform, disturbances, provider, queue, redis_pair)
+    return _Parts(world, workers, producer, platform, injector, provider, queue, redis_pair)
 
 
 def _fronts(stack: ExitStack, directory: Path, world: World) -> tuple[RedisPair, ApiEdge]:
@@ -173,18 +173,19 @@ def _fronts(stack: ExitStack, directory: Path, world: World) -> tuple[RedisPair,
     return redis_pair, edge
 
 
-def _disturb(parts: _Parts, plan: ChaosPlan, say: Callable[[str], None]) -> None:
-    """Push everything and strike all blows, at the same time.
+def _inject_faults(parts: _Parts, plan: ChaosPlan, say: Callable[[str], None]) -> None:
+    """Push everything and inject all faults, at the same time.
 
-    Tasks keep pace with the blows, one blow's worth ahead: every blow finds work, and all work has a blow to fear.
+    Pushing keeps pace with the faults and is one fault ahead, so that every fault meets running tasks, and no task runs
+    without faults to come.
     """
-    ahead = 1 / sum(map(len, plan.strikes))
+    ahead = 1 / sum(map(len, plan.worker_faults))
     pushing = parts.platform.submit_all(
-        plan.tasks, lambda index: parts.disturbances.wait_for_progress(index / len(plan.tasks) - ahead)
+        plan.tasks, lambda index: parts.injector.wait_for_progress(index / len(plan.tasks) - ahead)
     )
-    nights = parts.platform.have_nights(plan.tasks, parts.disturbances.wait_for_progress)
-    parts.disturbances.start()
-    while parts.disturbances.is_running():
+    nights = parts.platform.have_nights(plan.tasks, parts.injector.wait_for_progress)
+    parts.injector.start()
+    while parts.injector.is_running():
         time.sleep(STATUS_SECONDS)
         say(_status(parts))
     pushing.result()
@@ -198,10 +199,10 @@ def _drain(parts: _Parts, say: Callable[[str], None]) -> None:
     told_at = time.monotonic()
     while left := open_work(parts.producer, parts.queue):
         if time.monotonic() > deadline:
-            parts.disturbances.strays.append(f"{left} things still open {DRAIN_SECONDS:g} s after the last blow")
+            parts.injector.violations_seen.append(f"{left} things still open {DRAIN_SECONDS:g} s after the last fault")
             return
         for worker in parts.workers:
-            parts.disturbances.revive(worker)
+            parts.injector.revive(worker)
         if time.monotonic() - told_at > STATUS_SECONDS:
             told_at = time.monotonic()
             say(_status(parts))
@@ -211,26 +212,24 @@ def _drain(parts: _Parts, say: Callable[[str], None]) -> None:
 def _judge(parts: _Parts, directory: Path, seed: int, say: Callable[[str], None]) -> Outcome:
     say("stopping the workers, then auditing")
     for worker in parts.workers:
-        parts.disturbances.orderly_stop(worker)
+        parts.injector.orderly_stop(worker)
     parts.provider.stop()
-    disturbances, platform, provider = parts.disturbances, parts.platform, parts.provider
+    injector, platform, provider = parts.injector, parts.platform, parts.provider
     evidence = collect(
         replace(parts.world, redis=parts.redis_pair.primary),
         parts.producer,
         platform.tasks,
         given_up=platform.given_up,
         provider=provider,
-        strays=[*disturbances.strays, *lost_elements(parts.queue, platform.buried)],
+        violations_seen=[*injector.violations_seen, *lost_elements(parts.queue, platform.buried)],
     )
     calls_per_session = (
-        (RUNS_PER_SESSION + disturbances.counts[Blow.TERMINATE]) * (1 + MAX_RETRIES) * MODELS
+        (RUNS_PER_SESSION + injector.counts[WorkerFault.TERMINATE]) * (1 + MAX_RETRIES) * MODELS
     )  # a run that is given back at SIGTERM does not count as an attempt
     verdict = audit(evidence, Limits(calls_per_session, REQUESTS_PER_MINUTE))
-    line = last_line(
-        verdict, kills=disturbances.kills, redis_restarts=disturbances.counts[Outage.REDIS_KILLED], seed=seed
-    )
+    line = last_line(verdict, kills=injector.kills, redis_restarts=injector.counts[Outage.REDIS_KILLED], seed=seed)
     summary = [
-        "blows: " + _counted(disturbances.counts),
+        "faults injected: " + _counted(injector.counts),
         call_summary(evidence, limit=calls_per_session, unattributed=provider.unattributed),
         f"ended by the platform's own job: {len(platform.timed_out)}",
     ]
@@ -245,7 +244,7 @@ def _judge(parts: _Parts, directory: Path, seed: int, say: Callable[[str], None]
     return Outcome(verdict, line)
 
 
-def _counted(counts: "Counter[Blow | Outage | EdgeFault]") -> str:
+def _counted(counts: "Counter[WorkerFault | Outage | EdgeFault]") -> str:
     return ", ".join(f"{what} {count}x" for what, count in sorted(counts.items()))
 
 
@@ -255,7 +254,7 @@ def _status(parts: _Parts) -> str:
         waiting = f"{open_work(parts.producer, parts.queue)} things open"
     except (psycopg.OperationalError, redis.RedisError):
         waiting = "something is down"
-    return f"{pushed} sessions, {waiting}; whole workers killed {parts.disturbances.kills}x"
+    return f"{pushed} sessions, {waiting}; whole workers killed {parts.injector.kills}x"
 
 
 def _end(worker: LocalWorker) -> None:

@@ -131,5 +131,5 @@ class StuckJob:
 
 
 def shares(nights: Sequence[object]) -> list[float]:
-    """When each night begins, as a share of the run's blows."""
+    """When each night begins, as a share of the run's worker faults."""
     return [(number + 1) / (len(nights) + 1) for number in range(len(nights))]

@@ -1,4 +1,4 @@
-"""The directory of the lasting sandbox: who uses it, on which ports it lives, and its removal."""
+"""The directory of the lasting sandbox: its lock, its ports, and its removal."""
 
 import fcntl
 import json
@@ -22,10 +22,10 @@ from sandbox.world import World
 DEFAULT_HOME: Final = Path(__file__).resolve().parents[2] / ".sandbox"
 
 PREFERRED_PORTS: Final = {"redis": 16379, "postgres": 15432, "supabase": 15421, "simulator": 15440, "worker": 8000}
-"""Of a new sandbox, each if it is free: close to the usual ones, and below the ports that outgoing connections get."""
+"""Ports of a new sandbox, each if it is free: close to the usual ones, and below the range for outgoing connections."""
 
 RELEASE_SECONDS: Final = 6.0
-"""A sandbox that was killed frees its ports within 5 s (``sandbox/servers/watchdog.py``)."""
+"""How long to wait for ports to become free. A killed sandbox frees them in 5 s (``sandbox/servers/watchdog.py``)."""
 
 POLL_SECONDS: Final = 0.1
 
@@ -35,7 +35,7 @@ PARTS: Final = tuple(PREFERRED_PORTS)
 
 
 class SandboxIsRunning(Exception):
-    """Another process uses this directory; ``owner`` is its process id, as far as known."""
+    """Another process uses this directory; ``owner`` is its process id, or empty if unknown."""
 
     def __init__(self, home: Path, owner: str) -> None:
         super().__init__(f"a sandbox already runs on {home}{f' (process {owner})' if owner else ''}")
@@ -65,7 +65,7 @@ def choose_ports(
 
 
 def is_port_free(port: int) -> bool:
-    """Whether a server could listen there; one in its last minute (TIME_WAIT) does not count as taken."""
+    """Whether a server could listen there; a port in TIME_WAIT counts as free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -76,7 +76,7 @@ def is_port_free(port: int) -> bool:
 
 
 class SandboxHome:
-    """One such directory. Signed URLs in its database name a port, so ports are kept over restarts."""
+    """One such directory. Its ports stay the same over restarts, because signed URLs in its database contain one."""
 
     def __init__(self, directory: Path = DEFAULT_HOME) -> None:
         self.directory = directory.absolute()
@@ -96,7 +96,7 @@ class SandboxHome:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep every other process out. The kernel ends this with us, however we end. Raises ``SandboxIsRunning``."""
+        """Lock the directory; the kernel releases the lock when this process ends. Raises ``SandboxIsRunning``."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / LOCK_NAME).open("a+") as file:
             try:
@@ -115,7 +115,7 @@ class SandboxHome:
         return {part: int(port) for part, port in json.loads(path.read_text()).items()} if path.exists() else {}
 
     def settle_ports(self) -> tuple[dict[str, int], list[str]]:
-        """Ports for this start, and the parts that could not get the one they had. Only while ``held``."""
+        """Ports for this start, and the parts whose port had to change. Call it only while ``held``."""
         before = self.remembered_ports()
         deadline = time.monotonic() + RELEASE_SECONDS
         while not all(map(is_port_free, before.values())) and time.monotonic() < deadline:
@@ -161,9 +161,9 @@ class SandboxHome:
 
 
 def worker_settings(world: World, **changed: str) -> dict[str, str]:
-    """What the worker of a sandbox runs with, by environment name.
+    """The settings of a sandbox's worker, by environment name.
 
-    Everything that could point elsewhere is set here: the worker also reads ``.env``, and a sandbox must never touch
-    the real queue or broker that may be named there.
+    Every address is set here: the worker also reads ``.env``, and a sandbox must never use the real queue or broker
+    that may be named there.
     """
     return world.settings(CELERY_BROKER_URL=world.redis.url, **changed)

@@ -1,4 +1,4 @@
-"""Keeps the parts of a running sandbox running, as a container's restart policy would."""
+"""Restarts the parts of a running sandbox that end, as a container's restart policy would."""
 
 import math
 import subprocess
@@ -14,13 +14,13 @@ from sandbox.servers.worker import LocalWorker
 
 FIRST_DELAY_SECONDS: Final = 1.0
 LONGEST_DELAY_SECONDS: Final = 30.0
-"""A worker that cannot start says why every half minute, and does not heat the machine."""
+"""A worker that cannot start is tried and explained every half minute, and costs little processor time."""
 
 DOUBLINGS_TO_THE_LONGEST: Final = 5
-"""2 to the power of some thousand failures is no floating-point number any more."""
+"""Bounds the exponent: 2 to the power of 1024 overflows a float."""
 
 HEALTHY_SECONDS: Final = 30.0
-"""Who ran this long did start well: the next delay is the first one again."""
+"""A part that ran this long counts as started: its next restart delay is the first one again."""
 
 
 def restart_delay_seconds(failures: int) -> float:
@@ -30,13 +30,13 @@ def restart_delay_seconds(failures: int) -> float:
 
 
 def is_to_be_restarted(*, is_worker: bool, exit_code: int | None) -> bool:
-    """A worker that somebody stopped in an orderly way stays stopped: they may want to run their own."""
+    """Whether to restart a part. A worker that exited with 0 was stopped by somebody, who may want to run their own."""
     return not (is_worker and exit_code == 0)
 
 
 @dataclass(slots=True)
 class _Record:
-    """What is known of one part."""
+    """The restarts of one part."""
 
     started_at: float
     failures: int = 0
@@ -45,7 +45,7 @@ class _Record:
 
 
 class Keeper:
-    """Looks after servers that are running now; ``round`` does one look at all of them and never waits to retry."""
+    """Restarts servers that were running when it was made; ``round`` checks all of them once and never waits."""
 
     def __init__(self, servers: Sequence[LocalServer], console: Console) -> None:
         self._servers = servers
@@ -53,7 +53,7 @@ class Keeper:
         self._records = {server.name: _Record(time.monotonic()) for server in servers}
 
     def round(self) -> None:
-        """Report who ended, and start again whose time has come."""
+        """Report the parts that ended, and restart those whose delay is over."""
         for server in self._servers:
             record = self._records[server.name]
             if server.is_running or record.stays_stopped:
@@ -95,7 +95,7 @@ class Keeper:
 
 
 def _exit_code_of(server: LocalServer) -> int | None:
-    """Of a worker that ended; the other parts do not tell theirs."""
+    """The exit code of a worker that ended; unknown for the other parts."""
     if not isinstance(server, LocalWorker):
         return None
     try:

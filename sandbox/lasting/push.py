@@ -20,14 +20,14 @@ EXIT_COMPLETED: Final = 0
 EXIT_FAILED: Final = 1
 
 FOLLOW_SECONDS: Final = 900.0
-"""A task may take 300 s of its own time, wait for its turn before, and be run twice."""
+"""How long to follow a task: it may take 300 s, wait for its turn before that, and be run twice."""
 
 DEFAULT_PICTURES: Final = (str(SAMPLES / "person-1.jpg"), str(SAMPLES / "t-shirt.png"))
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a person asks for on the command line; ``pictures`` are files or http(s) URLs."""
+    """The task a person asks for on the command line; ``pictures`` are files or http(s) URLs."""
 
     channel: Channel
     mode: StoreMode = StoreMode.ABSORB
@@ -36,16 +36,16 @@ class Order:
 
 
 def is_url(picture: str) -> bool:
-    """Whether it goes to the worker as it is; everything else is a file that is uploaded first."""
+    """Whether the picture is a URL, which goes to the worker unchanged; anything else is a file, uploaded first."""
     return picture.startswith(("http://", "https://"))
 
 
 def push(home: SandboxHome, console: Console, order: Order) -> int:
-    """Push and follow; the exit status says how it ended.
+    """Push the task and follow it; returns the exit status.
 
     Raises:
-        SandboxIsNotRunning: there is nothing to push into, or not any more.
-        UnknownPictureFormat: a file has an ending that is no picture's.
+        SandboxIsNotRunning: the sandbox does not run, or has ended meanwhile.
+        UnknownPictureFormat: a file's name does not end like a picture's.
         OSError: a file cannot be read.
         NotFinished: the session stayed open for too long.
     """
@@ -67,7 +67,7 @@ def push(home: SandboxHome, console: Console, order: Order) -> int:
 
 
 def outcome(row: SessionRow) -> list[str]:
-    """What a person wants to know of a session that is over."""
+    """The lines about a settled session, for a person."""
     if row.status is not SessionStatus.COMPLETED:
         return [f"message for the person: {row.error_message}"]
     return [

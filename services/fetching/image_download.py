@@ -30,18 +30,18 @@ MAX_DOWNLOAD_BYTES = 10 * 1024 * 1024
 """NFR-3.2, counted on the wire and again after any decompression."""
 
 DOWNLOAD_DEADLINE_SECONDS = 30.0
-"""NFR-1.5: for the whole download, from resolving the name to the last byte; a slow drip does not stretch it."""
+"""NFR-1.5: for the whole download, from resolving the name to the last byte, however slowly the bytes arrive."""
 
 CONNECT_TIMEOUT_SECONDS = 8.0
-"""For one address, TLS included: leaves time within the deadline for two more when the first answers nothing."""
+"""For one address, TLS included: when the first address does not answer, the deadline leaves time for two more."""
 
 MAX_ADDRESSES_TRIED = 4
-"""More than any real host needs; keeps a name with hundreds of addresses from turning us into a port scanner."""
+"""More than any real host needs. A bound, so that a name with hundreds of addresses cannot use us as a port scanner."""
 
 RESOLVER_THREADS = 256
-"""A lookup blocks its thread; own threads, because a loop's default ones are awaited when the loop is closed, which
-would stretch the deadline by as long as a silent name server takes (some 10 s). More than tasks run at once, so that
-the names of one shop with such a server do not keep those of the others waiting; made only when they are needed."""
+"""A lookup blocks its thread. These threads are our own: a closing event loop waits for its default threads, and a name
+server that does not answer (some 10 s) would extend the deadline by that. There are more than tasks run at once, so
+that the lookups of one shop with such a server do not delay the others; threads are made only when needed."""
 
 USER_AGENT = "wearon-worker"
 
@@ -234,11 +234,11 @@ def _accepted_content_type(response: httpx.Response, host: str, beginning: bytes
 async def _read_body(
     response: httpx.Response, beginning: bytes, chunks: AsyncIterator[bytes], host: str, bounds: _Bounds
 ) -> bytes:
-    """The body, never holding more than is accounted for plus one network read of it."""
+    """The body. At most one network read more than the budget has granted is in memory."""
     at_most_bytes = bounds.max_bytes
     declared = _declared_bytes(response)
     encoding = response.headers.get("content-encoding", "").strip().lower()
-    # Stores keep what an upload said of itself ("aws-chunked", "UTF-8", "none"): the bytes know better.
+    # Object stores repeat whatever the upload named ("aws-chunked", "UTF-8", "none"), so the bytes decide.
     if encoding in {"", "identity"} or looks_like_a_picture(beginning):
         if declared is not None and "transfer-encoding" not in response.headers:
             at_most_bytes = declared
@@ -246,7 +246,7 @@ async def _read_body(
         chunks = _inflated(chunks, _ZLIB_WINDOW_BITS[encoding], host, bounds.max_bytes)
     else:
         raise ImageUnreachable(f"{host}: the content encoding was not asked for")
-    # Not a list of chunks: a host that sends two bytes at a time would make each of them an object of fifty.
+    # One buffer, no list of chunks: each chunk of a host that sends two bytes at a time would cost an object of fifty.
     body = io.BytesIO()
     async for chunk in chunks:
         await _hold(bounds, body.tell() + len(chunk), at_most_bytes)
@@ -257,12 +257,12 @@ async def _read_body(
 async def _hold(bounds: _Bounds, size_bytes: int, at_most_bytes: int) -> None:
     if bounds.memory is None or bounds.memory.try_hold(size_bytes, at_most_bytes):
         return
-    with _standing_still(bounds.deadline):
+    with _paused(bounds.deadline):
         await bounds.memory.hold(size_bytes, at_most_bytes)
 
 
 @contextmanager
-def _standing_still(deadline: asyncio.Timeout) -> Iterator[None]:
+def _paused(deadline: asyncio.Timeout) -> Iterator[None]:
     """Time spent inside does not count against the deadline."""
     loop, ends_at = asyncio.get_running_loop(), deadline.when()
     if ends_at is None:

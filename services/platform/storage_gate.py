@@ -1,14 +1,15 @@
-"""Is there a place for a finished picture? Asked before one is bought.
+"""A circuit breaker for Storage, asked before a picture is bought from the provider.
 
-A picture that Storage refuses for good, or for longer than a moment, was paid for in vain. So the first such refusal
-closes the gate, and no new call to the provider begins in this process (ADR 0021):
+A picture that Storage refuses, or does not take for longer than a short interruption, was paid for in vain. So the
+first such failure closes the gate, and no new call to the provider begins in this process (ADR 0021):
 
 open ──refused()──► closed ──our own small picture is taken──► trying ──stored()──► open
                       ▲                                           │
                       └──────────────────refused()────────────────┘
 
-While it is trying, one caller in each ``pause_seconds`` goes through: a small picture may be taken where a large one is
-not. What is finished already is offered to Storage again and again by whoever holds it, and its success opens the gate.
+While it is trying, one caller in each ``pause_seconds`` is let through, because Storage may take the small picture and
+still refuse a large one. Finished pictures are offered to Storage repeatedly by their tasks; the first success opens
+the gate.
 """
 
 import threading
@@ -26,10 +27,10 @@ from services.shutdown import sleep_unless
 log = structlog.get_logger()
 
 LOOK_SECONDS: Final = 15.0
-"""Between two looks whether a picture is still wanted. Nobody else settles a session sooner than after ten minutes."""
+"""Between two checks whether a picture is still wanted. Nobody else settles a session in less than ten minutes."""
 
 POLL_SECONDS: Final = 0.5
-"""Between two looks of a caller that waits."""
+"""Between two checks of a waiting caller."""
 
 
 class _State(Enum):
@@ -40,7 +41,7 @@ class _State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """The right to buy one picture; ``on_trial`` when it is to show whether Storage takes pictures again."""
+    """The right to buy one picture; ``on_trial`` when this picture tests whether Storage takes pictures again."""
 
     on_trial: bool
 
@@ -49,8 +50,8 @@ class StorageGate:
     """One object per process, shared by all its threads.
 
     Args:
-        probe: offers Storage a small picture of ours; raises ``PlatformFailure`` when it is not taken.
-        tell: told why when Storage was found to refuse pictures, and with an empty reason when it took one again.
+        probe: offers Storage a small test picture; raises ``PlatformFailure`` when it is not taken.
+        tell: called with the reason when Storage refuses pictures, and with an empty reason when it takes one again.
         pause_seconds: between two probes, and between two callers while trying.
     """
 
@@ -76,7 +77,7 @@ class StorageGate:
 
         Raises:
             ShuttingDown: ``cancelled()`` became true while waiting.
-            NoLongerWanted: ``still_wanted()``, which is asked now and then and may block, said no.
+            NoLongerWanted: ``still_wanted()`` was false; it is asked every ``LOOK_SECONDS`` and may block.
         """
         looked_at = self._now()
         while (granted := self._ask()) is None:
@@ -88,12 +89,12 @@ class StorageGate:
         return granted
 
     def is_good(self, granted: Pass) -> bool:
-        """Whether a pass still holds; it may have been given before the gate closed."""
+        """Whether a pass is still valid; it may have been granted before the gate closed."""
         with self._lock:
             return self._state is _State.OPEN or (granted.on_trial and self._state is _State.TRYING)
 
     def refused(self, failure: PlatformFailure) -> None:
-        """Storage did not take a picture, and waiting a moment will not help."""
+        """Storage did not take a picture, and the failure is not a short one: close the gate."""
         with self._lock:
             if self._state is _State.CLOSED:
                 return
@@ -111,7 +112,7 @@ class StorageGate:
             self._tell(str(failure))
 
     def stored(self) -> None:
-        """Storage took a finished picture."""
+        """Storage took a finished picture: open the gate."""
         with self._lock:
             if self._state is _State.OPEN:
                 return

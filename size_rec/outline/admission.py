@@ -1,7 +1,8 @@
-"""[pure] May this picture be measured, and if not, what is missing?
+"""[pure] Decides whether a picture may be measured, and if not, what is missing.
 
-The limits lie between the calibration's bodies, all of which stand facing the camera, and pictures of people who sit,
-kneel, lunge or turn away. Between the two the spread of the answer grows by itself (``size_rec/body/body_model.py``).
+The limits lie between the calibration's bodies, which all stand and face the camera, and pictures of people who sit,
+kneel, lunge or turn away. Within the limits the spread of the answer grows with the distance from the calibration's
+bodies (``size_rec/body/body_model.py``).
 """
 
 import numpy as np
@@ -13,23 +14,23 @@ from size_rec.pose.pose import INSIDE, FloatArray, Joint, Pose
 from size_rec.vocabulary import Refusal
 
 FOREGROUND_SHARE = 0.5
-"""Another person counts when at least half as large in the picture as the measured one; passers-by do not."""
+"""Another person counts from this share of the measured person's size on; passers-by are smaller."""
 MAX_HIP_BEND = np.radians(55)
-"""Between trunk and thigh, in space: standing people reach 46 degrees by the model's estimate, seated ones 68."""
+"""Between trunk and thigh, in space. In the model's estimates standing people reach 46 degrees, seated ones 68."""
 MAX_LEG_SPREAD = np.radians(25)
 """Between a thigh and the vertical: a relaxed stance stays below 10 degrees, a lunge exceeds 60."""
 MAX_TURN = np.radians(45)
-"""Beyond this the picture shows depth rather than breadth."""
+"""Of the shoulders, away from the camera. Beyond this the picture shows depth rather than breadth."""
 MAX_TILT = np.radians(20)
 """Between trunk and vertical: the outline is measured along the picture's rows."""
 MAX_SURPRISE = 15.0
-"""Mean squared deviation from the nearest kind of body. In cross-validation 99 of 100 stay near 2 and the largest is
-6; what is two and a half times as strange as the strangest known figure is not one that was learned from."""
+"""Limit of the mean squared deviation from the nearest kind of body. In cross-validation 99 of 100 bodies are near 2
+and the largest is 6. A figure that deviates two and a half times as much is unlike all that the model was fitted to."""
 MAX_GIRTH_SPREAD_CM = 8.0
-"""One size: an answer this uncertain says nothing of it. In cross-validation 99 of 100 stay below 6."""
+"""The width of one size: a less certain answer does not tell the size. In cross-validation 99 of 100 are below 6."""
 BORDER_PX = 0.5
-"""A figure that reaches this close to the mask's border goes on beyond it. A pixel of the mask is about two of the
-picture: of people with eight pixels of a thousand to spare, nine in ten are taken."""
+"""A figure that comes this close to the mask's border counts as cut off. A pixel of the mask is about two of the
+picture: of people with a margin of eight pixels in a thousand, nine in ten are accepted."""
 
 
 UPPER_JOINTS = (Joint.NOSE, Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER)
@@ -37,7 +38,7 @@ LOWER_JOINTS = (Joint.LEFT_KNEE, Joint.RIGHT_KNEE, Joint.LEFT_ANKLE, Joint.RIGHT
 
 
 def refusal_of_pose(pose: Pose) -> Refusal | None:
-    """What the landmarks alone speak against, or ``None``; the first that holds in the order of the checks."""
+    """The first refusal that follows from the landmarks alone, in the order of the checks, or ``None``."""
     checks = (
         (Refusal.SEVERAL_PEOPLE, not _alone(pose)),
         (Refusal.SIDE_CUT_OFF, _beyond_the_sides(pose, (*UPPER_JOINTS, *LOWER_JOINTS))),
@@ -50,7 +51,7 @@ def refusal_of_pose(pose: Pose) -> Refusal | None:
 
 
 def refusal_of_outline(pose: Pose, features: BodyFeatures | None) -> Refusal | None:
-    """What the outline speaks against: a figure that ends at the picture's border is cut off."""
+    """The refusal that follows from the outline, or ``None``: a figure that ends at the picture's border is cut off."""
     if features is None:
         return Refusal.UNCLEAR
     if features.extent.crown <= BORDER_PX:
@@ -63,7 +64,7 @@ def refusal_of_outline(pose: Pose, features: BodyFeatures | None) -> Refusal | N
 
 
 def refusal_of_estimate(estimate: BodyEstimate) -> Refusal | None:
-    """An answer so far from every known body, or so uncertain, that it must not be given."""
+    """Refuses an answer that is too far from every known body, or too uncertain."""
     if estimate.surprise > MAX_SURPRISE or estimate.spread_cm[:3].mean() > MAX_GIRTH_SPREAD_CM:
         return Refusal.UNCLEAR
     return None

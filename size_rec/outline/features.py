@@ -1,8 +1,8 @@
-"""[pure] A pose becomes a row of numbers that do not depend on the picture's size, place or side.
+"""[pure] Computes the features of a pose: numbers that do not depend on the picture's size, position or mirroring.
 
-A breadth is the natural logarithm of its share of the figure's height (crown to soles on the mask), so that an error
-of scale - hair, shoes, a tilted camera - is a term that a linear model can estimate. Left and right are averaged, so
-that a mirrored picture has the same features.
+A breadth is the natural logarithm of its share of the figure's height (crown to soles on the mask). So an error of
+scale (hair, shoes, a tilted camera) is an additive term, which a linear model can estimate. Left and right are
+averaged, so that a mirrored picture has the same features.
 """
 
 from collections.abc import Iterable
@@ -36,9 +36,9 @@ LEG_LEVELS = np.array([0.15, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.6])
 ARM_LEVELS = np.array([0.5, 0.8, 1.2, 1.5, 1.8])
 """Levels of an arm: 0 at the shoulder joint, 1 at the elbow, 2 at the wrist."""
 ROWS_AVERAGED = np.linspace(-0.012, 0.012, 5)
-"""A breadth is the mean over these rows (shares of the figure's height around its level), to calm the outline."""
+"""A breadth is the mean over these rows (shares of the figure's height around its level), to smooth the outline."""
 GAP_LEVELS = np.array([0.42, 0.54, 0.68, 1.0])
-"""Levels at which the gap between the legs is measured; where it opens tells how high the crotch is."""
+"""Levels at which the gap between the legs is measured; the level where it opens shows the height of the crotch."""
 
 EYES = (Joint.LEFT_EYE, Joint.RIGHT_EYE)
 SHOULDERS = (Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER)
@@ -51,9 +51,9 @@ TOES = (Joint.LEFT_FOOT, Joint.RIGHT_FOOT)
 
 @dataclass(frozen=True)
 class BodyFeatures:
-    """What was measured on one picture.
+    """The measurements of one picture.
 
-    ``values`` by name, NaN where the outline is lost; ``torso``, ``legs`` (left, then right) and ``arms`` are the
+    ``values`` by name, NaN where the outline was not found. ``torso``, ``legs`` (left, then right) and ``arms`` are the
     measured lines, one per level, in pixels.
     """
 
@@ -65,7 +65,7 @@ class BodyFeatures:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is lost."""
+        """Whether every value was found."""
         return all(isfinite(value) for value in self.values.values())
 
 
@@ -101,8 +101,12 @@ def _log_share(lengths: FloatArray, height: float) -> FloatArray:
 
 
 def horizontal_lines(pose: Pose, height: float) -> tuple[Spans, Spans, Spans]:
-    """The line through the head at the nose, hair included; the torso's at every torso level, without the arms; and the
-    legs' at every leg level, left leg first. One search for all, as most of its time is spent per search."""
+    """Horizontal lines across the head, the torso and the legs.
+
+    The head's at the nose, hair included; the torso's at every torso level, without the arms; the legs' at every leg
+    level, left leg first. They are found in one search, because most of a search's time does not depend on the number
+    of lines.
+    """
     shoulders, hips = pose.middle(*SHOULDERS), pose.middle(*HIPS)
     torso_points = shoulders + TORSO_LEVELS[:, None] * (hips - shoulders)
     leg_points = np.concatenate([limb_points(pose, leg, LEG_LEVELS)[0] for leg in LEGS])
@@ -125,7 +129,7 @@ def _without_arms(pose: Pose, whole: Spans, columns: FloatArray) -> Spans:
 
 
 def _parted(pose: Pose, spans: Spans, columns: FloatArray) -> Spans:
-    """Each leg's own part of every line; touching legs are parted in the middle."""
+    """The part of every line that belongs to its leg; touching legs are divided in the middle."""
     middle = (pose.middle(*HIPS)[0] + pose.middle(*KNEES)[0]) / 2
     joined = (spans.left < middle) & (middle < spans.right)
     left = np.where(joined & (columns > middle), middle, spans.left)
@@ -139,14 +143,14 @@ def _mean_rows(values: FloatArray) -> FloatArray:
 
 
 def _pair_mean(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Left and right averaged; where one is lost the other counts."""
+    """The mean of left and right; where one is NaN, the other one."""
     mean: FloatArray = (np.where(np.isnan(one), other, one) + np.where(np.isnan(other), one, other)) / 2
     return mean
 
 
 def joint_features(pose: Pose, extent: Extent) -> dict[str, float]:
     """Distances between joints and their heights above the soles, as shares of the figure's height."""
-    height, points = extent.height, pose.landmarks[:, :2].tolist()  # plain numbers: one by one they are quicker
+    height, points = extent.height, pose.landmarks[:, :2].tolist()  # single numbers are read faster from a list
 
     def apart(left: Joint, right: Joint) -> float:
         return log(max(dist(points[left], points[right]), 1.0) / height)
@@ -170,7 +174,8 @@ def joint_features(pose: Pose, extent: Extent) -> dict[str, float]:
 def leg_gaps(pose: Pose, height: float) -> FloatArray:
     """How much background lies between the thighs at every gap level, as a share of the figure's height.
 
-    Summed over the soft mask between the two bone lines, so that touching thighs shade into standing apart.
+    Summed over the soft mask between the two bone lines, so that the value changes gradually from touching thighs to
+    separate ones.
     """
     left, right = (limb_points(pose, leg, GAP_LEVELS)[0] for leg in LEGS)
     rows = np.clip(((left + right)[:, 1] / 2).round().astype(int), 0, len(pose.mask) - 1)

@@ -1,7 +1,7 @@
-"""[pure] A sign of loose clothing: a top that ends below the hips.
+"""[pure] Measures a sign of loose clothing: a top that ends below the hips.
 
-Close-fitting tops end at the waist or the hips, loose ones hang lower. The hem is where the colour along the middle
-of the body changes most.
+Close-fitting tops end at the waist or the hips, loose ones end lower. The hem is where the colour along the middle of
+the body changes most.
 """
 
 from typing import TypeVar
@@ -17,13 +17,14 @@ _Number = TypeVar("_Number", np.uint8, np.float64)
 LEVELS = np.linspace(0.1, 1.95, 112)
 """Samples from the shoulder line (0) over the hip line (1) to the knees (2)."""
 SEARCHED = (0.55, 1.9)
-"""Where a hem is looked for: not at the collar, not at the socks."""
+"""Range of levels in which a hem is looked for: below the collar and above the socks."""
 BELOW_HIPS = (1.08, 1.45)
-"""From just under the hip joints to mid-thigh: an untucked top ends here; shorts end lower, a tucked top higher."""
+"""Range of levels, from just under the hip joints to mid-thigh, in which an untucked top ends; shorts end lower, a
+tucked top higher."""
 WINDOW = 5
 """Samples on each side of a border whose median colours are compared."""
 TORSO_STRIP_SHARE, LEG_STRIP_SHARE = 0.15, 0.06
-"""Half-width of the strip looked at, as a share of the trunk's length; narrow enough to stay on the garment."""
+"""Half-width of the sampled strip, as a share of the trunk's length; narrow enough to stay on the garment."""
 STRIP_SAMPLES = 11
 
 SRGB_LINEAR_BELOW = 0.04045
@@ -35,7 +36,7 @@ LAB_LINEAR_BELOW = 0.008856
 
 
 def hem_below_hips(pose: Pose, rgb: RgbArray) -> float:
-    """The strongest colour border below the hips over the strongest anywhere on trunk and thighs: 0..1."""
+    """The strongest colour change below the hips, divided by the strongest on trunk and thighs: 0 to 1."""
     change = _colour_change(_lab(_strip_colours(pose, rgb)))
     anywhere = change[(SEARCHED[0] < LEVELS) & (SEARCHED[1] > LEVELS)].max()
     below = change[(BELOW_HIPS[0] < LEVELS) & (BELOW_HIPS[1] > LEVELS)].max()
@@ -76,7 +77,7 @@ def _colour_change(colours: FloatArray) -> FloatArray:
 
 
 def _lab(rgb: FloatArray) -> FloatArray:
-    """sRGB 0..255 to CIELAB (D65), in which distances are about as large as they look."""
+    """sRGB 0..255 to CIELAB (D65), in which distances are about proportional to visible differences."""
     share = rgb / 255
     linear = np.where(share > SRGB_LINEAR_BELOW, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
     xyz = linear @ SRGB_TO_XYZ.T / WHITE_D65

@@ -1,7 +1,7 @@
-"""[pure] Where the outline of a person lies on the mask: crown, soles, torso, arms and legs.
+"""[pure] Finds the outline of a person on the mask: crown, soles, torso, arms and legs.
 
-All lengths are pixels of the mask; nothing here knows about centimetres. Rows count downwards. A value that
-cannot be measured is NaN.
+All lengths are in pixels of the mask, never in centimetres. Rows count downwards. A value that cannot be measured is
+NaN.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ import numpy as np
 from size_rec.pose.pose import INSIDE, BoolArray, FloatArray, IndexArray, Joint, MaskArray, Pose
 
 SEARCH_SHARE = 0.03
-"""How far, as a share of the figure's height, an expected point may lie outside the mask and still be joined to it."""
+"""How far outside the mask an expected point may lie and still belong to it, as a share of the figure's height."""
 HEAD_HALF_WIDTH_SHARE = 0.09
 """Half-width of the strip around the nose in which the crown is looked for, as a share of the figure's height."""
 FOOT_HALF_WIDTH_SHARE = 0.08
 """Half-width of the strip around each foot in which the sole is looked for, as a share of the figure's height."""
 HEIGHT_OVER_NOSE_TO_ANKLES = 1.2
-"""A first guess of the figure's height from two landmarks; only the search strips above depend on it."""
+"""Factor for a first estimate of the figure's height from two landmarks; only the search strips above depend on it."""
 HAND_BEYOND_WRIST = 0.55
-"""How far the hand reaches beyond the wrist, as a share of the forearm (ANSUR II: hand length over forearm length is
-0.72; hanging fingers are bent)."""
+"""How far the hand extends beyond the wrist, as a share of the forearm's length. Less than the 0.72 of hand length over
+forearm length (ANSUR II), because the fingers of a hanging hand are bent."""
 RAY_LENGTH_SHARE = 0.09
-"""No limb is thicker than this on one side of its bone, as a share of the figure's height."""
+"""Largest thickness of a limb on one side of its bone, as a share of the figure's height."""
 RAY_STEPS = 32
-"""Samples along a ray: more than one a pixel for the largest figure; the border lies between two."""
+"""Samples along a ray: more than one per pixel for the largest figure; the border lies between two of them."""
 
 Limb = tuple[Joint, Joint, Joint]
 ARMS: tuple[Limb, Limb] = (
@@ -67,7 +67,7 @@ class Spans:
         return self.right - self.left
 
     def within(self, width: int) -> "Spans":
-        """Without the pieces that reach the border of a picture of ``width`` columns: they may go on beyond it."""
+        """The same with NaN for pieces that reach the border of a picture of ``width`` columns: they may be cut off."""
         shown = (self.left > 0) & (self.right < width - 1)
         return Spans(self.rows, np.where(shown, self.left, np.nan), np.where(shown, self.right, np.nan))
 
@@ -94,7 +94,7 @@ class Crossings:
 
 
 def spans_at(mask: MaskArray, rows: FloatArray, columns: FloatArray, reach: float) -> Spans:
-    """At every row, the piece of the outline that holds the column (or comes within ``reach`` pixels of it)."""
+    """At every row, the piece of the outline that contains the column, or comes within ``reach`` pixels of it."""
     picture = _rows(mask, rows)
     width = mask.shape[1]
     inside = picture > INSIDE
@@ -124,7 +124,7 @@ def _nearest(inside: BoolArray, columns: FloatArray) -> tuple[IndexArray, FloatA
 
 
 def _first(marked: BoolArray, *, otherwise: int) -> IndexArray:
-    """The column of the first marked pixel of every row. One byte a pixel is searched, which is what makes it fast."""
+    """The column of the first marked pixel of every row. Fast, because it searches one byte per pixel."""
     columns = marked.argmax(axis=1)
     first: IndexArray = np.where(marked[np.arange(len(marked)), columns], columns, otherwise)
     return first
@@ -147,14 +147,14 @@ def _rows(mask: MaskArray, rows: FloatArray) -> MaskArray:
 
 
 def _crossing(inner: MaskArray, outer: MaskArray) -> FloatArray:
-    """How far from the inner pixel towards its outer neighbour the outline runs, 0..1."""
+    """Where the outline lies between the inner pixel and its outer neighbour, 0 to 1."""
     share: FloatArray = np.clip((inner - INSIDE) / np.maximum(inner - outer, 1e-6), 0.0, 1.0).astype(np.float64)
     return share
 
 
 def border_distance(mask: MaskArray, starts: FloatArray, directions: FloatArray, length: float) -> FloatArray:
-    """From every start (x, y), how many pixels along its unit direction the outline is left; NaN when it is not left
-    before the picture is."""
+    """Distance in pixels from every start (x, y) along its unit direction to the outline's border; NaN when the
+    picture ends first."""
     steps = np.linspace(0.0, length, RAY_STEPS)
     points = starts[:, None, :] + steps[None, :, None] * directions[:, None, :]
     values, shown = _bilinear(mask, points)
@@ -167,7 +167,7 @@ def border_distance(mask: MaskArray, starts: FloatArray, directions: FloatArray,
 
 
 def _bilinear(mask: MaskArray, points: FloatArray) -> tuple[MaskArray, BoolArray]:
-    """The mask at fractional (x, y) points, 0 outside the picture; and which points the picture shows."""
+    """The mask at fractional (x, y) points, 0 outside the picture; and which points lie inside it."""
     height, width = mask.shape
     x, y = points[..., 0], points[..., 1]
     valid = (x >= 0) & (y >= 0) & (x < width - 1) & (y < height - 1)
@@ -182,8 +182,8 @@ def _bilinear(mask: MaskArray, points: FloatArray) -> tuple[MaskArray, BoolArray
 def measure_extent(pose: Pose) -> Extent | None:
     """Crown to soles on the mask, or ``None`` when the mask does not reach the head or a foot.
 
-    The crown is looked for around the nose and the soles around the feet, so raised hands, a bag or a shadow beside
-    the figure do not count. The soles' row is the mean of the two feet's.
+    The crown is searched around the nose and the soles around the feet, so that raised hands, a bag or a shadow beside
+    the figure do not count. The soles' row is the mean of both feet.
     """
     nose = pose.point(Joint.NOSE)
     rough = float(pose.middle(Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE)[1] - nose[1]) * HEIGHT_OVER_NOSE_TO_ANKLES

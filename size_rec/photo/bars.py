@@ -1,7 +1,10 @@
-"""[pure] Bars of one colour around a photograph - letterboxing, frames - told from what it shows.
+"""[pure] Finds bars of one colour around a photograph (letterboxing, frames), so that they can be cut off.
 
-Left in place they would change how the person is framed, and hide that a photograph ends at the ankles: the soles would
-be taken for where the bar begins.
+Bars would change how the person is framed. They would also hide that a photograph ends at the ankles: the edge of the
+bar would be taken for the soles.
+
+Terms: a *place* is one of the sampled positions along a side. *Content* is a pixel that differs from the bar's colour.
+The *edge* is the line where the bar ends and the photograph begins.
 """
 
 import numpy as np
@@ -16,36 +19,39 @@ Box = tuple[int, int, int, int]
 LEFT, TOP, RIGHT, BOTTOM = range(4)
 
 EVEN_LEVELS = 1
-"""Of 255: by how much the pixels of a bar may differ from its colour. JPEG keeps an even area even; walls are not."""
+"""Largest difference (of 255) of a bar's pixels from its colour. JPEG keeps an even area even; a wall is less even."""
 CONTENT_LEVELS = 8
-"""Of 255: by more than this the photograph's pixels differ from the bar."""
+"""A pixel is content when it differs from the bar's colour by more than this (of 255)."""
 SEAM_PX = 16
-"""How far JPEG carries an edge into the even area beside it: a block of colour."""
+"""Width of the zone beside the edge in which JPEG leaves noise: one block of the colour channels."""
 STRAIGHT_SHARE = 0.9
-"""Of all places along a side that have something further in, so many must have it within the seam: a photograph ends in
-a straight line. People before an even wall do not: not at their heads, nor at the sides of a long coat."""
+"""Share of the places with content that must have it within the seam: a photograph ends in a straight line. A person
+before an even wall does not, neither at the head nor at the sides of a long coat."""
 LENGTH_SHARE = 0.5
-"""Of a side, so much must be the photograph's, and not the hem of a long dress. Of four thick bars those along the
-photograph's longer side are found first; then the others end along the whole of theirs."""
-BEGUN_SHARE = 0.5
-"""Of the places that have something further in, so many have it where the photograph begins; before is JPEG's noise."""
-RINGING = 0.35
-"""Of the step from bar to photograph: the noise that JPEG puts beside it is less."""
-MAX_STRANGE_SHARE = 0.02
-"""Of these places, so many may show more than noise before the line: else it is shoes before the edge of a floor."""
+"""Share of a side that the edge must cover, so that the hem of a long dress is not taken for it. With four thick bars,
+those along the photograph's longer side are found first; after that the others end along their whole side."""
+EDGE_SHARE = 0.5
+"""The edge is the first line on which this share of the places with content have it. What differs from the bar before
+that line is JPEG noise."""
+JPEG_NOISE_SHARE = 0.35
+"""Upper bound of JPEG noise beside the edge, as a share of the difference between bar and photograph."""
+MAX_BEYOND_NOISE_SHARE = 0.02
+"""Share of the places that may show more than JPEG noise before the edge. More than that are shoes in front of the edge
+of a floor, and the bar stays."""
 LONGEST_BAR_SHARE = 0.75
-"""Of what is left of the picture. A photograph in portrait on a screen in landscape has less than 0.4 on each side."""
+"""Longest bar that is looked for, as a share of the picture that is left. A portrait photograph on a landscape screen
+has bars of less than 0.4 on each side."""
 
 SAMPLES = 64
-"""Pixels of a line that are looked at."""
+"""Places along a side: the pixels of a line that are compared."""
 MAX_SIDE_PX = 10_000
-"""Longer pictures are left whole: no camera makes them, and looking for bars would take more than decoding."""
+"""Pictures with a longer side keep their bars: no camera makes them, and the search would take longer than decoding."""
 MAX_ROUNDS = 4
-"""Bars within bars: a letterboxed film on a screen within a frame has three."""
+"""How many nested bars are cut off: a letterboxed film on a screen within a frame has three."""
 
 
 def content_box(image: Image.Image) -> Box:
-    """The part of a grey or colour picture that is within its bars; all of it when there are none."""
+    """The part of a grey or colour picture inside its bars; the whole picture when there are none."""
     box: Box = (0, 0, *image.size)
     if max(image.size) <= MAX_SIDE_PX:
         for _ in range(MAX_ROUNDS):
@@ -66,7 +72,7 @@ def _without_outermost(image: Image.Image, box: Box) -> Box:
 
 
 def _bar_px(image: Image.Image, box: Box, side: int) -> int:
-    """How thick the bar at a side of the box is; 0 for none."""
+    """Thickness of the bar at one side of the box; 0 when there is none."""
     outermost = _lines_inwards(image, box, side, 1)
     colour = np.median(outermost[0], axis=0).astype(np.int16)
     if _levels_apart(outermost, colour).max() > EVEN_LEVELS:
@@ -75,17 +81,17 @@ def _bar_px(image: Image.Image, box: Box, side: int) -> int:
     apart = _levels_apart(_lines_inwards(image, box, side, max(1, int(LONGEST_BAR_SHARE * across))), colour)
     content = apart > CONTENT_LEVELS
     seam = int((apart.max(axis=1) > EVEN_LEVELS).argmax())
-    first_lines = content[seam : seam + SEAM_PX]
-    places, begun_places = np.count_nonzero(content.any(axis=0)), np.count_nonzero(first_lines.any(axis=0))
-    if begun_places <= max(STRAIGHT_SHARE * places, LENGTH_SHARE * SAMPLES):
+    seam_lines = content[seam : seam + SEAM_PX]
+    places, seam_places = np.count_nonzero(content.any(axis=0)), np.count_nonzero(seam_lines.any(axis=0))
+    if seam_places <= max(STRAIGHT_SHARE * places, LENGTH_SHARE * SAMPLES):
         return 0
-    begun = np.count_nonzero(first_lines, axis=1) > BEGUN_SHARE * places
-    if not begun.any():
+    is_edge = np.count_nonzero(seam_lines, axis=1) > EDGE_SHARE * places
+    if not is_edge.any():
         return 0
-    edge = seam + int(begun.argmax())
-    noise = max(CONTENT_LEVELS, RINGING * float(np.median(apart[edge][content[edge]])))
-    strange = np.count_nonzero((apart[seam:edge] > noise).any(axis=0))
-    return edge if strange <= MAX_STRANGE_SHARE * places else 0
+    edge = seam + int(is_edge.argmax())
+    noise = max(CONTENT_LEVELS, JPEG_NOISE_SHARE * float(np.median(apart[edge][content[edge]])))
+    beyond_noise = np.count_nonzero((apart[seam:edge] > noise).any(axis=0))
+    return edge if beyond_noise <= MAX_BEYOND_NOISE_SHARE * places else 0
 
 
 def _levels_apart(lines: Levels, colour: Levels) -> Levels:
@@ -94,7 +100,7 @@ def _levels_apart(lines: Levels, colour: Levels) -> Levels:
 
 
 def _lines_inwards(image: Image.Image, box: Box, side: int, count: int) -> Levels:
-    """(lines, samples, channels): the ``count`` lines along a side, the outermost first."""
+    """The ``count`` outermost lines along a side, outermost first; shape (lines, samples, channels)."""
     left, top, right, bottom = box
     part = {
         LEFT: (left, top, left + count, bottom),

@@ -1,4 +1,4 @@
-"""[pure] The detector's raw numbers → the people it noticed, the most certain first.
+"""[pure] Converts the detector's raw output into the people it detected, the most certain first.
 
 The arithmetic is that of MediaPipe's ``pose_detection_cpu.pbtxt`` (anchors, threshold, weighted suppression).
 """
@@ -11,11 +11,11 @@ from size_rec.pose.pose import Float32Array, FloatArray
 GRIDS = ((8, 2), (16, 2), (32, 6))
 """(samples between neighbouring anchors, anchors at each place) of the detector's layers."""
 MIN_LOGIT = 0.0
-"""Half certain: a person."""
+"""Boxes above this count as a person: a probability of one half."""
 SAME_PERSON_OVERLAP = 0.3
-"""Boxes that share more of their union than this are of one person."""
+"""Boxes with a larger intersection over union than this belong to the same person."""
 POINTS = 4
-"""That each box comes with: see ``size_rec/pose/framing.py``."""
+"""Number of points of each box; ``size_rec/pose/framing.py`` says which they are."""
 
 
 def _anchors() -> FloatArray:
@@ -32,7 +32,7 @@ ANCHORS = _anchors()
 
 
 def noticed_people(boxes: Float32Array, logits: Float32Array) -> list[FloatArray]:
-    """Everybody in the picture: four points (x, y) of each, as shares of the input's side.
+    """The detected people: four points (x, y) of each, as shares of the input's side.
 
     Args:
         boxes: (2254, 12): x, y, width, height and four points, in samples from the anchors.

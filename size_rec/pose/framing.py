@@ -1,9 +1,9 @@
-"""[pure] What of a picture the networks get to see: the whole of it, or a square around a person.
+"""[pure] Prepares the inputs of the networks: the whole picture for the detector, a square around a person for the
+landmark network.
 
-The same photograph moved, padded or resized is answered the more alike, the more alike it is sampled: at exactly the
-same places of the body the answer is the same to 0.03 cm, a hundredth of the side beside them it differs by 0.4 cm. So
-the square around a person follows from those of the detector's points that are calm, and pictures are made smaller by
-averaging (ADR 0105).
+A photograph that is shifted, padded or resized gets the same answer only if the body is sampled at the same positions:
+at exactly the same ones the answers differ by 0.03 cm, shifted by a hundredth of the side by 0.4 cm. So the square is
+computed from those of the detector's points that vary least, and pictures are shrunk by averaging (ADR 0105).
 """
 
 from dataclasses import dataclass
@@ -20,23 +20,24 @@ WHOLE_SAMPLES = 224
 """Samples along each side of the detector's input."""
 
 HIPS, BODY_EDGE, SHOULDERS, TRUNK_EDGE = 0, 1, 2, 3
-"""The detector's points: the middle of the hips and of the shoulders, and for each of them one on the circle around it
-that holds the body (the head and trunk)."""
+"""Indices of the detector's points: the middle of the hips, a point on the circle around it that contains the body, the
+middle of the shoulders, and a point on the circle around it that contains head and trunk."""
 
 DISTANCES = ((HIPS, BODY_EDGE), (SHOULDERS, TRUNK_EDGE), (HIPS, SHOULDERS))
 SIDE_OVER_DISTANCE = np.array([2.43, 3.33, 4.40])
-"""The circle and a fifth more; the other two stand for the same length, as the mean over the rendered bodies.
-MediaPipe takes the first alone, and a quarter more (``pose_detection_to_roi.pbtxt``). A seventh to a third gives the
-same errors."""
+"""The square's side over each distance. By the first, the side is the circle's diameter and a fifth more; by the other
+two it is the same length, on average over the rendered bodies. MediaPipe uses the first alone, with a quarter more
+(``pose_detection_to_roi.pbtxt``). Margins from a seventh to a third give the same errors."""
 WEIGHTS = np.array([0.2, 0.4, 0.4])
-"""Moved by a few pixels, a photograph gives a first distance that differs by 2.6 % on average, and others that differ
-by 1.6 % independently; together it is 1.4 %."""
+"""Weights of the three estimates of the side. When a photograph is shifted by a few pixels, the first distance changes
+by 2.6 % on average and each of the others by 1.6 %, independently; the weighted mean changes by 1.4 %."""
 ENLARGING = 1.15
-"""For the few whose points lie closer together than is usual for their length."""
+"""Factor for people who do not fit: the points of a few are closer together than usual for their height."""
 MIN_SIDE_PX = 16
-"""Of a square: whoever is smaller is a speck."""
+"""Smallest side of a square in which a person is looked for."""
 CENTER_BELOW_SHOULDERS = 0.24
-"""Of the side: about the middle of the hips, where MediaPipe has it; but the shoulders' middle is twice as calm."""
+"""Distance of the square's center below the middle of the shoulders, as a share of the side. That is about the middle
+of the hips, which MediaPipe uses; the middle of the shoulders varies half as much."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,12 @@ class Square:
 
     @property
     def corner(self) -> FloatArray:
-        """The upper left one, (x, y)."""
+        """The upper left corner, (x, y)."""
         corner: FloatArray = self.center - self.side / 2
         return corner
 
     def enlarged(self) -> "Square":
-        """The next larger one, for a person who does not fit."""
+        """A larger square, for a person who does not fit."""
         return Square(self.center, ENLARGING * self.side)
 
     @property
@@ -64,7 +65,7 @@ class Square:
 
 @dataclass(frozen=True)
 class CutOut:
-    """What a picture shows of a square, sampled: ``rgb`` (rows, columns, 3) and where in the square that lies."""
+    """The part of a square inside the picture, sampled: ``rgb`` (rows, columns, 3) and its position in the square."""
 
     square: Square
     rgb: RgbArray
@@ -72,18 +73,18 @@ class CutOut:
     columns: slice
 
     def whole(self) -> RgbArray:
-        """The whole square; beyond the picture its border goes on, as in MediaPipe."""
+        """The whole square; outside the picture its border pixels are repeated, as in MediaPipe."""
         if self.rgb.shape[:2] == (SAMPLES, SAMPLES):
             return self.rgb
         above_below, beside = ((part.start, SAMPLES - part.stop) for part in (self.rows, self.columns))
         return np.pad(self.rgb, (above_below, beside, (0, 0)), mode="edge")
 
     def shown(self, mask: MaskArray) -> MaskArray:
-        """The part of the square's ``mask`` that the picture shows."""
+        """The part of the square's ``mask`` inside the picture."""
         return mask[self.rows, self.columns]
 
     def ends_too_early(self, mask: MaskArray) -> bool:
-        """Whether the person on the shown ``mask`` goes on above or below the square, and the picture as well."""
+        """Whether the person on the shown ``mask`` continues above or below the square, inside the picture."""
         above, below = self.rows.start == 0, self.rows.stop == SAMPLES
         return bool((above and mask[0].max() > INSIDE) or (below and mask[-1].max() > INSIDE))
 
@@ -93,28 +94,28 @@ class CutOut:
         return np.array([self.columns.start, self.rows.start], dtype=np.float64)
 
     def in_picture(self, points: FloatArray) -> FloatArray:
-        """(x, y) of the shown part in pixels of the picture; both count from a border, not from a pixel's middle."""
+        """(x, y) of the shown part in pixels of the picture; both count from a border, not from a pixel's center."""
         return self.square.corner + (points + self.origin) * self.square.sample_px
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """A whole picture within a square of :data:`WHOLE_SAMPLES`: how large it is there, (width, height), and where."""
+    """Size (width, height) and position of a whole picture within a square of :data:`WHOLE_SAMPLES`."""
 
     picture_size: tuple[int, int]
     size: tuple[int, int]
     offset: tuple[int, int]
 
     def in_picture(self, points: FloatArray) -> FloatArray:
-        """(x, y) as shares of the square, in pixels of the picture."""
+        """Converts (x, y) from shares of the square to pixels of the picture."""
         inside = (points * WHOLE_SAMPLES - self.offset) / self.size
         in_picture: FloatArray = inside * self.picture_size
         return in_picture
 
 
 def letterboxed(image: Image.Image) -> tuple[Float32Array, Letterbox]:
-    """The whole picture as the detector wants it, (rows, columns, 3) from -1 to 1 with black around it; and where it
-    lies there."""
+    """The detector's input: the whole picture, (rows, columns, 3) from -1 to 1, with black around it; and where in the
+    input it lies."""
     scale = WHOLE_SAMPLES / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     left, top = (WHOLE_SAMPLES - width) // 2, (WHOLE_SAMPLES - height) // 2
@@ -127,7 +128,7 @@ def letterboxed(image: Image.Image) -> tuple[Float32Array, Letterbox]:
 
 
 def cut_out(image: Image.Image, square: Square) -> CutOut | None:
-    """Sample what ``image`` shows of ``square``, which has a side; ``None`` when that is nothing."""
+    """Sample the part of ``square`` inside ``image``; ``None`` when they do not overlap. The side must not be zero."""
     first = np.ceil(-square.corner / square.sample_px)
     last = np.floor((np.array(image.size) - square.corner) / square.sample_px)
     left, top = np.clip(first, 0, SAMPLES).astype(int).tolist()
@@ -135,13 +136,13 @@ def cut_out(image: Image.Image, square: Square) -> CutOut | None:
     if left >= right or top >= bottom:
         return None
     corners = square.corner + np.array([(left, top), (right, bottom)]) * square.sample_px
-    box = tuple(corners.clip(0, image.size).ravel().tolist())  # rounding may put them a hair beyond the picture
+    box = tuple(corners.clip(0, image.size).ravel().tolist())  # rounding errors may put them just outside the picture
     part = image.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=box)
     return CutOut(square, np.asarray(part), slice(top, bottom), slice(left, right))
 
 
 def as_input(rgb: RgbArray) -> Float32Array:
-    """The samples as the landmark network wants them, from 0 to 1."""
+    """The landmark network's input: the samples from 0 to 1."""
     return rgb * np.float32(1 / 255)
 
 

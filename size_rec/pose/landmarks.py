@@ -1,4 +1,4 @@
-"""[pure] The landmark network's raw numbers → landmarks and mask.
+"""[pure] Converts the landmark network's raw output into landmarks and mask.
 
 The arithmetic is that of MediaPipe's ``tensors_to_pose_landmarks_and_segmentation.pbtxt``: points are moved to the
 centre of mass of their heat map.
@@ -15,14 +15,14 @@ from size_rec.pose.pose import Float32Array, FloatArray, MaskArray
 _Number = TypeVar("_Number", np.float32, np.float64)
 
 LANDMARKS = 33
-"""The network gives six more, for following a person through a film."""
+"""Landmarks that are used; the network gives six more, for tracking a person through a video."""
 NUMBERS_EACH = 5
-"""x, y, z, visibility, presence."""
+"""Numbers of each landmark: x, y, z, visibility, presence."""
 VISIBILITY = 3
 HEAT_MAP_REACH = 3
 """Cells on each side of a point that count for its centre of mass."""
 MIN_HEAT = 0.5
-"""A point whose heat map is nowhere certain stays where it is."""
+"""A point is not moved when no cell of its heat map reaches this."""
 
 
 def landmarks_of(raw: Float32Array, heat_maps: Float32Array) -> FloatArray:

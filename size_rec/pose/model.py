@@ -1,6 +1,6 @@
-"""MediaPipe Pose on the CPU, loaded once: a picture in, a :class:`size_rec.pose.pose.Pose` out.
+"""MediaPipe's pose networks on the CPU, loaded once: from a picture to a :class:`size_rec.pose.pose.Pose`.
 
-Two of MediaPipe's networks look at each picture: the detector finds people, and the full landmark network gives the
+Two of MediaPipe's networks are run on each picture: the detector finds people, and the full landmark network gives the
 pose and the mask of the most prominent one (ADR 0105).
 """
 
@@ -16,21 +16,21 @@ from size_rec.pose.networks import Network
 from size_rec.pose.pose import PersonBox, Pose
 
 MIN_PRESENCE = 0.5
-"""Below this the landmark network says that nobody is there (MediaPipe's own threshold)."""
+"""Below this presence, the landmark network has found nobody (MediaPipe's own threshold)."""
 MAX_ENLARGEMENTS = 2
-"""Of the square looked at, each costing as much as half of the first look; one person in two hundred needs one."""
+"""How often the square may be enlarged. Each time costs half as much as the first run; one person in 200 needs one."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A person: the pose, in samples of the cut-out it was seen on."""
+    """A person: the pose, in samples of the cut-out on which it was found."""
 
     pose: Pose
     cut_out: CutOut
 
 
 class PoseModel:
-    """The two networks, for one picture at a time, each independent of the ones before.
+    """The two networks, for one picture at a time; no state is kept between pictures.
 
     Raises:
         ImportError, NetworkUnusable, ValueError, RuntimeError: as :class:`size_rec.pose.networks.Network`.
@@ -54,7 +54,7 @@ class PoseModel:
         return found
 
     def _look(self, image: Image.Image, square: Square, people: tuple[PersonBox, ...]) -> Found | None:
-        """What the landmark network sees on a square."""
+        """Run the landmark network on a square."""
         part = cut_out(image, square)
         if part is None:
             return None
@@ -66,7 +66,7 @@ class PoseModel:
         return Found(Pose(landmarks, world_landmarks_of(raw_world), part.shown(mask_of(raw_mask)), people), part)
 
     def _people(self, image: Image.Image) -> list[Square]:
-        """The square around everybody, the most prominent person first."""
+        """The square around each person, the most prominent person first."""
         pixels, letterbox = letterboxed(image)
         people = noticed_people(*self._detection.run(pixels))
         return [square_of_points(letterbox.in_picture(points)) for points in people]

@@ -1,7 +1,8 @@
-"""How many tasks may be given up in a row for one and the same reason before the reason is taken for the platform's.
+"""Stops burying tasks when several in a row fail for the same reason: then the platform is at fault, not the tasks.
 
-One task the database says no to is that task's fault. Three in a row, and the next two hundred would follow: the queue
-would be emptied into the dead letters. From then on tasks are left where they are, and one is tried at a time.
+When the database refuses one task, that task is at fault. When it refuses three in a row, it would refuse all others
+too, and the whole queue would end in the dead letters. From then on tasks stay where they are, and one is tried at a
+time.
 """
 
 import threading
@@ -20,8 +21,8 @@ class BurialBrake:
     """One object per process, shared by all its threads.
 
     Args:
-        stop_intake: told to stop the intake of tasks (with the reason) and, with an empty reason, to go on.
-        pause_seconds: between two tasks that are tried, and given up, while it is stopped.
+        stop_intake: called with the reason to stop the intake of tasks, and with an empty reason to resume it.
+        pause_seconds: between two tasks that are tried (and buried if they fail) while the intake is stopped.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class BurialBrake:
         self._last_at = 0.0
 
     def may_bury(self, reason: str) -> bool:
-        """Whether a task is to be given up for ``reason`` now; ``False``: leave it in flight."""
+        """Whether a task that failed for ``reason`` may be buried now; if ``False``, leave it in flight."""
         with self._lock:
             if self._in_a_row >= BURIALS_IN_A_ROW:
                 if self._now() - self._last_at < self._pause_seconds:
@@ -56,7 +57,7 @@ class BurialBrake:
             return True
 
     def ended_well(self) -> None:
-        """A task came to an ordinary end."""
+        """A task ended normally: resume the intake if it was stopped."""
         with self._lock:
             was_stopped = self._in_a_row >= BURIALS_IN_A_ROW
             self._in_a_row, self._reason = 0, ""

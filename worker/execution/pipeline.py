@@ -26,13 +26,13 @@ MAX_SIDE_PX: Final = 1024
 """FR-1.4."""
 
 INPUT_MEMORY_BYTES: Final = 192 * 1024 * 1024
-"""What all inputs together may hold between their first byte and the prepared picture: twenty tasks with two
-photographs of 4 MB each. At 300 tasks a minute and a second each, five are enough; 200 tasks given back by a dead
-worker would bring 1.6 GB at once, and 150 tasks with ten pictures of 10 MB each 15 GB."""
+"""Budget for all inputs of the process, from a picture's first byte until it is prepared: enough for twenty tasks with
+two photographs of 4 MB each. At 300 tasks a minute that take a second each, five are in this stage. Without a budget,
+200 tasks given back by a dead worker could hold 1.6 GB, and 150 tasks with ten pictures of 10 MB each 15 GB."""
 
 PREPARING_THREADS: Final = 16
-"""More than decode at a time (``services/images/processor.py``), so that small pictures find a thread while large ones
-wait for each other."""
+"""More threads than pictures may be decoded at the same time (``services/images/processor.py``): large pictures wait
+there for each other, and small ones still find a thread."""
 
 
 class Pipeline:
@@ -52,7 +52,7 @@ class Pipeline:
 
         Args:
             task: what to make.
-            clock: the task's time; waiting for memory or a turn does not count.
+            clock: the task's deadline; it is paused while the task waits for memory or for a turn.
             still_wanted: asked after a long wait for the turn; it may block.
 
         Raises:
@@ -71,30 +71,33 @@ class Pipeline:
         )
 
     async def _prepared_inputs(self, task: GenerationTask, clock: TaskClock) -> list[PreparedImage]:
-        """All pictures at once; the first failure ends the others and is raised by itself."""
-        time = _InputTime(clock)
+        """Prepare all pictures at the same time. The first failure cancels the others and is the one that is raised."""
+        deadline = _InputDeadline(clock)
         try:
-            async with time.limit, asyncio.TaskGroup() as group:
-                inputs = [group.create_task(self._prepared_input(url, task, time)) for url in task.image_urls]
+            async with deadline.timeout, asyncio.TaskGroup() as group:
+                inputs = [group.create_task(self._prepared_input(url, task, deadline)) for url in task.image_urls]
         except TimeoutError:
             raise DeadlineExceeded(clock.limit_seconds) from None
         except ExceptionGroup as failures:
             failure = failures.exceptions[0]
-            _forget_pictures(failure)
+            _release_memory_held_by(failure)
             raise failure from None
         prepared = [done.result() for done in inputs]
         log.info("images_prepared", count=len(prepared), size_bytes=sum(len(image.jpeg) for image in prepared))
         return prepared
 
-    async def _prepared_input(self, url: str, task: GenerationTask, time: "_InputTime") -> PreparedImage:
-        """Download and prepare one picture. Its bytes are held until nobody needs them, even when the task fails."""
+    async def _prepared_input(self, url: str, task: GenerationTask, deadline: "_InputDeadline") -> PreparedImage:
+        """Download and prepare one picture.
+
+        Its bytes count against the budget until no thread needs them any more, also when the task has failed before.
+        """
         with ExitStack() as held:
             memory = held.enter_context(
-                self._memory.holding(task.owner_id, cancelled=self._cancelled, while_waiting=time.standing_still)
+                self._memory.holding(task.owner_id, cancelled=self._cancelled, while_waiting=deadline.paused)
             )
             downloaded = [await download_image(url, trusted_hosts=self._trusted_hosts, memory=memory)]
             log.info("image_downloaded", size_bytes=len(downloaded[0].data))
-            # The list is emptied by whoever takes the picture, so that a cancelled preparation leaves it nowhere.
+            # A list, because whoever takes the picture empties it: a cancelled preparation keeps no reference.
             preparation = self._preparers.submit(lambda: prepare_image(downloaded.pop().data, max_side_px=MAX_SIDE_PX))
             give_back = held.pop_all().close
 
@@ -106,18 +109,18 @@ class Pipeline:
         return await asyncio.wrap_future(preparation)
 
 
-class _InputTime:
-    """What is left of the task's time for its inputs; stands still while one of them waits for memory."""
+class _InputDeadline:
+    """The task's deadline, for its inputs; paused while at least one of them waits for memory."""
 
     def __init__(self, clock: TaskClock) -> None:
-        self.limit = asyncio.timeout(clock.remaining_seconds())
+        self.timeout = asyncio.timeout(clock.remaining_seconds())
         self._clock = clock
         self._waiting = 0
         self._pause = ExitStack()
 
     @contextmanager
-    def standing_still(self) -> Iterator[None]:
-        """For one of them to wait in."""
+    def paused(self) -> Iterator[None]:
+        """Pause the deadline while one input waits; several may wait at the same time."""
         if self._waiting == 0:
             self._pause.enter_context(self._clock.paused())
             self._end_after(None)
@@ -131,12 +134,15 @@ class _InputTime:
                 self._end_after(self._clock.remaining_seconds())
 
     def _end_after(self, seconds: float | None) -> None:
-        if not self.limit.expired():  # then it is too late: the inputs are being cancelled
-            self.limit.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
+        if not self.timeout.expired():  # an expired one cannot be moved: the inputs are being cancelled
+            self.timeout.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
 
 
-def _forget_pictures(error: BaseException | None) -> None:
-    """Traceback frames hold the pictures for as long as the failure is settled, which may be long (Supabase away)."""
+def _release_memory_held_by(error: BaseException | None) -> None:
+    """Clear the frames of the traceback: their variables keep the pictures in memory until the failure is settled.
+
+    Settling can take long, when Supabase is unreachable.
+    """
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""One run of one task: claim the session, make the picture, settle. The order of effects; decisions are elsewhere."""
+"""One run of one task: claim the session, make the picture, settle. Effects in order; decisions are made elsewhere."""
 
 import asyncio
 import time
@@ -41,19 +41,19 @@ from worker.settlement.settle import Claim, Settlement
 log = structlog.get_logger()
 
 REDIS_RETRY_SECONDS: Final = 2.0
-"""Between attempts to drop an in-flight copy while Redis is away."""
+"""Between attempts to drop an in-flight copy while Redis is unreachable."""
 
 
 OUTCOMES_NOT_OURS: Final = frozenset({"lost", "executor_dead"})
-"""Answers that say: this run has nothing more to say about the session, and it may still be open."""
+"""Outcomes after which this run may not settle the session, which may still be open."""
 
 OUTCOMES_STILL_OPEN: Final = frozenset({"claimed", "refunded", NOT_NOW})
-"""Answers to a second look after which the session is still to be settled, by whoever claims it next."""
+"""Outcomes of a repeated claim after which the session is still open; whoever claims it next settles it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Nothing is left to do; the in-flight copy is gone."""
+    """Done; the in-flight copy is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """Given up before it cost anything; the in-flight copy stays for whoever runs it next."""
+    """Not run, and nothing was spent; the in-flight copy stays for the next run."""
 
 
 RunResult = Finished | Postponed | Returned
@@ -75,15 +75,15 @@ class TaskRunner:
     """Runs tasks for one executor. Safe to share between threads.
 
     Args:
-        executor: in whose name sessions are claimed.
+        executor: the id under which sessions are claimed.
         queue: where the in-flight copies are.
         settlement: changes session states.
         pipeline: makes the pictures.
         measure: takes measurements.
         task_limit_seconds: NFR-5.2.
         cancelled: true once the process is shutting down; a task that has not called the provider yet is given back.
-        on_declared_dead: told when the database holds the executor for dead.
-        brake: asked before a task is given up for a reason that may not be its own.
+        on_declared_dead: called when the database has declared the executor dead.
+        brake: asked before a task is buried for a reason that may not be the task's fault.
     """
 
     def __init__(
@@ -110,8 +110,8 @@ class TaskRunner:
         self._brake = brake
 
     def run(self, element: bytes) -> RunResult:
-        """Run the task of an in-flight element to its end, whatever that is. Raises nothing."""
-        # The consumer has judged the element; it dispatches only tasks.
+        """Run the task of an in-flight element to its end, successful or not. Raises nothing."""
+        # The consumer has validated the element already: it dispatches only tasks.
         task = TASK_CONTRACT.validate_json(element)
         claim = Claim(task.session, fence=uuid4())
         try:
@@ -125,7 +125,7 @@ class TaskRunner:
             return self._give_up(element, task, claim, f"the run broke: {type(error).__name__}")
 
     def _give_up(self, element: bytes, task: GenerationTask, claim: Claim, reason: str, detail: str = "") -> RunResult:
-        """Leave an open session to recovery, which settles only what nobody holds; the operator finds the element."""
+        """Release the session and bury the element. Recovery settles the session; the operator finds the element."""
         try:
             self._settlement.try_to_release(claim)
         except PlatformFailure as error:
@@ -156,7 +156,7 @@ class TaskRunner:
             case "missing":
                 log.error("session_missing")
                 return self._bury_unless_held(element, task, "no such session in the database")
-            case "not_now":  # the settlement waits it out
+            case "not_now":  # not reached: Settlement.claim() waits until the answer is another one
                 return Returned()
             case "settled" | "owned":
                 log.info("duplicate_dropped", outcome=answer.outcome, status=answer.status)
@@ -203,7 +203,7 @@ class TaskRunner:
     def _without_a_run(self, claim: Claim, element: bytes) -> RunResult:
         outcome = self._settlement.look(claim, self._executor).outcome
         if outcome in OUTCOMES_STILL_OPEN:
-            # The platform's job is about. The copy is run again, and then waits before it takes anything.
+            # The platform's stuck-session job may settle it now. The next run waits before it spends anything.
             self._settlement.release(claim, rate_limited=False)
             return Returned()
         return self._settled(outcome, element)
@@ -224,12 +224,12 @@ class TaskRunner:
 
     def _settled(self, outcome: str, element: bytes) -> RunResult:
         if outcome in OUTCOMES_NOT_OURS:
-            # Recovery took the session from us; the copy is what it runs the task from.
+            # Recovery took the session from this run and runs it again from the in-flight copy, so the copy stays.
             return Returned()
         return self._finish(element)
 
     def _bury_unless_held(self, element: bytes, task: GenerationTask, reason: str, detail: str = "") -> RunResult:
-        """Bury it, unless so many were buried for this reason that it may not be the task's fault."""
+        """Bury the element, unless several in a row were buried for this reason: then the task may not be at fault."""
         if not self._brake.may_bury(reason):
             return Returned()
         return self._bury(element, task, f"{reason} ({detail})" if detail else reason)
@@ -257,7 +257,7 @@ class TaskRunner:
             try:
                 return call()
             except redis.RedisError as error:
-                # The session is terminal already, so a copy that stays is found settled by whoever takes it next.
+                # A copy that stays does no harm: the session is terminal, and whoever takes the copy next sees that.
                 log.warning("redis_away", reason=type(error).__name__, detail=words_of(error))
                 if self._cancelled():
                     return None

@@ -19,12 +19,12 @@ from worker.settlement.policy import MAX_RATE_LIMIT_RETRIES
 log = structlog.get_logger()
 
 REMEMBERED_DISPATCHES: Final = 10_000
-"""Ids of dispatches that are over, kept to recognise a message that Celery delivers again: half an hour at 300 a
-minute, and a redelivery comes at most once per lost acknowledgement."""
+"""Ids of finished dispatches that are kept to recognise a redelivered message: those of half an hour at 300 a minute.
+Celery redelivers at most once for each lost acknowledgement."""
 
 
 class DispatchRegister:
-    """Which dispatches run or are over in this process, so that a message delivered again does nothing."""
+    """Running and finished dispatches of this process, so that a redelivered message does nothing."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,7 +32,7 @@ class DispatchRegister:
         self._over: OrderedDict[str, None] = OrderedDict()
 
     def begin(self, dispatch_id: str) -> bool:
-        """``False`` when the dispatch runs already or is over."""
+        """Whether to run the dispatch; ``False`` when it is running already or has finished."""
         with self._lock:
             if dispatch_id in self._running or dispatch_id in self._over:
                 return False
@@ -40,12 +40,12 @@ class DispatchRegister:
             return True
 
     def postpone(self, dispatch_id: str) -> None:
-        """The dispatch will come again by intention."""
+        """The dispatch will be run again later, so it must not count as a redelivery then."""
         with self._lock:
             self._running.discard(dispatch_id)
 
     def end(self, dispatch_id: str) -> None:
-        """The dispatch is over."""
+        """The dispatch has finished."""
         with self._lock:
             self._running.discard(dispatch_id)
             self._over[dispatch_id] = None
@@ -76,7 +76,7 @@ def register_generate_task(
             try:
                 result = run(element.encode())
             except BaseException as error:
-                # The slot must not stay taken, nor the task be tried for ever.
+                # Free the slot, and make sure that the task is not tried for ever.
                 log.exception("run_raised")
                 register.end(dispatch_id)
                 tell(ErrorUnforeseen("run"))
@@ -98,13 +98,13 @@ def register_generate_task(
 
 
 def _ids_of(element: str) -> dict[str, Any]:
-    """What stands on every log line of a task (Pattern 1)."""
+    """The ids that every log line of a task carries (Pattern 1)."""
     content = json.loads(element)
     return {name: content.get(name) for name in ("request_id", "session_id", "channel", "task_id")}
 
 
 def _run_again_later(task: Any, delay_seconds: float, give_back: Callable[[], None]) -> None:
-    """FR-3.1: one Celery retry. When the broker does not take it, the main process dispatches the task anew."""
+    """One Celery retry (FR-3.1). When the broker does not take it, the main process dispatches the task again."""
     try:
         task.retry(countdown=delay_seconds)
     except Retry:

@@ -1,8 +1,9 @@
 """Takes tasks from the platform's queue and gives them to Celery, only as many as can start now.
 
-A task is moved, not popped: it stays in the executor's in-flight list until its session is terminal (ADR 0002). So
-nothing this loop does wrong can lose one: what was moved but not dispatched is found by comparing the list with what
-was dispatched. The same look finds an element too long to be read, which is set aside without reading it (ADR 0014).
+A task is moved, not popped: it stays in the executor's in-flight list until its session is terminal (ADR 0002). So no
+error in this loop can lose a task: reconciling compares the in-flight list with what was dispatched, and dispatches
+what is missing. It also finds elements that are too long to be read, and sets them aside without reading them
+(ADR 0014).
 """
 
 import threading
@@ -37,15 +38,15 @@ ERROR_BACKOFF_SECONDS: Final = 5.0
 """FR-3.4."""
 
 ROOM_CHECK_SECONDS: Final = 1.0
-"""How long the loop waits for a free thread before it looks whether it is to stop."""
+"""How long the loop waits for a free thread before it checks again whether it must stop."""
 
 RECONCILE_ROUNDS: Final = 15
-"""Idle rounds (of a 20 s pop each) between looks for in-flight copies that were never dispatched: every 5 minutes.
-After every error, every returned run and every element too long to be read the look comes at once."""
+"""Idle rounds (a pop of 20 s each) between two reconciliations: every 5 minutes. After an error, a returned run or an
+element too long to be read, the next round reconciles; a pop that blocks is interrupted for a returned run."""
 
 
 class Consumer:
-    """The loop of one executor. ``run`` is its thread; ``round`` is one turn of it, which tests call."""
+    """The loop of one executor. ``run`` is its thread; ``round`` is one pass, which tests call."""
 
     def __init__(
         self,
@@ -71,11 +72,11 @@ class Consumer:
         self._popping = False
         self._unpublished: list[Dispatch] = []
         self._rounds_until_reconcile = 0
-        # Settling bad elements waits for the database; taking good ones must not wait with it.
+        # A thread of its own: settling a bad element may wait for the database, and taking tasks must not.
         self._bad_elements = ThreadPoolExecutor(1, thread_name_prefix="bad-elements")
 
     def run(self) -> None:
-        """Take tasks until told to stop. Errors of Redis and the broker are waited out."""
+        """Take tasks until told to stop. After an error of Redis or the broker it waits and tries again."""
         while not self._stopping.is_set():
             try:
                 self.round()
@@ -84,7 +85,7 @@ class Consumer:
                     break
                 self._rounds_until_reconcile = 0
                 if isinstance(error, redis.ConnectionError) and self._dispatcher.has_returned():
-                    continue  # interrupted for it; a task that the pop may have moved is found with it
+                    continue  # wake() interrupted the pop; reconciling also finds a task that the pop had moved
                 part = Component.BROKER if isinstance(error, BrokerAway) else Component.REDIS
                 words = words_of(error) if isinstance(error, redis.RedisError) else str(error)
                 self._board.part(part, up=False, reason=words)
@@ -93,7 +94,7 @@ class Consumer:
                 )
                 self._stopping.wait(ERROR_BACKOFF_SECONDS)
             except Exception:
-                # Closing the connection under a pop that blocks raises whatever redis-py was doing just then.
+                # stop_taking() closes the connection during a pop, and redis-py may then raise anything.
                 if self._stopping.is_set():
                     break
                 raise
@@ -103,9 +104,9 @@ class Consumer:
         self._stopping.set()
 
     def wake(self) -> None:
-        """Have a returned run looked at now instead of when the pop ends; for other threads.
+        """Interrupt a pop that blocks, so that a returned run is dispatched now; called by other threads.
 
-        Once may be too early, just before the pop begins, so it is to be said again and again.
+        A single call may come just before the pop begins and do nothing, so it must be repeated.
         """
         if self._popping and self._dispatcher.has_returned():
             self._queue.interrupt()
@@ -115,7 +116,7 @@ class Consumer:
         self._bad_elements.shutdown(wait=False, cancel_futures=True)
 
     def round(self) -> None:
-        """Publish what is left over, bury what broke, look for what was missed, then take one task if there is room."""
+        """Publish what an error left over, bury broken runs, reconcile if due; then take a task if there is room."""
         while self._unpublished:
             self._publish(self._unpublished[-1])
             self._unpublished.pop()
@@ -140,8 +141,8 @@ class Consumer:
             self._handle(element)
 
     def _try_one(self) -> None:
-        """One task, and of those that were given back the first; what comes of it, the Celery process tells."""
-        if self._dispatcher.take_returned():  # else its pop would be interrupted for them again and again
+        """Dispatch one task, a returned one first; the Celery process reports how it ends."""
+        if self._dispatcher.take_returned():  # otherwise the pop would be interrupted for it again and again
             self._rounds_until_reconcile = 0
         missed = self._not_dispatched()
         element = missed[0] if missed else self._take()
@@ -158,7 +159,7 @@ class Consumer:
             log.warning("element_not_read", size_bytes=refused.size_bytes, limit_bytes=refused.limit_bytes)
             self._rounds_until_reconcile = 0
             if not self._stopping.is_set():
-                self._not_dispatched()  # finds it in flight and sets it aside
+                self._not_dispatched()  # sets it aside: it is in flight already
             return None
 
     def _pop(self) -> bytes | None:
@@ -174,16 +175,16 @@ class Consumer:
         self._rounds_until_reconcile = RECONCILE_ROUNDS
 
     def _not_dispatched(self) -> list[bytes]:
-        """What is in flight and was not given to Celery. What is too long to be a task is set aside on the way."""
+        """Elements in flight that were not given to Celery. Those too long to be a task are set aside."""
         too_long: list[LongElement] = []
         missed = self._dispatcher.not_dispatched(self._short_in_flight(too_long))
-        # Before anything that needs the broker, which may be what is away.
+        # First what does not need the broker: it may be unreachable.
         for long_element in too_long:
             self._set_aside(long_element)
         return missed
 
     def _short_in_flight(self, too_long: list[LongElement]) -> Iterator[bytes]:
-        """What is in flight and may be a task, read page by page; the rest is put into ``too_long``."""
+        """Elements in flight that may be tasks, read page by page; longer ones are appended to ``too_long``."""
         for page in self._queue.in_flight(self._executor, TRANSFER_LIMITS):
             for element in page:
                 if isinstance(element, LongElement):
@@ -210,7 +211,7 @@ class Consumer:
                 self._bury(element, rejected)
 
     def _publish(self, dispatch: Dispatch) -> None:
-        # The id stays the same when it is not certain that the broker got it; Celery drops the second.
+        # A repeated publication has the same id: if the broker had the first one, Celery drops the second.
         self._publisher.publish(dispatch.dispatch_id, dispatch.element)
         self._board.part(Component.BROKER, up=True)
         self._dispatcher.published(dispatch)
@@ -228,7 +229,7 @@ class Consumer:
         self._settle_buried(letter, rejected)
 
     def _bury_broken(self, element: bytes, reason: str) -> None:
-        """Leave the session to recovery, which settles it once nobody holds it; the operator finds the element."""
+        """Bury the element of a run that raised. Recovery settles its session once no executor holds it."""
         session_id = session_id_of(element)
         letter = DeadLetter.about(
             element,

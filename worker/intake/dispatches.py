@@ -1,7 +1,7 @@
-"""What one executor has taken and where each task stands; where back-pressure and the hang watch look.
+"""The dispatches of one executor and their states; back-pressure and hang detection are based on them.
 
-Kept in memory in the main process and fed by the events of the Celery process, so that knowing whether there is room
-costs no Redis command.
+Kept in memory in the main process and updated by the events of the Celery process, so that the question whether a
+thread is free costs no Redis command.
 """
 
 import threading
@@ -18,8 +18,8 @@ from worker.link import Event, RunBroke, RunFinished, RunPostponed, RunReturned,
 class Dispatch:
     """One element given to Celery.
 
-    ``due_at`` is when it should have been started, on the monotonic clock; ``None`` until the broker has it: a broker
-    that takes nothing is no fault of Celery's.
+    ``due_at`` is when it should have been started, on the monotonic clock. It is ``None`` until the broker has it: if
+    the broker takes nothing, Celery is not to blame.
     """
 
     dispatch_id: str
@@ -29,7 +29,7 @@ class Dispatch:
 
 
 class DispatchLedger:
-    """Keeps account of dispatches. Safe to share between threads."""
+    """All dispatches that are not over. Safe to share between threads."""
 
     def __init__(self, capacity: int, now: Callable[[], float] = time.monotonic) -> None:
         self._capacity = capacity
@@ -52,12 +52,12 @@ class DispatchLedger:
         return dispatch
 
     def published(self, dispatch: Dispatch) -> None:
-        """Celery has it now, so from now on it is due."""
+        """The broker has it, so Celery should start it from now on."""
         with self._changed:
             dispatch.due_at = self._now()
 
     def receive(self, event: Event) -> None:
-        """Take note of what the Celery process says."""
+        """Update the dispatch that an event of the Celery process is about."""
         with self._changed:
             match event:
                 case RunStarted(dispatch_id) if dispatch_id in self._dispatches:
@@ -79,12 +79,12 @@ class DispatchLedger:
             self._changed.notify_all()
 
     def has_returned(self) -> bool:
-        """Whether a run was returned that nobody has looked at."""
+        """Whether a run was returned since the last ``take_returned``."""
         with self._changed:
             return self._returned
 
     def take_returned(self) -> bool:
-        """Whether a run was returned since the last call; its in-flight copy waits to be dispatched again."""
+        """The same, and reset it; the caller then dispatches the in-flight copies again."""
         with self._changed:
             returned, self._returned = self._returned, False
             return returned
@@ -95,12 +95,12 @@ class DispatchLedger:
             return list(self._broken)
 
     def buried(self, element: bytes, reason: str) -> None:
-        """The element of a broken run is in flight no more."""
+        """The element of a broken run is no longer in flight."""
         with self._changed:
             self._broken.remove((element, reason))
 
     def not_dispatched(self, in_flight: Iterable[bytes]) -> list[bytes]:
-        """Those of all in-flight copies that Celery was never given: a reply of Redis was lost, or a run returned."""
+        """In-flight copies without a dispatch: a reply of Redis was lost, or a run was returned."""
         with self._changed:
             known = Counter(dispatch.element for dispatch in self._dispatches.values())
             known.update(element for element, _ in self._broken)
@@ -113,7 +113,7 @@ class DispatchLedger:
         return missing
 
     def overdue_seconds(self) -> float:
-        """How long the most overdue dispatch waits for a thread although one is free; 0 when none does."""
+        """How long the oldest due dispatch has waited although a thread is free; 0 when none waits."""
         with self._changed:
             waiting = [
                 dispatch.due_at

@@ -1,4 +1,4 @@
-"""Whether the consumer may take tasks now; written as the Celery process reports, asked before every task."""
+"""Whether the consumer may take tasks now: set by reports of the Celery process, checked before each task."""
 
 import threading
 import time
@@ -11,9 +11,9 @@ class Intake(Enum):
 
     OPEN = "open"
     CLOSED = "closed"
-    """Leave the queue and what was given back alone."""
+    """Take nothing: neither from the queue nor a returned task."""
     ONE_TASK = "one task"
-    """Try one, to see whether the reason still holds."""
+    """Take one, to find out whether tasks still fail."""
 
 
 class IntakeStop:
@@ -32,12 +32,12 @@ class IntakeStop:
         self._next_try_at = 0.0
 
     def storage(self, *, takes_pictures: bool) -> None:
-        """Storage takes pictures, or does not. Then none are tried: the Celery process asks it with one of ours."""
+        """Whether Storage takes pictures. While it does not, no task is tried: the Celery process probes Storage."""
         with self._lock:
             self._storage_refuses = not takes_pictures
 
     def tasks(self, *, fail_in_a_row: bool) -> None:
-        """Tasks fail one after the other for the same reason, or no longer."""
+        """Whether tasks fail one after the other for the same reason."""
         with self._lock:
             if fail_in_a_row and not self._tasks_fail:
                 self._next_try_at = self._now() + self._pause_seconds

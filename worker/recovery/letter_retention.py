@@ -1,7 +1,6 @@
-"""Dead letters are kept for a month and then forgotten, so that Redis does not grow for ever.
+"""Deletes dead letters after a month, so that Redis does not grow for ever.
 
-A letter is for a person to look at; its session was settled long ago. One that is replayed or discarded by then is gone
-already.
+A letter is kept for a person to read; its session was settled when it was buried, or soon after.
 """
 
 from collections.abc import Callable
@@ -16,17 +15,17 @@ from worker.dead_letters import DeadLetter
 log = structlog.get_logger()
 
 KEPT_FOR: Final = timedelta(days=30)
-"""As long as the record of who ran its session."""
+"""As long as the claim of its session is kept."""
 
 LOOK_EVERY: Final = timedelta(hours=1)
-"""Hosted Redis bills each command."""
+"""Interval of the rounds that do something; hosted Redis bills each command."""
 
 LETTERS_A_LOOK: Final = 100
-"""The rest goes with the next looks: each may take up to a megabyte to read."""
+"""Most letters deleted in one such round: reading one can transfer up to a megabyte."""
 
 
 class LetterRetention:
-    """Forgets letters that are too old. ``round`` may be called as often as one likes."""
+    """Deletes letters that are too old. ``round`` may be called at any time; it works once in ``LOOK_EVERY``."""
 
     def __init__(self, queue: TaskQueue, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._queue = queue
@@ -34,10 +33,10 @@ class LetterRetention:
         self._next_look_at = now()
 
     def round(self) -> None:
-        """Forget some, when it is time to look.
+        """Delete some, if it is time to.
 
         Raises:
-            RedisError: Redis is away.
+            RedisError: Redis is unreachable.
         """
         now = self._now()
         if now < self._next_look_at:
@@ -54,13 +53,13 @@ class LetterRetention:
 
 
 def is_over(stored: bytes, now: datetime) -> bool:
-    """Whether a letter has been kept long enough; one that nobody can read has."""
+    """Whether a letter is old enough to be deleted; an unreadable one always is."""
     letter = _read(stored)
     return letter is None or now - datetime.fromisoformat(letter.buried_at) > KEPT_FOR
 
 
 def element_key(stored: bytes) -> str | None:
-    """Where the letter's element is, when it is not in the letter."""
+    """The key of the letter's element, if that is not in the letter."""
     letter = _read(stored)
     return None if letter is None else letter.element_key
 

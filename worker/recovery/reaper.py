@@ -1,11 +1,11 @@
-"""Recovery rounds, done by every worker at start-up and regularly after (NFR-2.3, FR-2.4).
+"""Recovery rounds, which every worker does at start-up and periodically (NFR-2.3, FR-2.4).
 
 1. Executors whose lease ran out are declared dead; what they had in flight goes back to the queue to be run again.
 2. Open sessions that have no task anywhere and no live owner are failed and refunded, once.
 3. Dead letters, claims and executors that nobody needs any more are deleted, a few at a time.
 
-Work of a live worker is never touched: what is dead is decided by the database alone (see wearon_worker_recover), and
-what still has a task by looking in every list.
+Work of a live worker is never touched. Only the database decides which executors are dead (see wearon_worker_recover),
+and a session counts as lost only when its task is in none of the lists.
 """
 
 import time
@@ -38,14 +38,14 @@ PAGE_SIZE: Final = 500
 their tasks are found on its first page."""
 
 SURELY_GONE_SECONDS: Final = 600.0
-"""How long the list of a dead executor is still looked at. One that was only paused, or cut off, may move a last task
-into its list before it learns of its death, which takes it one heartbeat."""
+"""How long the in-flight list of a dead executor is checked again. An executor that was only frozen or cut off may move
+one more task into its list before its next heartbeat tells it that it was declared dead."""
 
 FORGET_LIMIT: Final = 500
 """Rows deleted in one round: milliseconds for the database, and more than a busy hour makes in a minute of rounds."""
 
 FORGET_PAUSE_SECONDS: Final = 3600.0
-"""Between two looks for something to delete, once there was no more of it; days matter here, not minutes."""
+"""Pause after a deletion that left nothing to delete; rows are kept for days, so an hour does not matter."""
 
 BEGINNING: Final = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
@@ -80,10 +80,10 @@ class Reaper:
         self._forgets_at = now()
 
     def round(self) -> None:
-        """Recover what the dead left and settle what has lost its task.
+        """Hand back the tasks of dead executors, settle lost sessions, delete what is old.
 
         Raises:
-            RedisError, PlatformFailure: something is away; nothing was decided on incomplete knowledge.
+            RedisError, PlatformFailure: something is unreachable; nothing was decided on incomplete data.
         """
         self._take_over_from_the_dead()
         self._settle_lost_sessions()
@@ -92,7 +92,7 @@ class Reaper:
 
     def _take_over_from_the_dead(self) -> None:
         executor = self._current_executor()
-        # Again every round: a Redis that lost its memory forgot the record, but gets new in-flight copies.
+        # In every round, because a Redis that lost its data lost the registration, too.
         self._queue.register(executor)
         holders = self._queue.executors()
         dead = self._store.recover(executor, lease_seconds=self._settings.worker_lease_seconds, holders=holders)
@@ -142,7 +142,7 @@ class Reaper:
             found |= wanted & {session_named_by(element) for element in page}
             if found == wanted:
                 return found
-        # The lists that tasks move to from the queue are read after it.
+        # After the queue, because tasks move from the queue to these lists.
         for executor in self._queue.executors():
             for page in self._queue.in_flight(executor, TRANSFER_LIMITS):
                 found |= wanted & {session_named_by(element) for element in page}

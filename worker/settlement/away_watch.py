@@ -1,4 +1,4 @@
-"""Tells of calls to the database that have been waiting for longer than a moment."""
+"""Reports when calls to the database have failed for longer than a short interruption."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from models.failures import PlatformFailure, PlatformUnavailable
 
 MOMENT_SECONDS: Final = 15.0
-"""What is over sooner is a hiccup."""
+"""A shorter interruption is not reported."""
 
 Answer = TypeVar("Answer")
 
@@ -17,7 +17,8 @@ class AwayWatch:
     """One object per process, shared by all its threads.
 
     Args:
-        tell: told why when calls began to wait for long, and with an empty reason when none does any more.
+        tell: called with the reason when calls have failed for ``MOMENT_SECONDS``, and with an empty reason when no
+            operation fails any more.
     """
 
     def __init__(self, tell: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
@@ -28,7 +29,7 @@ class AwayWatch:
         self._told: set[str] = set()
 
     def watched(self, operation: str, call: Callable[[], Answer]) -> Answer:
-        """Make one call; its end is noted under ``operation``.
+        """Make one call and record under ``operation`` whether the database answered.
 
         Raises:
             PlatformFailure: the call's own.
@@ -39,7 +40,7 @@ class AwayWatch:
             self._failed(operation, failure)
             raise
         except PlatformFailure:
-            self._answered(operation)  # a no is an answer
+            self._answered(operation)  # a refusal is an answer
             raise
         self._answered(operation)
         return answer

@@ -1,7 +1,8 @@
-"""Waiting out the platform's stuck-session job, around which nothing old may be begun or settled.
+"""Waits while the platform's stuck-session job may be working on a session.
 
-The database says "not_now" for a session that the job has on its list or is about to put there (docs/reliability.md,
-"The price"). Whatever is in hand is kept, and the database is asked again.
+The database answers "not_now" for a session that the job has on its list or may put there soon; such a session must not
+be claimed or settled (docs/reliability.md, "The price"). The picture, if there is one, is kept, and the database is
+asked again.
 """
 
 from collections.abc import Callable
@@ -16,11 +17,12 @@ log = structlog.get_logger()
 NOT_NOW: Final = "not_now"
 
 LOOK_AGAIN_SECONDS: Final = 15.0
-"""The job may be past the session long before its window ends; 200 waiting tasks ask 13 times a second together."""
+"""Pause between two tries; the job may be done with the session long before its window ends. 200 waiting tasks together
+ask 13 times a second."""
 
 
 class MayHaveToWait(Protocol):
-    """An answer of the database that may be "not_now"."""
+    """An answer of the database whose outcome may be "not_now"."""
 
     @property
     def outcome(self) -> str:
@@ -28,14 +30,14 @@ class MayHaveToWait(Protocol):
 
     @property
     def retry_after_seconds(self) -> float:
-        """When the window is surely over."""
+        """Seconds after which the window is certainly over."""
 
 
 Answer = TypeVar("Answer", bound=MayHaveToWait)
 
 
 def once_allowed(operation: str, ask: Callable[[], Answer], cancelled: Callable[[], bool]) -> Answer:
-    """Ask again and again until the answer is not "not_now".
+    """Repeat ``ask`` until the answer is another one than "not_now".
 
     Raises:
         ShuttingDown: the process is shutting down.

@@ -1,6 +1,6 @@
-"""Repeats a call to the platform until it lands, however long that takes.
+"""Repeats a call to the platform until it succeeds, however long that takes.
 
-The library counts and waits; what may be repeated is decided by who calls.
+tenacity counts and waits; the caller decides which failures may be repeated.
 """
 
 import random
@@ -17,10 +17,11 @@ log = structlog.get_logger()
 
 FIRST_RETRY_SECONDS: Final = 0.2
 LONGEST_RETRY_SECONDS: Final = 10.0
-"""Quick enough that a refund after a hiccup still takes under a second; slow enough to leave a sick database alone."""
+"""Pauses between tries. Short at first, so that a refund after a short interruption takes less than a second; then
+longer, so that a database in trouble gets few calls."""
 
 SHORTEST_SHARE: Final = 0.5
-"""Pauses are between half and all of what is planned, so that two hundred threads do not come back together."""
+"""Jitter: a pause lasts between this share and all of the planned time, so that 200 threads do not retry together."""
 
 Answer = TypeVar("Answer")
 MayRepeat = Callable[[PlatformFailure], bool]
@@ -29,7 +30,7 @@ _growing: Final = tenacity.wait_exponential(multiplier=FIRST_RETRY_SECONDS, max=
 
 
 def is_away(failure: PlatformFailure) -> bool:
-    """Whether the platform is away; then every call may be repeated."""
+    """Whether the platform is unreachable; then every call may be repeated."""
     return isinstance(failure, PlatformUnavailable)
 
 
@@ -44,12 +45,12 @@ def until_it_lands(
 
     Args:
         operation: for the log.
-        call: what is repeated; it ends the wait by raising anything but a ``PlatformFailure``.
+        call: what is repeated; any error other than a ``PlatformFailure`` ends the repeating.
         sleep: replaced in tests.
         may_repeat: whether to try again after this failure.
 
     Raises:
-        PlatformFailure: one after which ``may_repeat`` said no.
+        PlatformFailure: the first one that ``may_repeat`` does not allow to be repeated.
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: isinstance(error, PlatformFailure) and may_repeat(error)),

@@ -1,4 +1,4 @@
-"""A finished picture that is paid for: offered to Storage until it is taken, or until nobody wants it any more."""
+"""Uploads a finished picture, which has been paid for: repeated until Storage takes it or nobody wants it any more."""
 
 import time
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from services.platform.storage_gate import LOOK_SECONDS, StorageGate
 from services.platform.supabase_client import SupabaseClient
 
 MOMENT_SECONDS: Final = 15.0
-"""Storage that is away for longer is told of, and no more pictures are bought. A restart takes less."""
+"""When Storage is unreachable for longer, the gate is told, and no more pictures are bought. A restart takes less."""
 
 
 class Clock(Protocol):
-    """The task's time."""
+    """The task's deadline."""
 
     def elapsed_seconds(self) -> float:
         """Since the task began."""
@@ -23,16 +23,15 @@ class Clock(Protocol):
 
 
 class PictureInHand:
-    """``offer`` is one try; it is repeated by ``until_it_lands`` (``landing.py``) as ``may_offer_again``
-    says.
+    """``offer`` is one try. ``until_it_lands`` (``landing.py``) repeats it while ``may_offer_again`` allows.
 
     Args:
         store: the platform.
-        gate: told how Storage takes it.
+        gate: told whether Storage took the picture.
         path: where it belongs.
         jpeg: the picture.
-        clock: the task's time.
-        still_ours: asked now and then while waiting; must answer soon.
+        clock: the task's deadline.
+        still_ours: whether the session is still ours; asked from time to time while waiting, and must answer soon.
         now: replaced in tests.
     """
 
@@ -62,7 +61,7 @@ class PictureInHand:
         """Store and sign it; returns the link.
 
         Raises:
-            PlatformFailure: not this time.
+            PlatformFailure: this try failed.
             NoLongerWanted: the session was settled by somebody else.
         """
         self._look()
@@ -73,7 +72,7 @@ class PictureInHand:
             link = self._store.sign_result(self._path)
         except PlatformFailure as failure:
             if isinstance(failure, StorageRefused):
-                self._is_stored = False  # what cannot be signed is not there
+                self._is_stored = False  # Storage does not sign what it does not have
             self._tell(failure)
             raise
         if self._gate is not None:
@@ -81,7 +80,7 @@ class PictureInHand:
         return link
 
     def may_offer_again(self, failure: PlatformFailure) -> bool:
-        """Whether to try again: as long as Storage is away; when it refuses, until the task's time is up."""
+        """Whether to try again: always while Storage is unreachable; when it refuses, until the task's deadline."""
         return isinstance(failure, PlatformUnavailable) or self._clock.remaining_seconds() > 0
 
     def _look(self) -> None:
@@ -92,7 +91,7 @@ class PictureInHand:
         self._looked_at = self._now()
 
     def _tell(self, failure: PlatformFailure) -> None:
-        """Once: a single picture that is never taken must not close the gate again after others were."""
+        """Tell the gate, at most once: a picture that is never taken must not close it again after others were."""
         lasting = isinstance(failure, StorageRefused | PlatformLocked)
         if self._gate is None or self._is_told or not (lasting or self._now() - self._begun_at > MOMENT_SECONDS):
             return

@@ -1,4 +1,4 @@
-"""[pure] What a failure means: try again later or give up, and what the person is told (Pattern 2, FR-2, FR-3).
+"""[pure] Decides what follows from a failure: retry or fail, and the message for the person (Pattern 2, FR-2, FR-3).
 
 | failure                        | decision                                                          |
 |--------------------------------|-------------------------------------------------------------------|
@@ -21,11 +21,11 @@ MAX_RATE_LIMIT_RETRIES: Final = 1
 """FR-3.1."""
 
 MAX_RATE_LIMIT_WAIT_SECONDS: Final = 60.0
-"""The provider's limits are by the minute: what it names beyond that is no rate limit that a person waits for, and the
-platform ends sessions after ten minutes (docs/adr/0027)."""
+"""The provider's limits are per minute: a longer wait is no rate limit that a person waits for, and the platform ends
+sessions after ten minutes (docs/adr/0027)."""
 
 ATTEMPT_LIMIT: Final = 2
-"""A session whose worker died is run again once: twice in all. A picture that kills the worker stops there."""
+"""Runs of a session in all: after its worker died, it is run once more. This stops a picture that kills the worker."""
 
 NOT_CHARGED: Final = "You have not been charged."
 
@@ -60,7 +60,7 @@ class RetryLater:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Give up: mark the session failed with ``message`` and undo the charge; ``reason`` goes to log and metric."""
+    """Mark the session failed with ``message`` and undo the charge; ``reason`` goes to log and metric."""
 
     message: str
     reason: str
@@ -79,7 +79,7 @@ def decide(failure: Failure, *, rate_limited_before: int) -> RetryLater | Fail:
 
 
 def rate_limit_wait_seconds(named_seconds: float | None) -> float:
-    """Seconds until the one retry, given what the provider named: never sooner than FR-3.1 says, never very late."""
+    """Seconds until the retry: what the provider named, within FR-3.1's 10 s and ``MAX_RATE_LIMIT_WAIT_SECONDS``."""
     return min(max(RATE_LIMIT_RETRY_SECONDS, named_seconds or 0.0), MAX_RATE_LIMIT_WAIT_SECONDS)
 
 

@@ -1,7 +1,7 @@
-"""Carries out decisions about a session, through the one SQL function each; the only writer of terminal states.
+"""Carries out decisions about a session, each by one SQL function. Nothing else in the worker writes terminal states.
 
-A result or a refund is not lost because Supabase is away for a moment: the call is repeated until it lands or the
-process dies, and then recovery finishes the job. All calls may be repeated (see the SQL).
+A result or a refund is not lost when Supabase is unreachable: the call is repeated until it succeeds. If the process
+dies before, recovery settles the session. All calls may be repeated (see the SQL).
 """
 
 from collections.abc import Callable
@@ -27,12 +27,12 @@ from worker.settlement.policy import ATTEMPT_LIMIT, Fail
 log = structlog.get_logger()
 
 OUTCOMES_OF_OTHERS: Final = frozenset({"settled", "owned", "refunded", "executor_dead", "missing"})
-"""Answers to a claim that is repeated while its picture waits: somebody else has the session, or it is over."""
+"""Outcomes of a claim repeated while its picture waits: somebody else has the session, or it is settled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to settle one session: it was claimed with this fence."""
+    """The right to settle one session, which was claimed with this fence."""
 
     session: SessionRef
     fence: UUID
@@ -44,8 +44,8 @@ class Settlement:
     Args:
         store: the platform.
         measure: takes measurements.
-        gate: told how Storage takes pictures, where any are bought.
-        watch: told how the database answers.
+        gate: told whether Storage takes pictures; only where pictures are bought.
+        watch: told whether the database answers.
         cancelled: true once the process is shutting down.
     """
 
@@ -65,7 +65,7 @@ class Settlement:
         self._cancelled = cancelled
 
     def claim(self, claim: Claim, executor: UUID) -> ClaimAnswer:
-        """Ask for the right to run the session; waits while the platform's job is about.
+        """Claim the session; waits while the platform's stuck-session job may be working on it.
 
         Raises:
             ShuttingDown: the process is shutting down; nothing has been spent yet.
@@ -73,10 +73,10 @@ class Settlement:
         return once_allowed("claim", lambda: self.look(claim, executor), self._cancelled)
 
     def look(self, claim: Claim, executor: UUID) -> ClaimAnswer:
-        """The same with the first answer, whatever it is; of a claim held already it says whether it still is.
+        """Claim the session and return the first answer, also "not_now". Repeated, it tells whether we still hold it.
 
         Raises:
-            ShuttingDown: Supabase is away and the process is shutting down.
+            ShuttingDown: Supabase is unreachable and the process is shutting down.
         """
 
         def ask() -> ClaimAnswer:
@@ -90,7 +90,7 @@ class Settlement:
         return until_it_lands("claim", ask)
 
     def is_still_ours(self, claim: Claim, executor: UUID) -> bool:
-        """Whether nobody else has settled or taken the session; one quick look, and "yes" when nobody can say."""
+        """Whether nobody else has settled or claimed the session. One quick try; true when there is no answer."""
         try:
             return self._claim_once(claim, executor).outcome not in OUTCOMES_OF_OTHERS
         except PlatformFailure:
@@ -100,7 +100,7 @@ class Settlement:
         return self._store.claim(claim.session, executor=executor, fence=claim.fence, attempt_limit=ATTEMPT_LIMIT)
 
     def release(self, claim: Claim, *, rate_limited: bool) -> None:
-        """Hand the session back to the queue. At a shutdown one try is enough: recovery does it for a dead executor."""
+        """Set the session back to queued. At a shutdown there is one try: recovery does it for a dead executor."""
         try:
             outcome = until_it_lands(
                 "release",
@@ -116,10 +116,10 @@ class Settlement:
             log.info("session_released", outcome=outcome, rate_limited=rate_limited)
 
     def try_to_release(self, claim: Claim) -> None:
-        """Let go of a session that cannot be settled now; one try, and nothing happens when it is not ours.
+        """Release a session that cannot be settled now. One try; does nothing when it is not ours.
 
         Raises:
-            PlatformFailure: it may still be ours; recovery settles it when this executor is gone.
+            PlatformFailure: we may still hold it; recovery settles it when this executor is dead.
         """
         self._store.release(claim.session, fence=claim.fence, rate_limited=False)
 
@@ -133,12 +133,12 @@ class Settlement:
     ) -> str:
         """Store the picture, sign it and mark the session completed; returns the outcome.
 
-        It is paid for, so no refusal is the last word while the task has time left.
+        The picture has been paid for, so refusals are repeated until the task's deadline.
 
         Raises:
-            PlatformRefused, StorageRefused: the database or Storage did not take it until the task's time was up.
-            NoLongerWanted: ``still_ours()`` said no while Storage did not take it.
-            ShuttingDown: the process is shutting down, and the platform's job may be about to give the credit back.
+            PlatformRefused, StorageRefused: the database or Storage refused it until the task's deadline.
+            NoLongerWanted: ``still_ours()`` was false while Storage did not take it.
+            ShuttingDown: the process is shutting down, and the platform's job may be giving the credit back.
         """
         picture = PictureInHand(self._store, self._gate, path=path, jpeg=image.jpeg, clock=clock, still_ours=still_ours)
         url = until_it_lands("store_result", picture.offer, may_repeat=picture.may_offer_again)
@@ -173,8 +173,8 @@ class Settlement:
         """Mark our session failed and undo its charge; returns the outcome.
 
         Raises:
-            PlatformRefused: the database does not take it; the session stays open and recovery tries again.
-            ShuttingDown: the process is shutting down, and the platform's job may be about to give the credit back.
+            PlatformRefused: the database refuses; the session stays open and recovery tries again.
+            ShuttingDown: the process is shutting down, and the platform's job may be giving the credit back.
         """
 
         def ask() -> FailAnswer:
@@ -186,13 +186,13 @@ class Settlement:
         return self._failed(once_allowed("fail", ask, self._cancelled), decision)
 
     def fail_unowned(self, session: SessionRef, decision: Fail) -> FailAnswer:
-        """The same for a session that nobody runs; one try, because recovery comes round again anyway.
+        """The same for a session that nobody runs. One try, because the next recovery round tries again.
 
         Raises:
             PlatformFailure: the session stays open.
         """
         answer = self._try_to_fail(session, None, decision)
-        # Without a task at hand, only the row knows the request id (Pattern 1).
+        # There is no task here, so the request id for the log comes from the row (Pattern 1).
         known = {} if answer.request_id is None else {"request_id": answer.request_id}
         with structlog.contextvars.bound_contextvars(**known):
             self._failed(answer, decision)

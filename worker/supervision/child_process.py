@@ -10,18 +10,18 @@ log = structlog.get_logger()
 
 
 def hand_over(child: "subprocess.Popen[bytes]", settings: Settings) -> None:
-    """Give the child our settings; read anew, a ``.env`` edited meanwhile would put the two into different worlds."""
+    """Send the child our settings. If it read them itself, an edited ``.env`` would give the two different ones."""
     if child.stdin is None:
         return
     try:
         with child.stdin as stdin:
             stdin.write(pack(settings))
     except OSError as error:
-        log.warning("settings_not_handed_over", reason=type(error).__name__)  # the child is gone, as state() tells
+        log.warning("settings_not_handed_over", reason=type(error).__name__)  # the child is gone; state() reports it
 
 
 def log_stderr(child: "subprocess.Popen[bytes]") -> None:
-    """What Celery or a dying interpreter prints becomes a JSON line like everything else."""
+    """Turn what Celery or a crashing interpreter prints into JSON log lines."""
     if child.stderr is None:
         return
     for line in child.stderr:
@@ -30,7 +30,7 @@ def log_stderr(child: "subprocess.Popen[bytes]") -> None:
 
 
 def exits_within(child: "subprocess.Popen[bytes]", seconds: float) -> bool:
-    """Whether the child is gone, or is so within this time."""
+    """Whether the child ends within this time, or has ended already."""
     try:
         child.wait(seconds)
     except subprocess.TimeoutExpired:

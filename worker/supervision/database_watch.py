@@ -1,4 +1,4 @@
-"""Does the database answer the worker? Put together from all who ask it, for the health board."""
+"""Whether the database answers the worker, combined from all its callers, for the health board."""
 
 import threading
 import time
@@ -10,17 +10,17 @@ from models.health import Component
 from worker.health import HealthBoard
 
 HICCUP_SECONDS: Final = 10.0
-"""What passes within this time is not worth an error line; long enough for a restart of the API behind its gateway."""
+"""Shorter interruptions are not reported; a restart of the API behind its gateway takes less."""
 
 
 class Asker(StrEnum):
-    """Who asks the database."""
+    """The callers of the database."""
 
     HEARTBEAT = "heartbeat"
     RUNS = "runs"
-    """Tasks being claimed and settled, in the Celery process, which says itself what lasts."""
+    """Claiming and settling in the Celery process, which reports only failures that last (``away_watch.py``)."""
     BURIALS = "burials"
-    """Tasks it says no to, one after the other."""
+    """Tasks in a row that the database refused (``burial_brake.py``)."""
 
 
 LASTING_AT_ONCE: Final = frozenset({Asker.RUNS, Asker.BURIALS})
@@ -37,14 +37,14 @@ class DatabaseWatch:
         self._reasons: dict[Asker, str] = {}
 
     def answers(self, asker: Asker) -> None:
-        """It did what it was asked."""
+        """The database answered this caller."""
         with self._lock:
             self._failing_since.pop(asker, None)
             self._reasons.pop(asker, None)
             self._publish()
 
     def fails(self, asker: Asker, reason: str) -> None:
-        """It did not; ``reason`` is for the log."""
+        """The database failed this caller; ``reason`` is for the log."""
         with self._lock:
             since = self._failing_since.setdefault(asker, self._now())
             if asker in LASTING_AT_ONCE or self._now() - since >= HICCUP_SECONDS:

@@ -1,7 +1,7 @@
 """One executor, seen from the main process: a Celery child, the consumer that feeds it, and their common end.
 
-Whatever ends an executor (a stop, a crash, a hang, a lost lease), the same steps follow: the child is certainly gone,
-the database is told so, and everything in flight goes back to the queue. Then another executor with a new id may start.
+Whatever ends an executor (a stop, a crash, a hang, a lost lease), the same steps follow: the child is killed, the
+database is told, and everything in flight goes back to the queue. Then another executor with a new id may start.
 """
 
 import os
@@ -58,17 +58,17 @@ log = structlog.get_logger()
 PROJECT_ROOT: Final = Path(__file__).resolve().parents[2]
 
 READY_SECONDS: Final = 60.0
-"""Importing and connecting take 2 s on an idle core; a child that is not ready after this never will be."""
+"""A child that is not ready after this is replaced. Importing and connecting take 2 s on an idle core."""
 
 HANG_SECONDS: Final = 30.0
-"""A task that Celery was given starts within milliseconds. When one waits this long beside a free thread, and the
-broker took writes throughout, Celery is alive but consumes nothing (celery #8030, #9054, #10205)."""
+"""Celery hangs when a task has waited this long although a thread is free and the broker took writes all the time: it
+is alive but consumes nothing (celery #8030, #9054, #10205). Normally a task starts within milliseconds."""
 
 MALLOC_ARENAS: Final = "2"
 """glibc keeps up to 8 heaps per core for many threads and returns little of them; two save some 100 MB at 150 tasks."""
 
 KILL_WAIT_SECONDS: Final = 10.0
-"""A killed process is gone at once; more means the kernel is stuck."""
+"""A killed process is gone at once; if it takes longer, the kernel is stuck."""
 
 IDLE_EXIT_SECONDS: Final = 15.0
 """Celery without running tasks exits within 2 s of SIGTERM; a hung one never does."""
@@ -76,7 +76,7 @@ IDLE_EXIT_SECONDS: Final = 15.0
 EXIT_POLL_SECONDS: Final = 0.1
 
 EXIT_NOTICE_SECONDS: Final = 1.0
-"""Between the end of a child's output and the moment the system calls it gone: milliseconds, more on a busy machine."""
+"""Longest time from the end of a child's output until the system reports its exit; usually milliseconds."""
 
 
 class Executor:
@@ -84,9 +84,9 @@ class Executor:
 
     Args:
         settings: of the worker; the child is handed the same.
-        store: where bad elements are settled.
-        leases: the same with a short time limit, for what keeps the executor alive.
-        board: told of every contact with Redis.
+        store: the platform, for settling bad elements.
+        leases: the same with a short time limit, for heartbeats.
+        board: told the result of every contact with Redis.
         metrics: takes the child's measurements.
         hang_seconds, idle_exit_seconds: other values in tests only.
     """
@@ -142,7 +142,7 @@ class Executor:
 
     @property
     def name(self) -> str:
-        """What stands in the database and in the key names."""
+        """The id as it is written to the database and into key names."""
         return str(self.executor_id)
 
     def start(self) -> None:
@@ -151,10 +151,10 @@ class Executor:
         Raises:
             RedisError, PlatformFailure: not registered; nothing was started.
         """
-        # The lease first: on record without one, it would look dead to the others.
+        # The lease first: registered in Redis without one, it would look dead to other workers.
         self.renew_lease()
         self._queue.register(self.executor_id)
-        self._board.part(Component.STORAGE, up=True)  # what the Celery process before this one found, this one will too
+        self._board.part(Component.STORAGE, up=True)  # if it still refuses, the new child finds out, too
         self._started_at = time.monotonic()
         here, there = socket.socketpair()
         with there:
@@ -187,10 +187,10 @@ class Executor:
         log.info("executor_started", executor=self.name, pid=self._child.pid)
 
     def renew_lease(self) -> None:
-        """Tell the database that this executor lives.
+        """Renew the lease in the database.
 
         Raises:
-            PlatformFailure: it could not be told.
+            PlatformFailure: the database did not renew it.
         """
         try:
             alive = self._leases.heartbeat(
@@ -204,7 +204,7 @@ class Executor:
             self._declared_dead.set()
 
     def state(self) -> ExecutorState:
-        """How it is doing now; cheap, asked twice a second."""
+        """The current state; cheap, because it is asked twice a second."""
         if self._declared_dead.is_set():
             return ExecutorState.DECLARED_DEAD
         if self._child is None or self._child.poll() is not None:
@@ -221,24 +221,24 @@ class Executor:
         return ExecutorState.HUNG if self._hangs() else ExecutorState.RUNNING
 
     def running(self) -> int:
-        """Tasks a pool thread works on."""
+        """Number of tasks that a pool thread works on."""
         return self._dispatcher.running()
 
     def in_flight(self) -> int:
-        """Tasks taken and not finished."""
+        """Number of tasks taken and not finished."""
         return self._dispatcher.count()
 
     def stop_taking(self) -> None:
-        """Take no more tasks; what runs goes on."""
+        """Take no more tasks; running ones go on."""
         self._consumer.stop()
-        # Ends a pop that blocks. An element it moves in this instant is in flight and is handed back.
+        # Ends a pop that blocks. An element that it moves at this moment is in flight, and handed back with the rest.
         self._blocking_connection.connection_pool.disconnect()
 
     def stop(self, latest_end: Callable[[], float]) -> None:
-        """Let running tasks finish, then end the executor whatever it does.
+        """Let running tasks finish, and end the executor at the latest at the deadline.
 
         Args:
-            latest_end: the monotonic time by which to be done, asked again and again: it may come nearer.
+            latest_end: the deadline in monotonic time; asked repeatedly, because it may become earlier.
         """
         self.stop_taking()
         if self._child is not None and self._child.poll() is None:
@@ -250,7 +250,7 @@ class Executor:
         last_seen_busy_at = time.monotonic()
         while child.poll() is None:
             now = time.monotonic()
-            if self.running() or self._unread() is not None:  # without its reports, nobody knows that it is idle
+            if self.running() or self._unread() is not None:  # without its reports, it cannot be known to be idle
                 last_seen_busy_at = now
             if now > latest_end():
                 log.warning("grace_period_over", executor=self.name, running=self.running())
@@ -277,7 +277,7 @@ class Executor:
             if not self._consumer_thread.is_alive():
                 forget(self._queue, self._broker, self.executor_id)
         except (PlatformFailure, redis.RedisError) as error:
-            # Its lease runs out, and whichever worker lives then does the same.
+            # When its lease runs out, another worker's recovery does the same.
             log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__, detail=str(error))
         else:
             self._metrics.measure(TasksRecovered("handed_back", handed_back))
@@ -308,11 +308,11 @@ class Executor:
         self._metrics.measure(ErrorUnforeseen("link"))
 
     def _unread(self) -> ExecutorState | None:
-        """What is not read of the child any more, if anything."""
+        """The state for a reader thread of the child's output that has ended, if one has."""
         return next((state for state, reader in self._readers.items() if not reader.is_alive()), None)
 
     def _take_note(self, seen: PartSeen | IntakeHeld) -> None:
-        """Of how the platform treats the Celery process."""
+        """Record whether Storage and the database serve the Celery process."""
         match seen:
             case IntakeHeld(reason):
                 self._intake.tasks(fail_in_a_row=bool(reason))
@@ -350,8 +350,8 @@ class Executor:
 
 
 def useful_concurrency(settings: Settings) -> int:
-    """How many tasks to hold at once: the threads there are, but no more than the provider lets start in a minute.
+    """How many tasks to hold at once: one per thread, but at most as many as may be sent to the provider in a minute.
 
-    More would only wait for their turn in memory, where no other worker can take them.
+    More would only wait here for their turn, where no other worker can take them.
     """
     return min(settings.worker_concurrency, settings.openai_requests_per_minute)

@@ -1,7 +1,6 @@
-"""Asks the provider once a day which of the configured models it will shut down, and says so in time.
+"""Asks the provider once a day which of the configured models it will shut down, and warns in time.
 
-In a thread of its own, beside everything else: no task and no start waits for it, and whatever goes wrong here is a
-line in the log once a day.
+It has a thread of its own: no task and no start waits for it, and an error here is only one log line a day.
 """
 
 import time
@@ -19,19 +18,19 @@ from worker.supervision.rounds import Rounds
 log = structlog.get_logger()
 
 ROUND_SECONDS: Final = 3_600.0
-"""Between two looks at the calendar, and between two attempts while the provider gives no list."""
+"""Between two checks of the dates, and between two attempts while the provider gives no list."""
 
 ASK_SECONDS: Final = 24 * 3_600.0
-"""Between two lists: a shutdown is announced months ahead."""
+"""Between two requests for the list: a shutdown is announced months ahead."""
 
 COMPLAIN_SECONDS: Final = 24 * 3_600.0
-"""Between two lines about a list that is not to be had."""
+"""Between two log lines about a missing or unusable list."""
 
 WARN_DAYS: Final = (90, 30, 7)
-"""So many days before a shutdown it is logged. The provider gives at least three months for models like these."""
+"""Days before a shutdown on which it is logged. The provider announces it at least three months ahead."""
 
 LAST_WARNING_DAYS: Final = 7
-"""From here on it is an error."""
+"""From this many days on, the log line is an error."""
 
 SECONDS_PER_DAY: Final = 86_400
 
@@ -42,7 +41,7 @@ def passed_threshold(days_left: float) -> int | None:
 
 
 class ModelWatch:
-    """``round`` is one look.
+    """``round`` is one check.
 
     Args:
         models: names, as configured.
@@ -71,14 +70,14 @@ class ModelWatch:
         self._told: dict[str, int] = {}
 
     def round(self) -> None:
-        """Ask if it is time, then warn of what is near. Raises nothing."""
+        """Ask for the list if it is due, then warn of near shutdowns. Raises nothing."""
         try:
             if self._is_over(self._asked_at, ASK_SECONDS):
                 self._ask_once()
             self._warn()
         except ModelListUnusable as error:
             self._complain("openai_model_list_unusable", reason=str(error))
-        except Exception as error:  # a bug: the thread goes on, for its end would end the worker
+        except Exception as error:  # a bug; the thread goes on, because its end would end the worker
             self._complain("openai_model_watch_broke", reason=f"{type(error).__name__}: {error}")
 
     def _ask_once(self) -> None:

@@ -1,4 +1,4 @@
-"""When does the port open? (docs/adr/0025)"""
+"""Decides when the HTTP port opens (docs/adr/0025)."""
 
 import time
 from collections.abc import Callable
@@ -7,11 +7,12 @@ from typing import Final
 from models.health import Component, HealthReport
 
 OPEN_WHEN_AWAY_SECONDS: Final = 5.0
-"""A Redis that is started beside us takes less. After this somebody will ask why, and /health has the answer."""
+"""The port opens when something has been unreachable for this long, so that /health can say what. A Redis that starts
+beside the worker takes less."""
 
 OPEN_AT_LATEST_SECONDS: Final = 60.0
-"""Whatever else keeps the worker from being ready (a model that does not load, a Celery that does not start), the port
-opens when an executor and the models have had their time."""
+"""The port opens at the latest after this, also when the worker is not ready (a model that does not load, a Celery that
+does not start): an executor and the models have had enough time then."""
 
 
 class Opening:
@@ -29,16 +30,16 @@ class Opening:
         self._away_since: float | None = None
 
     def something_is_away(self) -> None:
-        """The start waits for something that does not answer."""
+        """The start waits for something unreachable."""
         if self._away_since is None:
             self._away_since = self._now()
 
     def nothing_is_away(self) -> None:
-        """It has answered."""
+        """Everything has answered."""
         self._away_since = None
 
     def is_due(self) -> bool:
-        """Whether to open now; asked again and again until it is."""
+        """Whether to open the port now; asked repeatedly until it is true."""
         now, away_since = self._now(), self._away_since
         if away_since is not None and now - away_since >= OPEN_WHEN_AWAY_SECONDS:
             return True

@@ -1,8 +1,8 @@
-"""Looks at the platform's queue and at Celery's broker now and then: do they take writes, and how long is the backlog?
+"""Checks periodically whether the platform's queue and Celery's broker take writes, and how long the backlog is.
 
-It also reads there whether calls to the image provider are paused, which may have happened on another host.
+It also reads from Redis whether calls to the image provider are paused, which another host may have decided.
 
-After a failover the old primary answers every read, and a full server too; only a write tells.
+The check must be a write: after a failover the old primary still answers reads, and so does a full server.
 """
 
 from typing import ClassVar
@@ -19,18 +19,18 @@ from worker.metrics import Metrics
 
 
 class QueueWatch:
-    """``round`` is one look: few commands, because hosted Redis bills them.
+    """``round`` is one check, with few commands, because hosted Redis bills them.
 
     Args:
         queue: the platform's.
-        breaker: whose state is in the same Redis.
-        broker: Celery's, ``None`` when it is the same Redis: one command answers for both.
-        board, metrics: told of what was seen.
+        breaker: of the provider; its state is in the same Redis.
+        broker: Celery's; ``None`` when it is the same Redis, and one check is for both.
+        board, metrics: told the results.
     """
 
     INTERVAL_SECONDS: ClassVar[float] = 10.0
     TIMEOUT_SECONDS: ClassVar[float] = 3.0
-    """For each command. A Redis that hangs shows in /health within the two together."""
+    """For each command. /health shows a hanging Redis within this and ``INTERVAL_SECONDS`` together."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class QueueWatch:
         self._metrics = metrics
 
     def round(self) -> None:
-        """Look once.
+        """Check once.
 
         Raises:
             RedisError: the queue does not answer or takes no writes; the health board has been told.

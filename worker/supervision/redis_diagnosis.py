@@ -1,4 +1,4 @@
-"""What is wrong with a Redis at start, from what it says, and what the operator is to do."""
+"""Tells from the answers of a Redis at start what is wrong with it, and what the operator should do."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Diagnosis:
     Attributes:
         finding: continues "Redis at <address> ...".
         advice: sentences; ``{name}`` stands for the setting.
-        may_pass: it may be over without anybody doing anything.
+        may_pass: it may end without anybody doing anything.
     """
 
     finding: str
@@ -59,9 +59,9 @@ WRITE_REFUSALS: Final[Mapping[str, Diagnosis]] = {
 
 
 def faults_in(info: Mapping[str, Any]) -> list[Diagnosis]:
-    """What speaks against a Redis in what it says of itself (INFO), the worst first.
+    """The faults that a Redis shows in its INFO, the worst first.
 
-    What it does not say does not: services that imitate Redis leave much out.
+    A missing value is not a fault: services that imitate Redis leave many out.
     """
     faults = []
     version = str(info.get("redis_version", ""))
@@ -71,7 +71,7 @@ def faults_in(info: Mapping[str, Any]) -> list[Diagnosis]:
         faults.append(WRITE_REFUSALS["MOVED"])
     policy = str(info.get("maxmemory_policy", ""))
     if policy.startswith("allkeys-") and info.get("maxmemory"):
-        # volatile-* takes only keys that vanish by themselves anyway, and of ours none of those is a task.
+        # volatile-* evicts only keys with a lifetime, and none of ours that has one is a task.
         faults.append(
             Diagnosis(f"throws away tasks when it is full (maxmemory-policy {policy})", "Set it to noeviction.")
         )
@@ -82,9 +82,9 @@ def diagnose(error: redis.RedisError, url: str, does_speak: Callable[[str], bool
     """What an error at the first contact means.
 
     Args:
-        error: what came of it.
+        error: of the first contact.
         url: of the Redis.
-        does_speak: whether a Redis answers at a URL; asked whether it would with, or without, TLS.
+        does_speak: whether a Redis answers at a URL; called with the other scheme, with TLS or without.
     """
     words = words_of(error)
     known = _by_its_answer(error, words) or _by_its_connection(words, url, does_speak)
@@ -128,7 +128,7 @@ def _by_its_connection(words: str, url: str, does_speak: Callable[[str], bool]) 
     if "Connection refused" in words or "Name or service not known" in words:
         return None
     other = "redis" if url.startswith("rediss://") else "rediss"
-    # Without the password: it is not for a connection that nobody verified.
+    # Without the password, which must not be sent over an unverified connection.
     address = url.partition("://")[2].rpartition("@")[2].partition("?")[0]
     if not does_speak(f"{other}://{address}"):
         return None

@@ -1,4 +1,4 @@
-"""A loop that does one round of something again and again; the round is a method that tests call."""
+"""A periodic loop in a thread of its own. One round of it is a function, which tests call directly."""
 
 import threading
 from collections.abc import Callable
@@ -12,15 +12,14 @@ from models.failures import PlatformFailure
 log = structlog.get_logger()
 
 AWAY: Final = (redis.RedisError, PlatformFailure)
-"""What a round meets when Redis or Supabase is away."""
+"""The errors of a round when Redis or Supabase is unreachable, or does not do what was asked."""
 
 
 class Rounds:
-    """Runs ``do_round`` every ``interval_seconds`` in a thread of its own until stopped; after an error again after
-    ``retry_seconds`` when that is sooner.
+    """Runs ``do_round`` every ``interval_seconds`` until stopped; after an error, ``retry_seconds`` later if sooner.
 
-    An error of a kind in ``expected`` is logged and the next round tries again; any other ends the thread, which the
-    supervisor notices.
+    An error of a type in ``expected`` is logged, and the next round tries again. Any other error ends the thread, which
+    the supervisor notices.
     """
 
     def __init__(
@@ -40,15 +39,15 @@ class Rounds:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin with a round at once."""
+        """Start the thread; the first round begins at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin no further round."""
+        """Start no further round."""
         self._stopping.set()
 
     def is_alive(self) -> bool:
-        """Whether rounds are still being done."""
+        """Whether the thread still runs."""
         return self._thread.is_alive()
 
     def _run(self) -> None:

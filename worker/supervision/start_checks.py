@@ -1,4 +1,4 @@
-"""Checks what the worker needs before it starts, and waits inside while some of it is away (docs/adr/0025)."""
+"""Checks what the worker needs before it starts, and waits while some of it is unreachable (docs/adr/0025)."""
 
 import threading
 import time
@@ -16,13 +16,13 @@ from worker.supervision.startup import StartupAway
 log = structlog.get_logger()
 
 RETRY_SECONDS: Final = 2.0
-"""Between two rounds of checks: the worker is there within seconds of what it waited for."""
+"""Between two rounds of checks: the worker starts within seconds of the last part it waited for."""
 
 LINE_SECONDS: Final = 30.0
 """Between two lines that say what is missing."""
 
 PATIENCE_SECONDS: Final = 600.0
-"""Then the process ends. Until here the container's own back-off would have cost more time than it saves."""
+"""How long to wait; then the process ends. Until then, restarts by the container with its back-off would be slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Check:
 
 
 class StartChecks:
-    """A thread that checks everything round after round until nothing is away.
+    """A thread that repeats all checks until nothing is unreachable.
 
     Args:
-        checks: in the order in which faults are told.
-        board: told what answers.
-        opening: told when something is away.
+        checks: in the order in which faults are reported.
+        board: told which parts answer.
+        opening: told when something is unreachable.
         now, pause: replaced in tests.
     """
 
@@ -67,14 +67,14 @@ class StartChecks:
         self._thread.start()
 
     def are_over(self) -> bool:
-        """Whether all is there, or nothing more is to be hoped for."""
+        """Whether the checks have ended, successfully or not."""
         return not self._thread.is_alive()
 
     def raise_error(self) -> None:
-        """After the end: say how it went.
+        """Called after the end; raises the error of the checks, if there was one.
 
         Raises:
-            StartupError: something is wrong, or was away for too long.
+            StartupError: something is wrong, or was unreachable for too long.
         """
         if self._error is not None:
             raise self._error
@@ -86,15 +86,15 @@ class StartChecks:
             self._error = error
 
     def wait_for_everything(self) -> None:
-        """Check until nothing is away.
+        """Repeat the checks until nothing is unreachable.
 
         Raises:
-            StartupError: something is wrong, which waiting does not mend.
-            StartupAway: something is away for longer than anybody should wait.
+            StartupError: something is wrong that waiting does not change.
+            StartupAway: something was unreachable for ``PATIENCE_SECONDS``.
         """
         began_at = self._now()
         said_at: float | None = None
-        # A check that hangs is something away, too.
+        # Before the first round: a check that hangs counts as unreachable, too.
         self._opening.something_is_away()
         while away := self._round():
             waited_seconds = self._now() - began_at
@@ -109,7 +109,7 @@ class StartChecks:
             log.info("everything_is_there", waited_seconds=round(self._now() - began_at))
 
     def _round(self) -> dict[Component, StartupAway]:
-        """Look at everything, so that what is wrong is told even while something else is away."""
+        """Make all checks, so that a fault is reported even while something else is unreachable."""
         away: dict[Component, StartupAway] = {}
         for check in self._checks:
             try:

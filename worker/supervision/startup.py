@@ -1,4 +1,4 @@
-"""What must be true before the worker starts; each check fails with one message that says what to do."""
+"""The checks before the worker starts. Each fails with one message that says what to do."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class StartupError(Exception):
 
 
 class StartupAway(StartupError):
-    """What is needed does not answer yet; it may pass by itself."""
+    """Something that is needed is unreachable; this may end by itself."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -41,8 +41,8 @@ def check_redis(name: str, url: str) -> None:
         url: its value.
 
     Raises:
-        StartupAway: it does not answer, or takes no writes for now.
-        StartupError: it is not one we can work with, or not as it is set up.
+        StartupAway: it is unreachable, or takes no writes at the moment.
+        StartupError: the worker cannot work with it, or not with its configuration.
     """
     client = connect(url)
     try:
@@ -81,11 +81,11 @@ def _startup_error(name: str, url: str, fault: Diagnosis) -> StartupError:
 def check_database(store: SupabaseClient) -> None:
     """Check that Supabase answers, takes the key and has the worker's migrations up to the version this worker needs.
 
-    A newer version is fine: what a newer worker brought keeps the older names, for just such a deploy.
+    A newer version is fine: newer migrations keep the functions that older workers use, for deploys.
 
     Raises:
-        StartupAway: it does not answer; it may yet.
-        StartupError: it does not take the key, or has not the migrations.
+        StartupAway: it is unreachable.
+        StartupError: it refuses the key, or lacks the migrations.
     """
     try:
         version = store.schema_version()
@@ -100,11 +100,11 @@ def check_database(store: SupabaseClient) -> None:
 
 
 def check_storage(store: SupabaseClient) -> None:
-    """Check that Storage has the bucket and takes a picture of ours.
+    """Check that Storage has the bucket and takes a test picture.
 
     Raises:
-        StartupAway: it does not answer; it may yet.
-        StartupError: it takes none.
+        StartupAway: it is unreachable.
+        StartupError: it refuses the picture.
     """
     try:
         probe_storage(store)
@@ -118,7 +118,7 @@ def check_storage(store: SupabaseClient) -> None:
 
 
 def said_by(failure: PlatformFailure) -> str:
-    """The reason and the other side's own words, in one line."""
+    """The reason and Supabase's own words, in one line."""
     return f"{failure.reason}, {failure.detail}" if failure.detail else failure.reason
 
 
@@ -144,7 +144,7 @@ def _platform_error(failure: PlatformFailure) -> StartupError:
                 "secret key (sb_secret_...) of this project, and not disabled."
             )
         case PlatformUnavailable():
-            # Not "does not answer": a limit, a page of a gateway or a database that starts are answers.
+            # The message does not say "does not answer": a limit, a gateway's page and a starting database are answers.
             return StartupAway(f"SUPABASE_URL: Supabase cannot be used now ({said}). Check SUPABASE_URL in .env.")
         case _:
             return StartupError(f"Supabase refuses the worker's first question: {said}.")

@@ -1,8 +1,8 @@
-"""Looks after everything in the main process: replaces an executor that fails, ends the process when it cannot.
+"""Supervises the main process: replaces an executor that fails, and ends the process when that does not help.
 
-Nothing dies silently. A Celery child that crashes, hangs, never gets ready or loses its lease is replaced; a thread
-that ends by an error nobody foresaw, or a child that keeps failing, ends the process with a non-zero status, and the
-container starts afresh. SIGTERM: stop taking, let running tasks finish, hand back the rest, exit 0.
+No failure stays unnoticed. A Celery child that crashes, hangs, is never ready or loses its lease is replaced. A thread
+that ends by an unexpected error, or a child that keeps failing, ends the process with a non-zero status, and the
+container is restarted. On SIGTERM it stops taking tasks, lets running ones finish, hands back the rest and exits 0.
 """
 
 import threading
@@ -26,20 +26,20 @@ from worker.supervision.opening import Opening
 log = structlog.get_logger()
 
 WATCH_SECONDS: Final = 0.5
-"""Between looks at the executor. A death costs its tasks at most this much more."""
+"""Between two checks of the executor. A death is noticed at most this much later."""
 
 START_RETRY_SECONDS: Final = 5.0
-"""FR-3.4: when Redis or Supabase is away while an executor is to be started."""
+"""FR-3.4: between tries to start an executor while Redis or Supabase is unreachable."""
 
 MAX_RESTARTS: Final = 5
 RESTART_WINDOW_SECONDS: Final = 600.0
-"""More replacements than this in ten minutes is no accident: the container starts afresh, and its restarts show."""
+"""After more replacements than this within the window the process ends: a restart of the container is seen outside."""
 
 EXIT_STOPPED: Final = 0
 EXIT_PART_DIED: Final = 1
 
 HEARTBEAT: Final = "heartbeat"
-"""The part without which a lease runs out."""
+"""The thread that renews the lease."""
 
 
 class Part(Protocol):
@@ -79,15 +79,15 @@ class Supervisor:
         metrics.show_tasks(self.tasks_in_flight)
 
     def executor_id(self) -> UUID:
-        """The executor of this moment."""
+        """The id of the current executor."""
         return self._executor.executor_id
 
     def tasks_in_flight(self) -> int:
-        """How many tasks the executor of this moment has taken and not finished."""
+        """How many tasks the current executor has taken and not finished."""
         return self._executor.in_flight()
 
     def renew_lease(self) -> None:
-        """One heartbeat; a round of its own thread.
+        """One heartbeat; called periodically by a thread of its own.
 
         Raises:
             PlatformFailure: the database could not be told.
@@ -102,7 +102,7 @@ class Supervisor:
             if dead is not None:
                 log.critical("part_died", part=dead)
                 self._board.part(Component.CONSUMER, up=False, reason=f"{dead} ended, so no more tasks are taken")
-                # Without heartbeats others take over what runs here once the lease is over; be gone before.
+                # Without heartbeats, other workers take over the tasks when the lease runs out: end before that.
                 self._drain(self._lease_seconds / 2 if dead == HEARTBEAT else self._shutdown_grace_seconds)
                 return EXIT_PART_DIED
             state = self._executor.state()

@@ -65,7 +65,7 @@ def commands(image: Path) -> set[str]:
 
 def operators_commands() -> set[str]:
     """The commands that the documents tell an operator to run where the worker runs."""
-    text = "".join((REPOSITORY / name).read_text() for name in ("README.md", "docs/reliability.md"))
+    text = "".join((REPOSITORY / name).read_text() for name in ("docs/operating.md", "docs/reliability.md"))
     return set(re.findall(r"`(?:\.venv/bin/)?python -m (\S+?)[ `]", text))
 
 

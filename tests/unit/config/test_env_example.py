@@ -1,4 +1,4 @@
-"""`.env.example` says everything about the settings, and nothing else; the README's table has them all."""
+"""`.env.example` says everything about the settings, and nothing else; the table in docs/settings.md has them all."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from config.settings import Settings, SettingsError, load_settings
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 EXAMPLE: Final = REPOSITORY / ".env.example"
-README: Final = REPOSITORY / "README.md"
+TABLE: Final = REPOSITORY / "docs" / "settings.md"
 
 ASSIGNMENT: Final = re.compile(r"(?P<off># )?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)")
 
@@ -70,10 +70,9 @@ def test_the_file_has_every_setting_and_no_other() -> None:
     assert set(entries()) == set(SETTINGS) | set(READ_BY_OTHERS)
 
 
-def test_the_table_of_the_readme_has_every_setting_with_its_default_and_no_other() -> None:
-    section = README.read_text().partition("## Settings\n")[2].partition("\n## ")[0]
+def test_the_table_of_the_documents_has_every_setting_with_its_default_and_no_other() -> None:
     shown: dict[str, str] = {}
-    for names, defaults in re.findall(r"^\| (`[A-Z_`, ]+`) \| ([^|]+) \|", section, re.MULTILINE):
+    for names, defaults in re.findall(r"^\| (`[A-Z_`, ]+`) \| ([^|]+) \|", TABLE.read_text(), re.MULTILINE):
         shown.update(zip(names.replace("`", "").split(", "), defaults.replace("`", "").split(", "), strict=True))
     assert set(shown) == set(SETTINGS)
     assert sorted(name for name, default in shown.items() if default == "–") == REQUIRED  # noqa: RUF001

@@ -1,28 +1,15 @@
 """Whoever meets the number of a requirement finds what it means."""
 
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+from tests.support.tracked import REPOSITORY, tracked_files
+
 DOCUMENT = REPOSITORY / "docs" / "requirements.md"
 
 CITED = re.compile(r"\b(?:N?FR-\d+(?:\.\d+)?|ADR-\d|Pattern \d)\b")
 EXPLAINED = re.compile(r"^\| ((?:N?FR-\d+(?:\.\d+)?|ADR-\d|Pattern \d)) \| *\S", re.MULTILINE)
-
-
-def tracked_files() -> list[Path]:
-    """Code and documents, as git knows them; in a copy without git, as they lie there."""
-    patterns = ["*.py", "*.md", "*.sql", "*.toml", "Dockerfile", "Makefile", ".env.example"]
-    listed = subprocess.run(["git", "ls-files", *patterns], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    names = listed.stdout.splitlines()
-    return [REPOSITORY / name for name in names] or [
-        path
-        for folder in ("config", "models", "services", "worker", "size_rec")
-        for path in (REPOSITORY / folder).rglob("*.py")
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +18,7 @@ def explained() -> set[str]:
 
 
 def test_every_requirement_that_is_cited_is_explained(explained: set[str]) -> None:
-    cited = {
-        number
-        for path in tracked_files()
-        if path.is_file() and path != DOCUMENT
-        for number in CITED.findall(path.read_text())
-    }
+    cited = {number for path in tracked_files() if path != DOCUMENT for number in CITED.findall(path.read_text())}
     assert "NFR-2.4" in cited
     assert cited - explained == set()
 

@@ -11,7 +11,7 @@ from models.generation import Channel, SessionRef, SessionStatus
 from proofs.chaos.api_edge import EdgeFault
 from proofs.chaos.audit import REFUND_KINDS, RULES_OF_THE_BOOKS, Rule, Violation, audit
 from proofs.chaos.evidence import BookFault, Evidence, GivenBack, Limits, Payer, SessionEvidence, WorkerRefund
-from proofs.chaos.plan import FIRST_MODEL, WHOLE_KILLS, Blow, Delivery, Ending, Outage, is_fatal, make_plan
+from proofs.chaos.plan import FIRST_MODEL, WHOLE_KILLS, Delivery, Ending, Outage, WorkerFault, is_fatal, make_plan
 from proofs.chaos.report import last_line, write_report
 from sandbox.openai_sim.faults import FAULTS, parse_markers
 from sandbox.pictures.image_host import FAULT_NAMES
@@ -169,7 +169,8 @@ def test_a_balance_that_moved_without_its_ledger_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"left_in_redis": 1}, {"peak_requests_per_minute": 151}, {"strays": ["a Celery process was left"]}]
+    "changed",
+    [{"left_in_redis": 1}, {"peak_requests_per_minute": 151}, {"violations_seen": ["a Celery process was left"]}],
 )
 def test_what_concerns_no_session_counts_as_well(changed: dict[str, Any]) -> None:
     assert broken_rules(evidence(session(Payer.USER), **changed)) == {Rule.OTHER}
@@ -224,7 +225,7 @@ def test_a_seed_stands_for_one_plan() -> None:
 def test_every_plan_has_every_kind_of_trouble(seed: int) -> None:
     plan = make_plan(seed, tasks=200, kills=15, workers=2)
     markers = {marker.fault.name for task in plan.tasks for marker in parse_markers(task.prompt)}
-    blows = [strike.blow for strikes in plan.strikes for strike in strikes]
+    faults = [planned.fault for of_worker in plan.worker_faults for planned in of_worker]
 
     assert len(plan.tasks) == 200
     assert markers == set(FAULTS) - {"latency"}
@@ -239,8 +240,8 @@ def test_every_plan_has_every_kind_of_trouble(seed: int) -> None:
     assert len({*lost} - {task.account for task in plan.tasks if task.account not in lost}) == len(lost) > 1
     assert {task.mode for task in plan.tasks if task.delivery is Delivery.TAKEN_FOR_FAILED} == {None, *StoreMode}
     assert {task.mode for task in plan.tasks if task.overage_line_is_lost} == {StoreMode.OVERAGE}
-    assert sum(blow in WHOLE_KILLS for blow in blows) == 15
-    assert set(blows) == set(Blow)
+    assert sum(fault in WHOLE_KILLS for fault in faults) == 15
+    assert set(faults) == set(WorkerFault)
     assert [outage.outage for outage in plan.outages].count(Outage.REDIS_KILLED) >= 2
     assert {outage.outage for outage in plan.outages} == {*Outage, *EdgeFault}
 
