@@ -18,7 +18,7 @@ REDIS_TESTS      := tests/faults tests/integration/proofs/test_chaos_elements.py
 	tests/integration/worker/test_startup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock wheels demo sandbox reset test test-redis7 lint format contracts costs bench bench-size reference \
+.PHONY: help install lock wheels demo sandbox reset test test-redis7 lint format contracts costs bench bench-hold bench-size reference \
 	reference-landmarks calibrate chaos dev up down logs build clean
 
 help: ## List the targets
@@ -80,6 +80,9 @@ costs: $(STAMP) ## Work out what a picture costs, into docs/costs.md
 
 bench: $(STAMP) ## Measure; every figure beside its reference from the same run (about ten minutes)
 	@$(RUN) -m proofs.bench
+
+bench-hold: $(STAMP) ## Hold the promised 300 a minute for HOLD=20 minutes (then shorter with two workers)
+	@$(RUN) -m proofs.bench --hold $(or $(HOLD),20)
 
 bench-size: $(STAMP) ## Measure size recommendation: errors, refusals, speed (a minute); "make reference" adds MediaPipe's own
 	@$(RUN) -m proofs.bench_size
