@@ -8,6 +8,7 @@ Redis and has a key of its own (docs/adr/0014).
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
@@ -75,8 +76,10 @@ class DeadLetter:
         detail: str,
         buried_at: datetime,
         session_ids: tuple[UUID, ...],
+        key_for: Callable[[str], str] = set_aside_key,
     ) -> "DeadLetter":
-        """Make the letter of an element that stays in Redis and is known by its fingerprint."""
+        """Make the letter of an element that stays in Redis and is known by its fingerprint; ``key_for`` tells under
+        which key, by the letter's id."""
         letter_id = _letter_id(fingerprint.encode(), buried_at)
         return cls(
             letter_id=letter_id,
@@ -88,7 +91,7 @@ class DeadLetter:
             size_bytes=size_bytes,
             text=None,
             base64=None,
-            element_key=set_aside_key(letter_id),
+            element_key=key_for(letter_id),
         )
 
     def encode(self) -> bytes:

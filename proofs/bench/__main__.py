@@ -1,5 +1,7 @@
 """``python -m proofs.bench [--only NAME] [--quick]``: run the measurements, print the table, write the document.
 
+``--hold MINUTES [--light]`` runs the long measurement alone, with one worker and then shorter with two.
+
 The exit status is 1 when an aim was missed.
 """
 
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from proofs.bench import run_backlog, run_cpu, run_rate_limit, run_throughput
+from proofs.bench import run_backlog, run_cpu, run_hold, run_rate_limit, run_throughput
 from proofs.bench.figures import Section
 from proofs.bench.machine import Machine
 from proofs.bench.progress import Say, progress
@@ -43,24 +45,42 @@ MEASUREMENTS: Final[dict[str, Measurement[Any]]] = {
 }
 
 
+TWO_WORKERS_SHARE: Final = 0.3
+"""Of the long measurement's time, for two workers: whether they share one window shows within a few minutes."""
+
+
+def hold(minutes: float, *, light: bool) -> dict[str, Measurement[Any]]:
+    """The long measurement with one worker and with two."""
+    alone = run_hold.Extent(minutes=minutes, judged_minutes=min(5.0, minutes / 2), light=light)
+    shorter = minutes * TWO_WORKERS_SHARE
+    both = run_hold.Extent(minutes=shorter, judged_minutes=min(5.0, shorter / 2), workers=2, light=light)
+    return {
+        "hold": Measurement(run_hold.measure, alone, alone),
+        "hold-two": Measurement(run_hold.measure, both, both),
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m proofs.bench", description="Measure the worker.")
     parser.add_argument("--only", choices=sorted(MEASUREMENTS), action="append", help="just this; may be repeated")
     parser.add_argument("--quick", action="store_true", help="a smoke test: the figures mean little")
+    parser.add_argument("--hold", type=float, metavar="MINUTES", help="just this: the promised rate for so long")
+    parser.add_argument("--light", action="store_true", help="with --hold: small photographs, for a busy machine")
     chosen = parser.parse_args(arguments)
     say = progress()
     machine = Machine.this()
+    measurements = MEASUREMENTS if chosen.hold is None else hold(chosen.hold, light=chosen.light)
     with open_stage() as stage:
         say("the world is up")
         sections = [
             measurement.run(stage, say, quick=chosen.quick)
-            for name, measurement in MEASUREMENTS.items()
+            for name, measurement in measurements.items()
             if not chosen.only or name in chosen.only
         ]
     say("done\n")
     print(as_text(sections))
-    if not chosen.only and not chosen.quick:
+    if not chosen.only and not chosen.quick and chosen.hold is None:
         DOCUMENT.write_text(as_markdown(sections, machine))
         print(f"\nWritten to {DOCUMENT.relative_to(Path.cwd()) if DOCUMENT.is_relative_to(Path.cwd()) else DOCUMENT}")
     missed = [figure.name for section in sections for figure in section.figures if figure.met is False]

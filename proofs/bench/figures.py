@@ -62,6 +62,12 @@ def greatest_in_window(instants_seconds: Sequence[float], window_seconds: float 
     return greatest
 
 
+def shortest_span_seconds(instants_seconds: Sequence[float], count: int) -> float:
+    """The shortest time from the first to the last of ``count`` neighbouring instants; infinity with fewer."""
+    instants = sorted(instants_seconds)
+    return min((last - first for first, last in zip(instants, instants[count - 1 :], strict=False)), default=math.inf)
+
+
 def per_minute(instants: Sequence[datetime]) -> float:
     """The rate between the first and the last of the instants; 0 with fewer than two."""
     if len(instants) < 2:  # noqa: PLR2004 - a rate needs two ends

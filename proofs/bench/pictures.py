@@ -16,6 +16,9 @@ PHONE_PIXELS: Final = (3024, 4032)
 WEB_PIXELS: Final = (1536, 2048)
 """3 megapixels: a phone's picture after the messenger or the web client has shrunk it, and a shop's large view."""
 
+LIGHT_PIXELS: Final = (768, 1024)
+"""As large as the worker sends them: next to no work for it."""
+
 GRAIN: Final = 10.0
 """Standard deviation of the sensor noise added, in 8-bit steps: makes the files weigh what phones' do (3 to 6 MB)."""
 
@@ -54,6 +57,15 @@ def web_photographs() -> tuple[Photograph, ...]:
     return (
         _photograph("person-web.jpg", "person-2.jpg", WEB_PIXELS, WEB_GRAIN, WEB_QUALITY),
         _photograph("garment-web.jpg", "trousers.jpg", WEB_PIXELS, WEB_GRAIN, WEB_QUALITY),
+    )
+
+
+@cache
+def light_photographs() -> tuple[Photograph, ...]:
+    """Two small photographs, person and garment, for measuring what has nothing to do with pictures."""
+    return (
+        _photograph("person-light.jpg", "person-2.jpg", LIGHT_PIXELS, WEB_GRAIN, WEB_QUALITY),
+        _photograph("garment-light.jpg", "trousers.jpg", LIGHT_PIXELS, WEB_GRAIN, WEB_QUALITY),
     )
 
 

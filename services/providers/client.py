@@ -1,4 +1,4 @@
-"""One image edit at the provider: every answer becomes a picture or one of ``models.failures``.
+"""One try-on picture from the provider: every answer becomes a picture or one of ``models.failures``.
 
 Not the openai SDK: FR-3 owns the retries, one deadline covers the whole call, the answer is bounded, every attempt
 takes its turn at the shared gate first, and 200 calls in flight must fit into the memory of one small container.
@@ -25,8 +25,7 @@ from models.generation import GeneratedImage
 from models.image_models import Effort, ImageModelProfile
 from services.platform.storage_gate import StorageGate
 from services.providers.attempt_codes import MODEL_GONE, MODEL_REFUSED, SUCCESS
-from services.providers.openai.errors import ModelGone, Retryable
-from services.providers.openai.request import EditForm, build_edit_form
+from services.providers.image_provider import ImageProvider, ModelGone, ProviderRequest, Retryable
 from services.providers.openai.wire import Attempt, ProviderWire, TaskClock, Verdict
 from services.providers.roster import ModelRoster
 from services.providers.turns_while_stored import turn_while_stored
@@ -46,15 +45,14 @@ AttemptHook = Callable[[str, int | None, str], None]
 kind."""
 
 
-class OpenAIImageClient:
-    """Makes image edits; one object per process, shared by all threads.
+class ImageClient:
+    """Makes try-on pictures; one object per process, shared by all threads.
 
     ``edit`` expects an event loop of its own in its thread (Pattern 4): it blocks that thread while it waits for a
     turn, and all else that waits there is this call itself.
 
     Args:
-        base_url: with the version, for example ``https://api.openai.com/v1``.
-        api_key: sent as a bearer token, never logged.
+        provider: who is asked; the turns are its own.
         models: in order of preference (``OPENAI_IMAGE_MODELS``).
         effort: how hard they are to try.
         max_retries: further attempts with a model after 5xx, 408, 409, a broken connection or silence
@@ -70,9 +68,8 @@ class OpenAIImageClient:
 
     def __init__(
         self,
+        provider: ImageProvider,
         *,
-        base_url: str,
-        api_key: str,
         models: Sequence[ImageModelProfile],
         max_retries: int,
         turns: TurnGate,
@@ -85,7 +82,8 @@ class OpenAIImageClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random_unit: Callable[[], float] = random.random,
     ) -> None:
-        self._wire = ProviderWire(base_url=base_url, api_key=api_key, turns=turns, cancelled=cancelled)
+        self._provider = provider
+        self._wire = ProviderWire(provider, turns=turns, cancelled=cancelled)
         self._roster = ModelRoster(models, on_model_gone=on_model_gone)
         self._effort = effort or Effort()
         self._max_retries = max_retries
@@ -127,7 +125,7 @@ class OpenAIImageClient:
         self._roster.start_over_if_empty()
         refusals: dict[str, str] = {}
         while (profile := self._roster.preferred()) is not None and profile.name not in refusals:
-            form = build_edit_form(
+            request = self._provider.build_request(
                 profile,
                 self._effort,
                 images=images,
@@ -135,7 +133,7 @@ class OpenAIImageClient:
                 prompt=prompt,
                 safety_identifier=safety_identifier,
             )
-            result = await self._edit_with(profile, form, clock, still_wanted)
+            result = await self._edit_with(profile, request, clock, still_wanted)
             if isinstance(result, GeneratedImage):
                 return result
             refusals[profile.name] = result.failure.reason
@@ -143,12 +141,12 @@ class OpenAIImageClient:
         raise NoModelLeft(f"no configured image model can be used: {said}")
 
     async def _edit_with(
-        self, profile: ImageModelProfile, form: EditForm, clock: TaskClock, still_wanted: Callable[[], bool]
+        self, profile: ImageModelProfile, request: ProviderRequest, clock: TaskClock, still_wanted: Callable[[], bool]
     ) -> GeneratedImage | ModelGone:
         """Tries one model until it answers, is gone, or the retries or the task's time are used up."""
         retries = 0
         while True:
-            result = await self._attempt(profile, form, clock, still_wanted)
+            result = await self._attempt(profile, request, clock, still_wanted)
             if not isinstance(result, Retryable):
                 return result
             delay_seconds = self._random_unit() * min(FIRST_BACKOFF_SECONDS * 2**retries, MAX_BACKOFF_SECONDS)
@@ -159,10 +157,10 @@ class OpenAIImageClient:
             await self._sleep(delay_seconds)
 
     async def _attempt(
-        self, profile: ImageModelProfile, form: EditForm, clock: TaskClock, still_wanted: Callable[[], bool]
+        self, profile: ImageModelProfile, request: ProviderRequest, clock: TaskClock, still_wanted: Callable[[], bool]
     ) -> GeneratedImage | ModelGone | Retryable:
         """One request: turn, exchange, verdict. The verdict goes to log, metrics, roster and breaker."""
-        attempt = Attempt(profile, form, clock, turn=self._take_turn(form, clock, still_wanted))
+        attempt = Attempt(profile, request, clock, turn=self._take_turn(request, clock, still_wanted))
         outcome, reason = TurnOutcome.UNKNOWN, ""
         try:
             verdict = await self._wire.exchange(attempt)
@@ -177,11 +175,13 @@ class OpenAIImageClient:
             raise verdict
         return verdict
 
-    def _take_turn(self, form: EditForm, clock: TaskClock, still_wanted: Callable[[], bool]) -> Turn:
+    def _take_turn(self, request: ProviderRequest, clock: TaskClock, still_wanted: Callable[[], bool]) -> Turn:
         if clock.remaining_seconds() <= 0:
             raise DeadlineExceeded(clock.limit_seconds)
         with clock.paused():
-            turn = self._turn(lambda: self._turns.acquire(self._cancelled, input_images=form.image_count), still_wanted)
+            turn = self._turn(
+                lambda: self._turns.acquire(self._cancelled, input_images=request.image_count), still_wanted
+            )
             # On the same terms: the answer may be long in coming when the platform is away.
             wanted = self._is_wanted_after(turn, still_wanted)
         if not wanted:
@@ -220,7 +220,7 @@ class OpenAIImageClient:
         """Log and metrics of one attempt."""
         model = attempt.profile.name
         self._on_turn(attempt.turn.waited_seconds)
-        seconds = round(time.monotonic() - attempt.turn.granted_at, 3)
+        seconds = round(time.monotonic() - attempt.turn.slot.opens_at, 3)
         if isinstance(verdict, GeneratedImage):
             self._on_attempt(model, HTTPStatus.OK, SUCCESS)
             log.info(

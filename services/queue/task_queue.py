@@ -1,10 +1,4 @@
-"""The platform's queue in Redis and the worker's lists beside it; all key names are spelled here.
-
-``wearon:tasks:generation``            the producer's list: LPUSH on the left, taken from the right
-``wearon:tasks:inflight:<executor>``   copies of the tasks an executor took and did not finish; newest on the left
-``wearon:tasks:executors``             which in-flight lists there are
-``wearon:tasks:dead``                  elements that are no tasks, with the reason and the time; newest on the left
-``wearon:tasks:dead:<letter>``         an element too long to be in its letter: a list of this one element
+"""The platform's queue in Redis and the worker's lists beside it (``services/queue/queue_keys.py`` names them).
 
 No element is read whole that is longer than the caller asks for (docs/adr/0014).
 """
@@ -18,12 +12,15 @@ import redis
 
 from services.queue import scripts as queue_scripts
 from services.queue.connection import BLOCKING_POP_SECONDS, HEALTH_KEY, HEALTH_KEY_MILLISECONDS
+from services.queue.queue_keys import FIRST_QUEUE, QueueKeys
 
-QUEUE_KEY: Final = "wearon:tasks:generation"
-IN_FLIGHT_PREFIX: Final = "wearon:tasks:inflight:"
-EXECUTORS_KEY: Final = "wearon:tasks:executors"
-DEAD_LETTERS_KEY: Final = "wearon:tasks:dead"
-SET_ASIDE_PREFIX: Final = "wearon:tasks:dead:"
+FIRST_QUEUE_KEYS: Final = QueueKeys.of(FIRST_QUEUE)
+QUEUE_KEY: Final = FIRST_QUEUE_KEYS.queue
+EXECUTORS_KEY: Final = FIRST_QUEUE_KEYS.executors
+DEAD_LETTERS_KEY: Final = FIRST_QUEUE_KEYS.dead_letters
+in_flight_key: Final = FIRST_QUEUE_KEYS.in_flight
+set_aside_key: Final = FIRST_QUEUE_KEYS.set_aside
+"""Of the platform's queue."""
 
 PAGE_ELEMENTS: Final = 1_000
 PAGE_BYTES: Final = 4 * 1024 * 1024
@@ -61,20 +58,16 @@ WHOLE: Final = TransferLimits(whole_bytes=2**53, end_bytes=0)
 """For letters: whatever their size (a Lua number counts exactly as far as this)."""
 
 
-def in_flight_key(executor: UUID) -> str:
-    """The list of what an executor took and did not finish."""
-    return f"{IN_FLIGHT_PREFIX}{executor}"
-
-
-def set_aside_key(letter_id: str) -> str:
-    """Where the element of a letter is, when it is too long to be in the letter."""
-    return f"{SET_ASIDE_PREFIX}{letter_id}"
-
-
 class TaskQueue:
-    """One connection's view of the queue. Redis errors pass through: only the caller knows what they mean for it."""
+    """One connection's view of a queue. Redis errors pass through: only the caller knows what they mean for it.
 
-    def __init__(self, client: redis.Redis) -> None:
+    Args:
+        client: the connection.
+        name: of the queue; the platform's is the only one so far.
+    """
+
+    def __init__(self, client: redis.Redis, name: str = FIRST_QUEUE) -> None:
+        self.keys = QueueKeys.of(name)
         # redis-py types one class for its sync and async clients, so every answer is also "perhaps awaitable".
         self._redis: Any = client
         self._read_page = self._redis.register_script(queue_scripts.READ_PAGE)
@@ -94,7 +87,9 @@ class TaskQueue:
         Raises:
             ReplyTooLarge: the element is longer than the connection reads; it was moved.
         """
-        element: bytes | None = self._redis.blmove(QUEUE_KEY, in_flight_key(executor), timeout_seconds, "RIGHT", "LEFT")
+        element: bytes | None = self._redis.blmove(
+            self.keys.queue, self.keys.in_flight(executor), timeout_seconds, "RIGHT", "LEFT"
+        )
         return element
 
     def interrupt(self) -> None:
@@ -106,39 +101,41 @@ class TaskQueue:
 
     def backlog(self) -> int:
         """How many tasks wait, told by a server that takes writes: a replica or a full one raises. One command."""
-        return int(self._backlog([QUEUE_KEY, HEALTH_KEY], [HEALTH_KEY_MILLISECONDS]))
+        return int(self._backlog([self.keys.queue, HEALTH_KEY], [HEALTH_KEY_MILLISECONDS]))
 
     def waiting(self, limits: TransferLimits) -> Iterator[list[Element]]:
         """The queue in pages, from the end that is taken next; the caller stops when it has seen enough.
 
         Tasks may be taken meanwhile: the pages overlap, so an element that is in the queue throughout is not missed.
         """
-        return self._pages(QUEUE_KEY, limits, overlap_share=OVERLAP_SHARE)
+        return self._pages(self.keys.queue, limits, overlap_share=OVERLAP_SHARE)
 
     def in_flight(self, executor: UUID, limits: TransferLimits) -> Iterator[list[Element]]:
         """What the executor took and did not finish, in pages, oldest first.
 
         An element behind one that is finished between two pages may be missed; it is there the next time.
         """
-        return self._pages(in_flight_key(executor), limits)
+        return self._pages(self.keys.in_flight(executor), limits)
 
     def finish(self, executor: UUID, element: bytes) -> None:
         """Drop one in-flight copy: its session is terminal."""
-        self._redis.lrem(in_flight_key(executor), 1, element)
+        self._redis.lrem(self.keys.in_flight(executor), 1, element)
 
     def hand_back(self, executor: UUID) -> int:
         """Move everything an executor has in flight back to the queue, to be taken next, oldest first."""
         moved, empty = 0, False
         while not empty:
-            count, empty = self._hand_back([in_flight_key(executor), QUEUE_KEY], [PAGE_ELEMENTS, PAGE_BYTES])
+            count, empty = self._hand_back(
+                [self.keys.in_flight(executor), self.keys.queue], [PAGE_ELEMENTS, PAGE_BYTES]
+            )
             moved += count
         return moved
 
     def bury(self, executor: UUID, element: bytes, letter: bytes) -> None:
         """Replace an in-flight copy by a dead letter, in one step."""
         with self._redis.pipeline(transaction=True) as steps:
-            steps.lpush(DEAD_LETTERS_KEY, letter)
-            steps.lrem(in_flight_key(executor), 1, element)
+            steps.lpush(self.keys.dead_letters, letter)
+            steps.lrem(self.keys.in_flight(executor), 1, element)
             steps.execute()
 
     def set_aside(self, executor: UUID, element: LongElement, *, letter_id: str, letter: bytes) -> bool:
@@ -149,41 +146,41 @@ class TaskQueue:
             ``False`` when it is not in flight any more (somebody else dealt with it) and nothing was done.
         """
         done = self._set_aside(
-            [in_flight_key(executor), set_aside_key(letter_id), DEAD_LETTERS_KEY],
+            [self.keys.in_flight(executor), self.keys.set_aside(letter_id), self.keys.dead_letters],
             [element.size_bytes, element.fingerprint, len(element.head), letter],
         )
         return bool(done)
 
     def dead_letters(self) -> Iterator[bytes]:
         """All dead letters, oldest first."""
-        for page in self._pages(DEAD_LETTERS_KEY, WHOLE):
+        for page in self._pages(self.keys.dead_letters, WHOLE):
             yield from (letter for letter in page if isinstance(letter, bytes))
 
     def oldest_dead_letter(self) -> bytes | None:
         """The one that was buried first."""
-        letter: bytes | None = self._redis.lindex(DEAD_LETTERS_KEY, -1)
+        letter: bytes | None = self._redis.lindex(self.keys.dead_letters, -1)
         return letter
 
     def dead_letter(self, opening: bytes) -> bytes | None:
         """The newest dead letter that begins so."""
-        letter: bytes | None = self._find_letter([DEAD_LETTERS_KEY], [opening])
+        letter: bytes | None = self._find_letter([self.keys.dead_letters], [opening])
         return letter
 
     def replay(self, letter: bytes, element: bytes) -> None:
         """Put an element into the queue again, to be taken next, and drop its dead letter, in one step."""
         with self._redis.pipeline(transaction=True) as steps:
-            steps.rpush(QUEUE_KEY, element)
-            steps.lrem(DEAD_LETTERS_KEY, 1, letter)
+            steps.rpush(self.keys.queue, element)
+            steps.lrem(self.keys.dead_letters, 1, letter)
             steps.execute()
 
     def replay_set_aside(self, letter: bytes, key: str) -> bool:
         """The same for an element that was set aside under ``key``; ``False`` when it is not there."""
-        return bool(self._replay_set_aside([key, QUEUE_KEY, DEAD_LETTERS_KEY], [letter]))
+        return bool(self._replay_set_aside([key, self.keys.queue, self.keys.dead_letters], [letter]))
 
     def discard(self, letter: bytes, key: str | None = None) -> None:
         """Drop a dead letter, and the element that was set aside for it under ``key``."""
         with self._redis.pipeline(transaction=True) as steps:
-            steps.lrem(DEAD_LETTERS_KEY, -1, letter)  # from the old end, where most that go are
+            steps.lrem(self.keys.dead_letters, -1, letter)  # from the old end, where most that go are
             if key is not None:
                 steps.unlink(key)
             steps.execute()
@@ -195,15 +192,15 @@ class TaskQueue:
 
     def register(self, executor: UUID) -> None:
         """Put an executor's in-flight list on record, before it takes its first task."""
-        self._redis.sadd(EXECUTORS_KEY, str(executor))
+        self._redis.sadd(self.keys.executors, str(executor))
 
     def forget(self, executor: UUID) -> None:
         """Take the emptied in-flight list of a dead executor off the record."""
-        self._redis.srem(EXECUTORS_KEY, str(executor))
+        self._redis.srem(self.keys.executors, str(executor))
 
     def executors(self) -> list[UUID]:
         """All executors on record, dead or alive."""
-        return [UUID(name.decode()) for name in self._redis.smembers(EXECUTORS_KEY)]
+        return [UUID(name.decode()) for name in self._redis.smembers(self.keys.executors)]
 
     def _pages(self, key: str, limits: TransferLimits, *, overlap_share: int | None = None) -> Iterator[list[Element]]:
         """A list from its right end leftwards, one command for each page."""

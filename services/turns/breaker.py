@@ -25,6 +25,7 @@ from services.lua_programs import lua_program
 from services.queue.refusals import words_of
 from services.shutdown import sleep_unless
 from services.turns.fair_lock import FairLock
+from services.turns.provider_keys import FIRST_PROVIDER, provider_key
 
 log = structlog.get_logger()
 
@@ -32,7 +33,7 @@ PAUSE_SECONDS: Final = 60.0
 """Between two probes; each costs one task its generation, and what a person must repair takes minutes."""
 
 PROBE_SECONDS: Final = 270.0
-"""After this a probe without a verdict is given up. Longer than a full window at the gate (61 s) and the longest
+"""After this a probe without a verdict is given up. Longer than a full window at the gate (60 s) and the longest
 attempt (180 s) together."""
 
 PROBE_LEASE_SECONDS: Final = 15.0
@@ -45,10 +46,6 @@ CLOSED_CACHE_SECONDS: Final = 1.0
 
 POLL_SECONDS: Final = 2.0
 """Between two looks while it is not closed; one thread per process looks."""
-
-_BLOCKED_KEY: Final = "wearon:provider:blocked"
-_PAUSE_KEY: Final = "wearon:provider:pause"
-_PROBE_KEY: Final = "wearon:provider:probe"
 
 FOLDER: Final = Path(__file__).with_name("lua")
 RENEW_PROBE: Final = lua_program(FOLDER, "renew_probe")
@@ -79,12 +76,14 @@ class ProviderBreaker:
 
     Args:
         client: Redis, shared by every process that calls the provider.
+        provider: whose calls are paused.
         pause_seconds, poll_seconds, closed_cache_seconds, probe_lease_seconds: other values in tests only.
     """
 
     def __init__(
         self,
         client: redis.Redis,
+        provider: str = FIRST_PROVIDER,
         *,
         pause_seconds: float = PAUSE_SECONDS,
         poll_seconds: float = POLL_SECONDS,
@@ -92,6 +91,9 @@ class ProviderBreaker:
         probe_lease_seconds: float = PROBE_LEASE_SECONDS,
     ) -> None:
         self._client = client
+        self._blocked_key = provider_key(provider, "blocked")
+        self._pause_key = provider_key(provider, "pause")
+        self._probe_key = provider_key(provider, "probe")
         self._pause_milliseconds = int(pause_seconds * 1000)
         self._poll_seconds = poll_seconds
         self._closed_cache_seconds = closed_cache_seconds
@@ -139,7 +141,7 @@ class ProviderBreaker:
         Raises:
             RedisError: it cannot be asked.
         """
-        reason = cast(bytes | None, self._client.get(_BLOCKED_KEY))
+        reason = cast(bytes | None, self._client.get(self._blocked_key))
         return None if reason is None else reason.decode()
 
     def open(self, reason: str, probe: Probe | None = None) -> None:
@@ -154,9 +156,9 @@ class ProviderBreaker:
             probe.over.set()
 
         def change(pipe: redis.client.Pipeline) -> None:
-            pipe.set(_BLOCKED_KEY, reason)
-            pipe.set(_PAUSE_KEY, reason, px=self._pause_milliseconds)
-            pipe.delete(_PROBE_KEY)
+            pipe.set(self._blocked_key, reason)
+            pipe.set(self._pause_key, reason, px=self._pause_milliseconds)
+            pipe.delete(self._probe_key)
 
         self._write(change)
 
@@ -164,12 +166,12 @@ class ProviderBreaker:
         """The probe went through: calls go on."""
         log.info("provider_calls_resumed")
         probe.over.set()
-        self._write(lambda pipe: pipe.delete(_BLOCKED_KEY, _PAUSE_KEY, _PROBE_KEY))
+        self._write(lambda pipe: pipe.delete(self._blocked_key, self._pause_key, self._probe_key))
 
     def release_probe(self, probe: Probe) -> None:
         """The probe brought no verdict (no answer, or the task ended before asking): somebody else may probe."""
         probe.over.set()
-        self._write(lambda pipe: pipe.eval(RELEASE_PROBE, 1, _PROBE_KEY, probe.holder))
+        self._write(lambda pipe: pipe.eval(RELEASE_PROBE, 1, self._probe_key, probe.holder))
 
     def _believed_closed(self) -> bool:
         return time.monotonic() < self._closed_until
@@ -178,7 +180,9 @@ class ProviderBreaker:
         self._flush()
         if self._believed_closed():  # whoever had the lock before us has just asked
             return _State.CLOSED
-        blocked, pause, probe = cast("list[bytes | None]", self._client.mget(_BLOCKED_KEY, _PAUSE_KEY, _PROBE_KEY))
+        blocked, pause, probe = cast(
+            "list[bytes | None]", self._client.mget(self._blocked_key, self._pause_key, self._probe_key)
+        )
         if blocked is None and pause is None:
             self._closed_until = time.monotonic() + self._closed_cache_seconds
             return _State.CLOSED
@@ -186,7 +190,7 @@ class ProviderBreaker:
 
     def _take_probe(self) -> Probe | None:
         probe = Probe()
-        if not self._client.set(_PROBE_KEY, probe.holder, nx=True, px=self._probe_lease_milliseconds):
+        if not self._client.set(self._probe_key, probe.holder, nx=True, px=self._probe_lease_milliseconds):
             return None
         threading.Thread(target=self._keep_probe, args=(probe,), name="provider-probe", daemon=True).start()
         return probe
@@ -198,7 +202,7 @@ class ProviderBreaker:
         pause_seconds = self._probe_lease_milliseconds / 1000 / RENEWALS_PER_LEASE
         while not probe.over.wait(pause_seconds) and time.monotonic() < give_up_at:
             try:
-                if not self._client.eval(RENEW_PROBE, 1, _PROBE_KEY, probe.holder, lease_milliseconds):
+                if not self._client.eval(RENEW_PROBE, 1, self._probe_key, probe.holder, lease_milliseconds):
                     return
             except redis.RedisError as error:
                 _log_without_redis(error)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from services.turns.breaker import Probe, ProviderBreaker
-from services.turns.window import RateGate
+from services.turns.window import RateGate, Slot
 
 
 class TurnOutcome(Enum):
@@ -22,16 +22,14 @@ class TurnOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The right to send one request, now.
+    """The right to send one request, from its slot's moment on.
 
-    ``granted_at`` is on ``time.monotonic``'s clock; only the one call that tests whether a pause is over has a
-    ``probe``; ``input_images`` is how many pictures it may carry.
+    Only the one call that tests whether a pause is over has a ``probe``.
     """
 
     waited_seconds: float
-    granted_at: float
+    slot: Slot
     probe: Probe | None
-    input_images: int = 1
 
 
 class TurnGate:
@@ -42,8 +40,9 @@ class TurnGate:
         self._breaker = breaker
 
     def acquire(self, cancelled: Callable[[], bool], *, input_images: int = 1) -> Turn:
-        """Blocks the calling thread until it may send one request with so many pictures; send it at once, then
-        ``report``.
+        """Blocks the calling thread until the moment is near at which it may send one request with so many pictures.
+
+        Make the connection, send at the moment, tell ``sent``, and in the end ``report``.
 
         Raises:
             ShuttingDown: ``cancelled()`` became true while waiting.
@@ -52,14 +51,14 @@ class TurnGate:
         while True:
             probe = self._breaker.wait_until_closed(cancelled)
             try:
-                self._gate.acquire(cancelled, input_images=input_images)
+                slot = self._gate.acquire(cancelled, input_images=input_images)
             except BaseException:
                 if probe is not None:
                     self._breaker.release_probe(probe)
                 raise
             if probe is not None or self._breaker.is_closed():  # it may have opened while we waited at the gate
-                now = time.monotonic()
-                return Turn(waited_seconds=now - started, granted_at=now, probe=probe, input_images=input_images)
+                ready_at = max(slot.opens_at, time.monotonic())
+                return Turn(waited_seconds=ready_at - started, slot=slot, probe=probe)
 
     def renew(self, turn: Turn, cancelled: Callable[[], bool]) -> Turn:
         """Another turn of the rate gate in place of one that was not used in time; the old one stays counted.
@@ -67,8 +66,12 @@ class TurnGate:
         Raises:
             ShuttingDown: ``cancelled()`` became true while waiting.
         """
-        waited = self._gate.acquire(cancelled, input_images=turn.input_images)
-        return replace(turn, waited_seconds=turn.waited_seconds + waited, granted_at=time.monotonic())
+        slot = self._gate.acquire(cancelled, input_images=turn.slot.input_images)
+        return replace(turn, waited_seconds=turn.waited_seconds + slot.waited_seconds, slot=slot)
+
+    def sent(self, turn: Turn) -> None:
+        """Tells that the first bytes of a turn's request have just left. Never raises for Redis being away."""
+        self._gate.sent(turn.slot)
 
     def report(self, turn: Turn, outcome: TurnOutcome, reason: str = "") -> None:
         """Tells what came of a turn; ``reason`` is the failure's kind. Never raises for Redis being away."""

@@ -1,37 +1,55 @@
 """The provider's rate limits over all processes and hosts together (NFR-1.4): requests, and input pictures if asked.
 
-A turn is one entry in a moving window kept in Redis by the ``limits`` library: it is taken by one atomic script that
-counts the entries, so the count is exact however many processes ask. What is added here: one clock for all hosts
-(Redis's own), patience (a task that waits for its turn never fails for it) and few commands (hosted Redis bills them):
-two for a turn that is free (four with a limit on pictures), and one waiter per process who sleeps until the window
-opens.
+A turn is a moment, kept as a stamp in a moving window in Redis. One atomic script counts the stamps, so the count is
+exact however many processes ask. A moment may be taken shortly before it comes: the request makes its connection
+meanwhile and leaves when it has come. One that leaves later has its stamp moved. So the window needs a margin only for
+what nobody here can see, the way from our socket to the provider's (docs/adr/0036).
+
+One clock counts for all hosts, Redis's own. A task that waits for its turn never fails for it. A turn costs one command
+(hosted Redis bills them), and one waiter per process sleeps until the window opens.
 """
 
-import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
 
 import redis
 import structlog
-from limits.storage import RedisStorage
 
+from services.lua_programs import lua_program
 from services.queue.refusals import words_of
 from services.shutdown import sleep_unless
 from services.turns.fair_lock import FairLock
+from services.turns.own_window import OwnWindow
+from services.turns.provider_keys import FIRST_PROVIDER, provider_key
+from services.turns.server_clock import ServerClock
 
 log = structlog.get_logger()
 
-WINDOW_SECONDS: Final = 61
-"""The provider counts 60 s. One more for what happens between taking a turn here and the request's arrival there:
-two requests whose turns are 61 s apart arrive at least 60 s apart as long as neither is delayed a second more than
-the other (``TURN_FRESH_SECONDS`` of the client sees to that)."""
+PROVIDER_WINDOW_SECONDS: Final = 60.0
+"""What the provider counts over."""
 
-PACE_SECONDS: Final = 1
-PACE_SHARE: Final = 30
-"""At most one thirtieth of a minute's turns starts within a second: twice the average rate. A whole window's worth
-fired in one instant would pile up in connecting and sending, and the delays would outgrow the window's margin."""
+MARGIN_SECONDS: Final = 0.1
+"""Between two requests that are a whole limit apart lies this much more than the provider's window. It pays for
+``PUNCTUAL_SECONDS`` and for the difference between two requests' ways from our socket to the provider. It costs 0.17 %
+of the limit: 299.5 of 300 requests a minute."""
+
+WINDOW_SECONDS: Final = PROVIDER_WINDOW_SECONDS + MARGIN_SECONDS
+
+PUNCTUAL_SECONDS: Final = 0.02
+"""A request that leaves at most this long after its moment keeps its stamp; moving it would cost a command."""
+
+LEAD_SECONDS: Final = 0.3
+"""How long before it comes a moment is taken: long enough for a name, a TCP and a TLS handshake."""
+
+SPACING_SHARE: Final = 2
+MAX_SPACING_SECONDS: Final = 1.0
+"""Two moments are at least half of the limit's average distance apart, so that a free window never leaves in one burst,
+which would pile up in connecting and sending. Never more than a second, for small limits."""
 
 MIN_SLEEP_SECONDS: Final = 0.02
 MAX_SLEEP_SECONDS: Final = 5.0
@@ -41,167 +59,175 @@ FIRST_OUTAGE_SLEEP_SECONDS: Final = 0.1
 MAX_OUTAGE_SLEEP_SECONDS: Final = 5.0
 """Redis away: look again after this, doubling."""
 
-KEY_PREFIX: Final = "wearon:provider"
-_WINDOW_KEY: Final = "rate:window"
-_PACE_KEY: Final = "rate:pace"
-_IMAGES_KEY: Final = "rate:input-images"
+FOLDER: Final = Path(__file__).with_name("lua")
+_TAKE: Final = lua_program(FOLDER, "window_take")
+_MOVE: Final = lua_program(FOLDER, "window_move")
 
 
-_NO_TIME: Final = 0
-_STAMPED_BY_SERVER: Final = b"""
-local now = redis.call('TIME')
-local ARGV = {now[1] + now[2] / 1000000, ARGV[2], ARGV[3], ARGV[4]}
-"""
-"""Put before the library's script, whose first argument is the time. (Redis documentation, "Scripting with Lua": a
-script may write after reading the time, since Redis 5.)"""
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The right to send one request at a moment or later.
 
-
-class ServerClockStorage(RedisStorage):
-    """``limits``' storage with stamps from Redis's clock instead of this host's.
-
-    With each host's own clock two hosts five seconds apart would count different windows, and a clock that was stepped
-    or stood still (a host that was suspended) would open the gate. The keys do not contain the limit, unlike the keys
-    ``limits``' strategies make: during a deployment that changes it, old and new processes still share one window (each
-    keeps its own limit over it).
+    ``opens_at`` is that moment on ``time.monotonic``'s clock, at most ``LEAD_SECONDS`` ahead when it is handed out;
+    ``stamp`` is the same on Redis's clock; ``input_images`` is how many pictures the request may carry.
     """
 
-    SCRIPT_ACQUIRE_MOVING_WINDOW = _STAMPED_BY_SERVER + RedisStorage.SCRIPT_ACQUIRE_MOVING_WINDOW
-
-    def __init__(self, client: redis.Redis) -> None:
-        super().__init__("redis://", connection_pool=client.connection_pool, key_prefix=KEY_PREFIX)
-
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Takes ``amount`` of ``limit`` entries in the last ``expiry`` seconds, or none of them."""
-        return bool(self.lua_acquire_moving_window([self.prefixed_key(key)], [_NO_TIME, limit, expiry, amount]))
-
-    def seconds_until_free(self, key: str, limit: int, expiry: int, amount: int = 1) -> float:
-        """Seconds until ``amount`` entries may be taken, zero or less if now; 0 for more than ``limit``, which never
-        may."""
-        # The newest stands first: while this one counts, ``amount`` more would be too many.
-        entry = self.storage.lindex(self.prefixed_key(key), limit - amount) if amount <= limit else None
-        if entry is None:
-            return 0.0
-        seconds, microseconds = self.storage.time()
-        return float(entry) + expiry - float(seconds + microseconds / 1e6)
+    opens_at: float
+    stamp: str
+    waited_seconds: float = 0.0
+    input_images: int = 1
 
 
 class _Limit:
-    """At most ``entries`` in any ``seconds``, counted in Redis by all processes and here by this one, so that even a
+    """At most ``most`` stamps in any window, counted in Redis by all processes and here by this one, so that even a
     Redis that lost its memory cannot make it exceed the limit."""
 
-    def __init__(self, storage: ServerClockStorage, key: str, entries: int, seconds: int) -> None:
-        self._storage = storage
-        self._key = key
-        self.entries = entries
-        self.seconds = seconds
-        self._taken_at: deque[float] = deque(maxlen=entries)
-
-    def own_wait_seconds(self, amount: int) -> float:
-        """Seconds until this process alone may take ``amount`` more; zero or less if now."""
-        older = self.entries - amount
-        if len(self._taken_at) <= older:
-            return 0.0
-        return self._taken_at[-1 - older] + self.seconds - time.monotonic()
-
-    def take(self, amount: int) -> bool:
-        """Takes ``amount`` entries in Redis, or none; ``note`` what was used."""
-        return self._storage.acquire_entry(self._key, self.entries, self.seconds, amount)
-
-    def wait_seconds(self, amount: int) -> float:
-        """Seconds until it makes sense to take; zero or less if now."""
-        return self._storage.seconds_until_free(self._key, self.entries, self.seconds, amount)
-
-    def note(self, amount: int) -> None:
-        """Remembers what this process used."""
-        self._taken_at.extend([time.monotonic()] * amount)
+    def __init__(self, key: str, most: int, window_seconds: float) -> None:
+        self.key = key
+        self.most = most
+        self.own = OwnWindow(most, window_seconds)
 
 
 class RateGate:
-    """Hands out turns: never more than ``turns_per_window`` in any ``window_seconds``, whoever asks.
+    """Hands out moments: never more than ``turns_per_window`` in any ``window_seconds``, whoever asks.
 
     One object per process, shared by all its threads.
 
     Args:
         client: Redis, shared by every process that calls the provider. It need not be up yet.
+        provider: whose limits they are.
         turns_per_window: ``OPENAI_REQUESTS_PER_MINUTE``.
         images_per_window: ``OPENAI_INPUT_IMAGES_PER_MINUTE``; ``None`` for no limit.
-        window_seconds: whole seconds; other values in tests only.
-        turns_per_pace: turns per ``PACE_SECONDS``; other values in tests only.
+        window_seconds: other values in tests only.
+        spacing_seconds: least time between two moments; other values in tests only.
     """
 
     def __init__(
         self,
         client: redis.Redis,
+        provider: str = FIRST_PROVIDER,
         *,
         turns_per_window: int,
         images_per_window: int | None = None,
-        window_seconds: int = WINDOW_SECONDS,
-        turns_per_pace: int | None = None,
+        window_seconds: float = WINDOW_SECONDS,
+        spacing_seconds: float | None = None,
     ) -> None:
-        storage = ServerClockStorage(client)
-        pace = turns_per_pace or math.ceil(turns_per_window / PACE_SHARE)
-        self._window = _Limit(storage, _WINDOW_KEY, turns_per_window, window_seconds)
-        self._pace = _Limit(storage, _PACE_KEY, pace, PACE_SECONDS)
-        self._images = (
-            None if images_per_window is None else _Limit(storage, _IMAGES_KEY, images_per_window, window_seconds)
+        self._window_seconds = window_seconds
+        self.spacing_seconds = (
+            spacing_of(turns_per_window, window_seconds) if spacing_seconds is None else spacing_seconds
         )
+        self._requests = _Limit(provider_key(provider, "rate:window"), turns_per_window, window_seconds)
+        self._images = (
+            None
+            if images_per_window is None
+            else _Limit(provider_key(provider, "rate:input-images"), images_per_window, window_seconds)
+        )
+        # redis-py types one class for its sync and async clients, so every answer is also "perhaps awaitable".
+        scripts: Any = client
+        self._take = scripts.register_script(_TAKE)
+        self._move = scripts.register_script(_MOVE)
+        self._clock = ServerClock()
+        self._own_record = threading.Lock()
+        self._unmoved: deque[tuple[Slot, float]] = deque()
         self._queue = FairLock()
 
-    def acquire(self, cancelled: Callable[[], bool], *, input_images: int = 1) -> float:
-        """Blocks the calling thread until it is its turn; first come, first served within the process.
+    def acquire(self, cancelled: Callable[[], bool], *, input_images: int = 1) -> Slot:
+        """Blocks the calling thread until its moment is near; first come, first served within the process.
 
         Args:
             cancelled: ends the waiting once true.
             input_images: how many pictures the request will carry.
 
         Returns:
-            Seconds waited.
+            The moment; make the connection, send at it, then tell ``sent``.
 
         Raises:
             ShuttingDown: ``cancelled()`` became true while waiting.
             ValueError: one request has more pictures than the limit; it would wait for ever.
         """
-        if self._images is not None and input_images > self._images.entries:
-            raise ValueError(f"{input_images} pictures in one request, but {self._images.entries} a minute")
+        if self._images is not None and input_images > self._images.most:
+            raise ValueError(f"{input_images} pictures in one request, but {self._images.most} a minute")
         started = time.monotonic()
         with self._queue.held(cancelled):
             outage_sleep = FIRST_OUTAGE_SLEEP_SECONDS
             while True:
                 try:
-                    wait_seconds = self._try_once(input_images)
+                    answer = self._try_once(input_images)
                 except redis.RedisError as error:
-                    log.warning(
-                        "rate_gate_without_redis",
-                        reason=type(error).__name__,
-                        detail=words_of(error),
-                        retry_seconds=outage_sleep,
-                    )
+                    _log_without_redis(error, retry_seconds=outage_sleep)
                     sleep_unless(cancelled, outage_sleep)
                     outage_sleep = min(2 * outage_sleep, MAX_OUTAGE_SLEEP_SECONDS)
                     continue
-                if wait_seconds is None:
-                    return time.monotonic() - started
+                if isinstance(answer, Slot):
+                    return replace(answer, waited_seconds=max(answer.opens_at, time.monotonic()) - started)
                 outage_sleep = FIRST_OUTAGE_SLEEP_SECONDS
-                sleep_unless(cancelled, min(max(wait_seconds, MIN_SLEEP_SECONDS), MAX_SLEEP_SECONDS))
+                sleep_unless(cancelled, min(max(answer, MIN_SLEEP_SECONDS), MAX_SLEEP_SECONDS))
 
-    def _try_once(self, input_images: int) -> float | None:
-        """Takes a turn and returns None, or returns the seconds until it makes sense to try again.
+    def sent(self, slot: Slot) -> None:
+        """Tells that the first bytes of a slot's request have just left; a late one counts from now on.
 
-        The pace comes first: an entry there that is not used costs at most a moment, one in a window a minute. So the
-        pictures are only taken last and looked at before anything is: whoever must wait for them takes no requests'
-        turns away from the others.
+        Never raises for Redis being away: then all other processes learn of it with this one's next turn.
         """
-        wanted = [(self._pace, 1), (self._window, 1)]
-        if self._images is not None:
-            wanted.append((self._images, input_images))
-        own_wait = max(limit.own_wait_seconds(amount) for limit, amount in wanted)
-        if own_wait > 0:
-            return own_wait
-        if self._images is not None and (wait := self._images.wait_seconds(input_images)) > 0:
-            return wait
-        for limit, amount in wanted:
-            if not limit.take(amount):
-                return limit.wait_seconds(amount)
-        for limit, amount in wanted:
-            limit.note(amount)
-        return None
+        now = time.monotonic()
+        late_seconds = now - slot.opens_at
+        if late_seconds <= PUNCTUAL_SECONDS:
+            return
+        with self._own_record:
+            for limit, count in self._wanted(slot.input_images):
+                limit.own.move(slot.opens_at, count, to=now)
+        self._unmoved.append((slot, late_seconds))
+        try:
+            self._move_late_ones()
+        except redis.RedisError as error:
+            _log_without_redis(error)
+
+    def _wanted(self, input_images: int) -> list[tuple[_Limit, int]]:
+        requests = [(self._requests, 1)]
+        return requests if self._images is None else [*requests, (self._images, input_images)]
+
+    def _try_once(self, input_images: int) -> Slot | float:
+        """A moment, or the seconds until it makes sense to try again."""
+        self._move_late_ones()
+        wanted = self._wanted(input_images)
+        with self._own_record:
+            own_free_at = max(limit.own.free_at(count) for limit, count in wanted)
+        asked_at = time.monotonic()
+        if own_free_at > asked_at + LEAD_SECONDS:
+            return own_free_at - LEAD_SECONDS - asked_at
+        limits = [number for limit, count in wanted for number in (limit.most, count)]
+        server_now, stamp, taken = self._take(
+            [limit.key for limit, _ in wanted], [self._window_seconds, LEAD_SECONDS, self.spacing_seconds, *limits]
+        )
+        self._clock.observe(float(server_now), asked_at=asked_at, answered_at=time.monotonic())
+        if not taken:
+            return float(stamp) - float(server_now) - LEAD_SECONDS
+        opens_at = max(self._clock.ours(float(stamp)), own_free_at)
+        with self._own_record:
+            for limit, count in wanted:
+                limit.own.note(opens_at, count)
+        return Slot(opens_at, stamp.decode(), input_images=input_images)
+
+    def _move_late_ones(self) -> None:
+        while self._unmoved:
+            try:
+                slot, late_seconds = self._unmoved.popleft()
+            except IndexError:  # another thread was faster
+                return
+            wanted = self._wanted(slot.input_images)
+            try:
+                self._move(
+                    [limit.key for limit, _ in wanted],
+                    [self._window_seconds, slot.stamp, f"{late_seconds:.6f}", *(count for _, count in wanted)],
+                )
+            except redis.RedisError:
+                self._unmoved.append((slot, late_seconds))
+                raise
+
+
+def spacing_of(turns_per_window: int, window_seconds: float = WINDOW_SECONDS) -> float:
+    """Least seconds between two moments at this limit."""
+    return min(window_seconds / turns_per_window / SPACING_SHARE, MAX_SPACING_SECONDS)
+
+
+def _log_without_redis(error: redis.RedisError, **facts: float) -> None:
+    log.warning("rate_gate_without_redis", reason=type(error).__name__, detail=words_of(error), **facts)

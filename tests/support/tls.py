@@ -7,6 +7,8 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -100,9 +102,25 @@ def _certificate(
 
 
 class TlsFront:
-    """Takes TLS connections on loopback and passes their content on to a plain server; a context manager."""
+    """Takes TLS connections on loopback and passes their content on to a plain server; a context manager.
 
-    def __init__(self, context: ssl.SSLContext, target_port: int) -> None:
+    Args:
+        context: with the server's certificate.
+        target_port: of the plain server.
+        handshake_delay_seconds: told anew for each connection; the client sees this delay.
+        way_delay_seconds: the same before its first content is passed on, which the client cannot see.
+    """
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        target_port: int,
+        *,
+        handshake_delay_seconds: Callable[[], float] = lambda: 0.0,
+        way_delay_seconds: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._handshake_delay_seconds = handshake_delay_seconds
+        self._way_delay_seconds = way_delay_seconds
         self._context = context
         self._target_port = target_port
         self._listener = socket.create_server((LOOPBACK, 0))
@@ -133,6 +151,7 @@ class TlsFront:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        time.sleep(self._handshake_delay_seconds())
         try:
             secured = self._context.wrap_socket(client, server_side=True)
         except OSError:  # the client did not like the certificate
@@ -141,8 +160,12 @@ class TlsFront:
         self.handshakes += 1
         target = socket.create_connection((LOOPBACK, self._target_port))
         self._sockets += [secured, target]
-        threading.Thread(target=_pump, args=(secured, target), daemon=True).start()
-        _pump(target, secured)
+        threading.Thread(target=_pump, args=(target, secured), daemon=True).start()
+        with suppress(OSError):
+            first = secured.recv(BLOCK_BYTES)
+            time.sleep(self._way_delay_seconds())
+            target.sendall(first)
+        _pump(secured, target)
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

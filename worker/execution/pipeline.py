@@ -16,7 +16,7 @@ from services.byte_budget import ByteBudget
 from services.fetching.image_download import MAX_DOWNLOAD_BYTES, download_image
 from services.fetching.url_guard import TrustedHosts
 from services.images.processor import PreparedImage, prepare_image
-from services.providers.client import OpenAIImageClient
+from services.providers.client import ImageClient
 from worker.execution.clock import TaskClock
 from worker.execution.routing import safety_identifier
 
@@ -38,7 +38,7 @@ there for each other, and small ones still find a thread."""
 class Pipeline:
     """Makes pictures. One object per process; safe to share between threads."""
 
-    def __init__(self, trusted_hosts: TrustedHosts, provider: OpenAIImageClient, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, trusted_hosts: TrustedHosts, provider: ImageClient, cancelled: Callable[[], bool]) -> None:
         self._trusted_hosts = trusted_hosts
         self._provider = provider
         self._cancelled = cancelled

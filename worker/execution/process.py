@@ -23,7 +23,8 @@ from models.health import Component
 from services.fetching.url_guard import TrustedHosts
 from services.platform.storage_gate import StorageGate
 from services.platform.supabase_client import SupabaseClient
-from services.providers.client import OpenAIImageClient
+from services.providers.client import ImageClient
+from services.providers.openai.images import OpenAIImages
 from services.queue.connection import connect
 from services.queue.task_queue import TaskQueue
 from services.turns.breaker import ProviderBreaker
@@ -117,6 +118,7 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
         lambda reason: link.send(PartSeen(Component.STORAGE, not reason, reason)),
         pause_seconds=settings.platform_pause_seconds,
     )
+    provider = OpenAIImages(settings.openai_base_url, settings.openai_api_key.get_secret_value())
     return TaskRunner(
         executor=executor,
         queue=TaskQueue(redis),
@@ -129,19 +131,19 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
         ),
         pipeline=Pipeline(
             TrustedHosts.parse(settings.image_url_trusted_hosts),
-            OpenAIImageClient(
-                base_url=settings.openai_base_url,
-                api_key=settings.openai_api_key.get_secret_value(),
+            ImageClient(
+                provider,
                 models=settings.image_models,
                 effort=settings.image_effort,
                 max_retries=settings.openai_max_retries,
                 turns=TurnGate(
                     RateGate(
                         redis,
+                        provider.name,
                         turns_per_window=settings.openai_requests_per_minute,
                         images_per_window=settings.openai_input_images_per_minute or None,
                     ),
-                    ProviderBreaker(redis, pause_seconds=settings.openai_pause_seconds),
+                    ProviderBreaker(redis, provider.name, pause_seconds=settings.openai_pause_seconds),
                 ),
                 storage=storage,
                 cancelled=shutting_down.is_set,

@@ -253,6 +253,7 @@ class Consumer:
             detail=rejected.detail,
             buried_at=datetime.now(UTC),
             session_ids=tuple(session.session_id for session in rejected.sessions),
+            key_for=self._queue.keys.set_aside,
         )
         if self._queue.set_aside(self._executor, element, letter_id=letter.letter_id, letter=letter.encode()):
             self._settle_buried(letter, rejected)

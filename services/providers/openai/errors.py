@@ -23,6 +23,7 @@ from models.failures import (
     RateLimited,
 )
 from models.redaction import blotted
+from services.providers.image_provider import ModelGone, Retryable
 from services.providers.openai.waits import named_wait_seconds
 
 MODERATION_CODES: Final = frozenset({"moderation_blocked", "content_policy_violation"})
@@ -70,24 +71,6 @@ MAX_READ_CHARS: Final = 4_000
 
 MAX_MESSAGE_CHARS: Final = 300
 MAX_CODE_CHARS: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class ModelGone:
-    """The model cannot be used; another one may be.
-
-    ``for_good``: the provider no longer has it. Otherwise this account may not use it, which a person can change.
-    """
-
-    failure: ProviderFailure
-    for_good: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Retryable:
-    """Trying again in a moment may help (FR-3.3); ``failure`` is what remains if it does not."""
-
-    failure: ProviderUnavailable
 
 
 @dataclass(frozen=True, slots=True)

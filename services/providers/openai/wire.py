@@ -18,9 +18,7 @@ from models.failures import DeadlineExceeded, ProviderAnswerUnusable, ProviderFa
 from models.generation import GeneratedImage
 from models.image_models import ImageModelProfile
 from services.byte_budget import ByteBudget, Holding
-from services.providers.openai.answer import read_answer
-from services.providers.openai.errors import ModelGone, Retryable, classify
-from services.providers.openai.request import EditForm
+from services.providers.image_provider import ImageProvider, ModelGone, ProviderRequest, Retryable
 from services.tls import public_client_context
 from services.turns.gate import Turn, TurnGate
 
@@ -46,12 +44,15 @@ answer at most (as bytes, as text, as the picture's base64), so all of them toge
 MAX_ERROR_BYTES: Final = 64 * 1024
 """What is read of an error's body; real ones have a few hundred bytes."""
 
-TURN_FRESH_SECONDS: Final = 0.5
-"""A request must leave this soon after its turn was granted, or the gate's window no longer holds at the provider.
-When connecting took longer, the request takes another turn before its first byte is sent."""
+TURN_FRESH_SECONDS: Final = 20.0
+"""A turn can be used late, for its stamp is moved then (``RateGate.sent``), as long as it still counts in the window.
+Connecting takes half of this at most; a process that stood still for longer takes another turn."""
 
 _HEADERS_STARTED_EVENT: Final = "http11.send_request_headers.started"
 """The connection stands, nothing was sent yet (httpx documentation, Extensions, "trace")."""
+
+_HEADERS_SENT_EVENT: Final = "http11.send_request_headers.complete"
+"""The kernel has the first bytes."""
 
 _TIMEOUTS: Final = httpx.Timeout(
     connect=CONNECT_TIMEOUT_SECONDS, write=WRITE_TIMEOUT_SECONDS, read=ATTEMPT_TIMEOUT_SECONDS, pool=None
@@ -94,7 +95,7 @@ class Attempt:
     """One request on its way."""
 
     profile: ImageModelProfile
-    form: EditForm
+    request: ProviderRequest
     clock: TaskClock
     turn: Turn
     timeout: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
@@ -130,15 +131,13 @@ class ProviderWire:
     """Sends requests; one object per process, shared by all threads.
 
     Args:
-        base_url: with the version, for example ``https://api.openai.com/v1``.
-        api_key: sent as a bearer token, never logged.
-        turns: asked again when connecting took so long that a turn went stale.
+        provider: reads the answers.
+        turns: asked again when a turn went stale before it was used.
         cancelled: true once the process shuts down.
     """
 
-    def __init__(self, *, base_url: str, api_key: str, turns: TurnGate, cancelled: Callable[[], bool]) -> None:
-        self._url = f"{base_url.rstrip('/')}/images/edits"
-        self._authorization = f"Bearer {api_key}"
+    def __init__(self, provider: ImageProvider, *, turns: TurnGate, cancelled: Callable[[], bool]) -> None:
+        self._provider = provider
         self._turns = turns
         self._cancelled = cancelled
         self._memory = ByteBudget(ANSWER_MEMORY_BYTES, largest_bytes=MAX_ANSWER_BYTES)
@@ -156,20 +155,19 @@ class ProviderWire:
             return translate_transport_error(error)
 
     async def _send(self, attempt: Attempt) -> Verdict:
-        async def before_first_byte(event: str, _details: object) -> None:
+        async def around_first_bytes(event: str, _details: object) -> None:
             if event == _HEADERS_STARTED_EVENT:
-                self._renew_stale_turn(attempt)
+                await self._wait_for_moment(attempt)
+            elif event == _HEADERS_SENT_EVENT:
+                self._turns.sent(attempt.turn)
 
-        headers = {
-            "authorization": self._authorization,
-            "content-type": attempt.form.content_type,
-            "content-length": str(attempt.form.size_bytes),
-            "accept-encoding": "identity",  # the picture is compressed already; a bound on bytes stays a bound
-        }
+        request = attempt.request
+        # The picture is compressed already; a bound on bytes stays a bound.
+        headers = {**request.headers, "accept-encoding": "identity"}
         async with (
             httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=_TIMEOUTS) as client,
             client.stream(
-                "POST", self._url, headers=headers, content=attempt.form, extensions={"trace": before_first_byte}
+                "POST", request.url, headers=headers, content=request.body, extensions={"trace": around_first_bytes}
             ) as response,
         ):
             if response.status_code == HTTPStatus.OK:
@@ -177,13 +175,14 @@ class ProviderWire:
             attempt.noted_headers = {
                 name: response.headers[name] for name in _NOTED_HEADERS if name in response.headers
             }
-            return classify(response.status_code, response.headers, await _read_error(response))
+            return self._provider.classify(response.status_code, response.headers, await _read_error(response))
 
-    def _renew_stale_turn(self, attempt: Attempt) -> None:
-        if time.monotonic() - attempt.turn.granted_at <= TURN_FRESH_SECONDS:
-            return
-        with attempt.waiting(ATTEMPT_TIMEOUT_SECONDS):
-            attempt.turn = self._turns.renew(attempt.turn, self._cancelled)
+    async def _wait_for_moment(self, attempt: Attempt) -> None:
+        if time.monotonic() - attempt.turn.slot.opens_at > TURN_FRESH_SECONDS:
+            with attempt.waiting(ATTEMPT_TIMEOUT_SECONDS):
+                attempt.turn = self._turns.renew(attempt.turn, self._cancelled)
+        if (early_seconds := attempt.turn.slot.opens_at - time.monotonic()) > 0:
+            await asyncio.sleep(early_seconds)
 
     async def _read_picture(self, response: httpx.Response, attempt: Attempt) -> Verdict:
         """Reads and decodes a 200 answer, which pays for its memory on its own account."""
@@ -193,7 +192,7 @@ class ProviderWire:
             try:
                 body = await _read_bounded(response, memory)
                 attempt.stop_timeout()  # what has arrived is paid for; it is not asked for again
-                return read_answer(body, attempt.profile, provider_request_id=response.headers.get("x-request-id"))
+                return self._provider.read_answer(body, response.headers, attempt.profile)
             except ProviderAnswerUnusable as failure:
                 return failure
 

@@ -46,7 +46,7 @@ def make_breaker(
 
 
 def make_turns(client: redis.Redis) -> TurnGate:
-    return TurnGate(RateGate(client, turns_per_window=1_000, turns_per_pace=1_000), make_breaker(client))
+    return TurnGate(RateGate(client, turns_per_window=1_000, spacing_seconds=0), make_breaker(client))
 
 
 @contextmanager
@@ -235,7 +235,7 @@ def test_only_the_probes_answer_closes_the_breaker(client: redis.Redis) -> None:
 
 
 def test_a_turn_is_not_given_if_the_breaker_opened_while_it_was_waited_for(client: redis.Redis) -> None:
-    gate = RateGate(client, turns_per_window=1, window_seconds=1, turns_per_pace=1_000)
+    gate = RateGate(client, turns_per_window=1, window_seconds=1, spacing_seconds=0)
     turns = TurnGate(gate, make_breaker(client))
     turns.acquire(never)
     with callers(1) as (pool, closing):
@@ -248,7 +248,7 @@ def test_a_turn_is_not_given_if_the_breaker_opened_while_it_was_waited_for(clien
 
 
 def test_a_probe_that_is_cancelled_at_the_gate_is_given_back(client: redis.Redis) -> None:
-    gate = RateGate(client, turns_per_window=1, turns_per_pace=1_000)
+    gate = RateGate(client, turns_per_window=1, spacing_seconds=0)
     turns = TurnGate(gate, make_breaker(client))
     turns.report(turns.acquire(never), TurnOutcome.BLOCKED, "quota_exhausted")
     closing = threading.Event()

@@ -9,8 +9,10 @@ import pytest
 from models.failures import NoLongerWanted, PlatformRefused
 from models.image_models import parse_models
 from sandbox.openai_sim import SimulatorClient, running_simulator
-from services.providers.client import LONG_WAIT_SECONDS, OpenAIImageClient
+from services.providers.client import LONG_WAIT_SECONDS, ImageClient
+from services.providers.openai.images import OpenAIImages
 from services.turns.gate import Turn, TurnOutcome
+from services.turns.window import Slot
 from tests.support.clock import SteppedClock
 from tests.support.images import plain
 from worker.execution.clock import TaskClock
@@ -27,9 +29,11 @@ class TurnsAfterAWait:
         self.reported: list[TurnOutcome] = []
 
     def acquire(self, _cancelled: Callable[[], bool], *, input_images: int) -> Turn:
-        return Turn(
-            waited_seconds=self.waited_seconds, granted_at=time.monotonic(), probe=None, input_images=input_images
-        )
+        slot = Slot(opens_at=time.monotonic(), stamp="0", input_images=input_images)
+        return Turn(waited_seconds=self.waited_seconds, slot=slot, probe=None)
+
+    def sent(self, _turn: Turn) -> None:
+        """Nobody else shares this queue."""
 
     def report(self, _turn: Turn, outcome: TurnOutcome, _reason: str = "") -> None:
         self.reported.append(outcome)
@@ -47,9 +51,8 @@ def edit_with(
     still_wanted: Callable[[], bool],
     clock: TaskClock | None = None,
 ) -> None:
-    client = OpenAIImageClient(
-        base_url=simulator.base_url,
-        api_key="sk-test-00000000000000000000",
+    client = ImageClient(
+        OpenAIImages(simulator.base_url, "sk-test-00000000000000000000"),
         models=parse_models("gpt-image-1.5"),
         max_retries=0,
         turns=turns,  # type: ignore[arg-type]  # see TurnsAfterAWait

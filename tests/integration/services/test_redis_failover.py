@@ -46,7 +46,7 @@ def use_of_everything(url: str, executor: UUID) -> dict[str, Callable[[], object
     """One write by each of the parts that keep a connection, over connections that are open."""
     queue, gate, breaker = (connect(url) for _ in range(3))
     task_queue = TaskQueue(queue)
-    rate_gate = RateGate(gate, turns_per_window=1_000, turns_per_pace=1_000)
+    rate_gate = RateGate(gate, turns_per_window=1_000, spacing_seconds=0)
     provider_breaker = ProviderBreaker(breaker, pause_seconds=60, poll_seconds=0.05)
     uses: dict[str, Callable[[], object]] = {
         "recovery registers": lambda: task_queue.register(executor),

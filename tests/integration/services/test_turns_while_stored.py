@@ -16,7 +16,7 @@ from services.queue.connection import connect
 from services.shutdown import ShuttingDown
 from services.turns.breaker import ProviderBreaker
 from services.turns.gate import Turn, TurnGate
-from services.turns.window import RateGate
+from services.turns.window import RateGate, Slot
 
 NO_BUCKET = StorageRefused("store_result", "HTTP 404", "Bucket not found")
 NO_PROBE_SECONDS = 3_600.0
@@ -27,16 +27,16 @@ class ClosingRateGate(RateGate):
     """At the first turn, Storage refuses a picture while the caller waits here."""
 
     def __init__(self, client: redis.Redis, close: Callable[[], None]) -> None:
-        super().__init__(client, turns_per_window=1_000, turns_per_pace=1_000)
+        super().__init__(client, turns_per_window=1_000, spacing_seconds=0)
         self._close = close
         self.turns = 0
 
-    def acquire(self, cancelled: Callable[[], bool], *, input_images: int = 1) -> float:
-        waited = super().acquire(cancelled, input_images=input_images)
+    def acquire(self, cancelled: Callable[[], bool], *, input_images: int = 1) -> Slot:
+        slot = super().acquire(cancelled, input_images=input_images)
         self.turns += 1
         if self.turns == 1:
             self._close()
-        return waited
+        return slot
 
 
 @pytest.fixture

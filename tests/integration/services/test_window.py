@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 import redis
@@ -17,22 +18,23 @@ from sandbox.servers.redis import LocalRedis
 from services.queue.connection import connect
 from services.shutdown import ShuttingDown
 from services.turns import window as rate_gate
-from services.turns.window import RateGate
+from services.turns.window import LEAD_SECONDS, RateGate, Slot, spacing_of
 
 WINDOW_SECONDS = 2
-JITTER_SECONDS = 0.25
-"""Between taking a turn and noting the time on a busy machine; in real life the window's spare second is for this."""
-NO_PACE = 10_000
+CLOCK_SECONDS = 0.02
+"""How exactly a process tells Redis's time: half of the way there and back, on a busy machine."""
+NO_SPACING = 0.0
+MICROSECOND = 2e-6
+"""To which stamps are rounded."""
 
 CLAIM_TURNS = """
-import sys, time
+import sys
 from services.turns.window import RateGate
 from services.queue.connection import connect
 url, turns_per_window, window_seconds, count = sys.argv[1], *map(int, sys.argv[2:])
-gate = RateGate(connect(url), turns_per_window=turns_per_window, window_seconds=window_seconds, turns_per_pace=10_000)
+gate = RateGate(connect(url), turns_per_window=turns_per_window, window_seconds=window_seconds, spacing_seconds=0)
 for _ in range(count):
-    gate.acquire(lambda: False)
-    print(time.time(), flush=True)
+    print(gate.acquire(lambda: False).stamp, flush=True)
 """
 
 
@@ -48,10 +50,19 @@ def never() -> bool:
     return False
 
 
-def make_gate(client: redis.Redis, turns: int, *, pace: int = NO_PACE, images: int | None = None) -> RateGate:
+def make_gate(client: redis.Redis, turns: int, *, spacing: float = NO_SPACING, images: int | None = None) -> RateGate:
     return RateGate(
-        client, turns_per_window=turns, images_per_window=images, window_seconds=WINDOW_SECONDS, turns_per_pace=pace
+        client,
+        turns_per_window=turns,
+        images_per_window=images,
+        window_seconds=WINDOW_SECONDS,
+        spacing_seconds=spacing,
     )
+
+
+def wait_at(gate: RateGate, *, input_images: int = 1) -> float:
+    """Seconds until the moment that the gate gives."""
+    return gate.acquire(never, input_images=input_images).waited_seconds
 
 
 def most_within(times: list[float], seconds: float) -> int:
@@ -76,12 +87,9 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_no_window_of_any_position_holds_more_turns_than_allowed(client: redis.Redis) -> None:
     gate = make_gate(client, 5)
-    taken: list[float] = []
-    for _ in range(11):
-        gate.acquire(never)
-        taken.append(time.monotonic())
-    assert most_within(taken, WINDOW_SECONDS - JITTER_SECONDS) == 5
-    assert taken[-1] - taken[0] < 3 * WINDOW_SECONDS, "it waits no longer than it must"
+    stamps = [float(gate.acquire(never).stamp) for _ in range(11)]
+    assert most_within(stamps, WINDOW_SECONDS - MICROSECOND) == 5
+    assert stamps[-1] - stamps[0] < 2 * WINDOW_SECONDS + 0.1, "it waits no longer than it must"
 
 
 def test_threads_of_one_process_are_served_in_the_order_they_came(client: redis.Redis) -> None:
@@ -121,7 +129,7 @@ def test_two_processes_share_one_window(client: redis.Redis, redis_server: Local
     outputs = [process.communicate(timeout=60)[0] for process in processes]
     times = [float(line) for line in itertools.chain.from_iterable(output.split() for output in outputs)]
     assert len(times) == 12
-    assert most_within(times, WINDOW_SECONDS - JITTER_SECONDS) == 6
+    assert most_within(times, WINDOW_SECONDS - MICROSECOND) == 6
     assert client.exists("wearon:provider:rate:window")
 
 
@@ -130,7 +138,7 @@ def test_a_host_whose_clock_is_wrong_keeps_the_window(client: redis.Redis, monke
     for _ in range(3):
         first.acquire(never)
     monkeypatch.setattr(time, "time", lambda: 4_000_000_000.0)
-    assert make_gate(client, 3).acquire(never) > WINDOW_SECONDS - 0.5
+    assert wait_at(make_gate(client, 3)) > WINDOW_SECONDS - 0.5
 
 
 def test_a_host_whose_clock_stood_still_keeps_the_window(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,41 +150,102 @@ def test_a_host_whose_clock_stood_still_keeps_the_window(client: redis.Redis, mo
         patched.setattr(time, "monotonic", lambda: running() - missed_seconds)
         for _ in range(3):
             suspended.acquire(never)
-    assert make_gate(client, 3).acquire(never) > WINDOW_SECONDS - 0.5
+    assert wait_at(make_gate(client, 3)) > WINDOW_SECONDS - 0.5
 
 
 def test_processes_with_different_limits_share_one_window(client: redis.Redis) -> None:
     old, new = make_gate(client, 6), make_gate(client, 3)
     for _ in range(4):
         old.acquire(never)
-    assert new.acquire(never) > WINDOW_SECONDS - 0.5
+    assert wait_at(new) > WINDOW_SECONDS - 0.5
 
 
 def test_turns_of_one_window_are_spread_over_it(client: redis.Redis) -> None:
-    gate = make_gate(client, 100, pace=3)
-    taken = []
-    for _ in range(7):
-        gate.acquire(never)
-        taken.append(time.monotonic())
-    assert most_within(taken, 1 - JITTER_SECONDS) == 3
+    gate = make_gate(client, 100, spacing=0.1)
+    stamps = [float(gate.acquire(never).stamp) for _ in range(7)]
+    assert all(later - earlier >= 0.1 - MICROSECOND for earlier, later in itertools.pairwise(stamps))
 
 
-@pytest.mark.parametrize(("turns", "pace"), [(1, 1), (30, 1), (31, 2), (300, 10)])
-def test_the_pace_is_a_thirtieth_of_the_limit_and_at_least_one(client: redis.Redis, turns: int, pace: int) -> None:
-    assert RateGate(client, turns_per_window=turns)._pace.entries == pace
+@pytest.mark.parametrize(("turns", "seconds"), [(1, 1.0), (30, 1.0), (60, 0.5), (300, 0.1)])
+def test_moments_are_half_the_average_apart_and_at_most_a_second(turns: int, seconds: float) -> None:
+    assert spacing_of(turns) == pytest.approx(seconds, rel=0.01)
 
 
-def test_the_window_leaves_a_second_for_the_way_to_the_provider(client: redis.Redis) -> None:
-    assert RateGate(client, turns_per_window=300)._window.seconds == 61
+def test_the_window_leaves_a_tenth_of_a_second_for_the_way_to_the_provider() -> None:
+    assert rate_gate.WINDOW_SECONDS == 60.1
 
 
-def test_a_free_turn_costs_two_commands(client: redis.Redis, commands: list[str]) -> None:
+def test_a_moment_is_given_before_it_comes_so_that_the_connection_can_be_made(client: redis.Redis) -> None:
+    gate = make_gate(client, 1)
+    first = gate.acquire(never)
+    second = gate.acquire(never)
+    early_seconds = second.opens_at - time.monotonic()
+    assert LEAD_SECONDS / 2 < early_seconds <= LEAD_SECONDS + CLOCK_SECONDS
+    assert second.opens_at - first.opens_at == pytest.approx(WINDOW_SECONDS, abs=CLOCK_SECONDS)
+
+
+def send_late(gate: RateGate, seconds: float) -> Slot:
+    """Use a slot so long after its moment."""
+    slot = gate.acquire(never)
+    time.sleep(max(0.0, slot.opens_at + seconds - time.monotonic()))
+    gate.sent(slot)
+    return slot
+
+
+def test_a_request_that_left_late_counts_from_when_it_left(client: redis.Redis) -> None:
+    """For the process that sent it, for one that has its first turn, and in the pictures' window as well."""
+    gate, other = (make_gate(client, 2, images=4) for _ in range(2))
+    late = send_late(gate, 0.5)
+    send_late(gate, 0.0)
+    stamps = [float(one.acquire(never).stamp) for one in (other, gate)]
+    assert stamps[0] - float(late.stamp) >= 0.5 + WINDOW_SECONDS
+    assert stamps[1] - float(late.stamp) >= 0.5 + WINDOW_SECONDS
+    assert client.llen("wearon:provider:rate:input-images") == 4
+
+
+def test_a_request_that_left_in_time_keeps_its_moment_and_costs_no_command(
+    client: redis.Redis, commands: list[str]
+) -> None:
+    gate = make_gate(client, 3)
+    slot = gate.acquire(never)
+    commands.clear()
+    gate.sent(slot)
+    assert commands == []
+    assert client.lrange("wearon:provider:rate:window", 0, -1) == [slot.stamp.encode()]
+
+
+def test_a_late_request_during_an_outage_is_counted_when_redis_is_back(
+    client: redis.Redis, redis_server: LocalRedis
+) -> None:
+    gate = make_gate(client, 1)
+    slot = gate.acquire(never)
+    redis_server.kill()
+    time.sleep(rate_gate.PUNCTUAL_SECONDS)
+    gate.sent(slot)
+    redis_server.start()
+    after = gate.acquire(never)
+    assert after.opens_at - slot.opens_at > WINDOW_SECONDS + rate_gate.PUNCTUAL_SECONDS
+
+
+def test_a_worker_of_the_release_before_shares_the_window(client: redis.Redis) -> None:
+    """It keeps stamps as the same list, newest first, and puts the present in front of moments to come."""
+    gate = make_gate(client, 4, spacing=0.1)
+    taken = [float(gate.acquire(never).stamp) for _ in range(3)]
+    seconds, microseconds = cast("tuple[int, int]", client.time())
+    present = seconds + microseconds / 1e6
+    assert present < taken[-1], "the last moment is still to come"
+    client.lpush("wearon:provider:rate:window", f"{present:.4f}")
+    taken += [present, *(float(gate.acquire(never).stamp) for _ in range(4))]
+    assert most_within(taken, WINDOW_SECONDS - 1e-3) == 4
+
+
+def test_a_free_turn_costs_one_command(client: redis.Redis, commands: list[str]) -> None:
     gate = make_gate(client, 1_000)
     gate.acquire(never)  # loads the script
     commands.clear()
     for _ in range(50):
         gate.acquire(never)
-    assert commands == ["EVALSHA"] * 100
+    assert commands == ["EVALSHA"] * 50
 
 
 def test_waiting_costs_few_commands_however_many_wait(client: redis.Redis, commands: list[str]) -> None:
@@ -185,9 +254,9 @@ def test_waiting_costs_few_commands_however_many_wait(client: redis.Redis, comma
         gate.acquire(never)
     commands.clear()
     with ThreadPoolExecutor(20) as pool:
-        waits = list(pool.map(lambda _: gate.acquire(never), range(10)))
+        waits = list(pool.map(lambda _: wait_at(gate), range(10)))
     assert min(waits) > WINDOW_SECONDS - 0.5
-    assert len(commands) <= 6 * 10
+    assert len(commands) <= 3 * 10
 
 
 def test_a_redis_that_is_away_delays_a_turn_and_fails_nobody(client: redis.Redis, redis_server: LocalRedis) -> None:
@@ -199,7 +268,7 @@ def test_a_redis_that_is_away_delays_a_turn_and_fails_nobody(client: redis.Redis
         wait_until(partial(is_queueing, gate, 2))
         assert not any(turn.done() for turn in waiting)
         redis_server.start()
-        assert all(turn.result(timeout=20) >= 0 for turn in waiting)
+        assert all(turn.result(timeout=20).waited_seconds >= 0 for turn in waiting)
 
 
 def test_a_gate_can_be_made_before_redis_is_up(redis_server: LocalRedis) -> None:
@@ -208,7 +277,7 @@ def test_a_gate_can_be_made_before_redis_is_up(redis_server: LocalRedis) -> None
     with ThreadPoolExecutor(1) as pool:
         turn = pool.submit(gate.acquire, never)
         redis_server.start()
-        assert turn.result(timeout=20) >= 0
+        assert turn.result(timeout=20).waited_seconds >= 0
 
 
 def test_one_process_keeps_the_limit_even_if_redis_forgets_everything(client: redis.Redis) -> None:
@@ -217,7 +286,7 @@ def test_one_process_keeps_the_limit_even_if_redis_forgets_everything(client: re
         gate.acquire(never)
     client.flushall()
     client.script_flush()
-    assert gate.acquire(never) > WINDOW_SECONDS - 0.5
+    assert wait_at(gate) > WINDOW_SECONDS - 0.5
 
 
 def test_a_shutdown_ends_the_waiting_and_frees_the_place(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +302,7 @@ def test_a_shutdown_ends_the_waiting_and_frees_the_place(client: redis.Redis, mo
         for turn in doomed:
             with pytest.raises(ShuttingDown):
                 turn.result(timeout=5)
-        assert patient.result(timeout=10) >= 0
+        assert patient.result(timeout=10).waited_seconds >= 0
 
 
 def test_a_shutdown_ends_the_waiting_for_a_redis_that_is_away(tmp_path: Path) -> None:
@@ -252,22 +321,22 @@ def test_two_gates_share_one_limit_on_input_pictures(client: redis.Redis) -> Non
 
     def send(gate: RateGate) -> None:
         for images in (2, 5, 1, 3, 4, 2):
-            gate.acquire(never, input_images=images)
-            sent.extend([time.monotonic()] * images)
+            slot = gate.acquire(never, input_images=images)
+            sent.extend([float(slot.stamp)] * images)
 
     with ThreadPoolExecutor(2) as pool:
         for sender in [pool.submit(send, gate) for gate in gates]:
             sender.result(timeout=60)
     assert len(sent) == 34
-    assert most_within(sent, WINDOW_SECONDS - JITTER_SECONDS) <= 10
+    assert most_within(sent, WINDOW_SECONDS - MICROSECOND) <= 10
     assert max(sent) - min(sent) < 6 * WINDOW_SECONDS, "it waits no longer than it must"
 
 
 def test_a_request_waits_until_there_is_room_for_all_its_pictures(client: redis.Redis) -> None:
     gate = make_gate(client, NO_LIMIT, images=10)
-    assert gate.acquire(never, input_images=8) < 0.5
-    assert gate.acquire(never, input_images=2) < 0.5
-    assert make_gate(client, NO_LIMIT, images=10).acquire(never, input_images=1) > WINDOW_SECONDS - 0.5
+    assert wait_at(gate, input_images=8) < 0.5
+    assert wait_at(gate, input_images=2) < 0.5
+    assert wait_at(make_gate(client, NO_LIMIT, images=10), input_images=1) > WINDOW_SECONDS - 0.5
 
 
 def test_waiting_for_pictures_takes_no_turns_away_from_others(client: redis.Redis, commands: list[str]) -> None:
@@ -276,8 +345,8 @@ def test_waiting_for_pictures_takes_no_turns_away_from_others(client: redis.Redi
     commands.clear()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(waits.acquire, never, input_images=10)
-        wait_until(lambda: "TIME" in commands)  # it has looked, and knows how long to wait
-        assert [others.acquire(never) < 0.5 for _ in range(3)] == [True] * 3, "three of four requests were left"
+        wait_until(lambda: "EVALSHA" in commands)  # it has looked, and knows how long to wait
+        assert [wait_at(others) < 0.5 for _ in range(3)] == [True] * 3, "three of four requests were left"
         waiting.result(timeout=20)
 
 
@@ -286,7 +355,7 @@ def test_one_process_keeps_the_limit_on_pictures_even_if_redis_forgets_everythin
     gate.acquire(never, input_images=6)
     client.flushall()
     client.script_flush()
-    assert gate.acquire(never, input_images=5) > WINDOW_SECONDS - 0.5
+    assert wait_at(gate, input_images=5) > WINDOW_SECONDS - 0.5
 
 
 def test_more_pictures_than_a_minute_allows_are_refused_at_once(client: redis.Redis) -> None:
@@ -294,10 +363,10 @@ def test_more_pictures_than_a_minute_allows_are_refused_at_once(client: redis.Re
         make_gate(client, NO_LIMIT, images=10).acquire(never, input_images=11)
 
 
-def test_a_free_turn_with_a_limit_on_pictures_costs_four_commands(client: redis.Redis, commands: list[str]) -> None:
+def test_a_free_turn_with_a_limit_on_pictures_costs_one_command(client: redis.Redis, commands: list[str]) -> None:
     gate = make_gate(client, NO_LIMIT, images=NO_LIMIT)
     gate.acquire(never, input_images=2)  # loads the script
     commands.clear()
     for _ in range(20):
         gate.acquire(never, input_images=2)
-    assert commands == ["LINDEX", "EVALSHA", "EVALSHA", "EVALSHA"] * 20
+    assert commands == ["EVALSHA"] * 20

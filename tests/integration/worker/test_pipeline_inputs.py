@@ -21,7 +21,8 @@ from sandbox.openai_sim.server import running_simulator
 from sandbox.servers.redis import LocalRedis
 from services.fetching.image_download import MAX_DOWNLOAD_BYTES, DownloadedImage
 from services.fetching.url_guard import TrustedHosts
-from services.providers.client import OpenAIImageClient
+from services.providers.client import ImageClient
+from services.providers.openai.images import OpenAIImages
 from services.queue.connection import connect
 from services.shutdown import ShuttingDown
 from services.turns.breaker import ProviderBreaker
@@ -94,9 +95,8 @@ def made(
         store.flushall()
         yield lambda: Pipeline(
             TrustedHosts.parse("127.0.0.1"),
-            OpenAIImageClient(
-                base_url=simulator.base_url,
-                api_key="sk-test-0123456789",
+            ImageClient(
+                OpenAIImages(simulator.base_url, "sk-test-0123456789"),
                 models=parse_models("gpt-image-1.5"),
                 max_retries=0,
                 turns=TurnGate(RateGate(store, turns_per_window=1_000), ProviderBreaker(store)),

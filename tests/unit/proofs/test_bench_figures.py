@@ -1,5 +1,6 @@
 """The arithmetic behind the figures of ``make bench``."""
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from proofs.bench.figures import (
     milliseconds,
     per_minute,
     percentile,
+    shortest_span_seconds,
 )
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -60,6 +62,13 @@ def test_no_values_have_no_percentile() -> None:
 )
 def test_the_fullest_window_is_found_wherever_it_starts(name: str, arrivals: list[float], expected: int) -> None:
     assert greatest_in_window(arrivals, 60.0) == expected, name
+
+
+def test_the_shortest_span_tells_how_near_a_limit_was() -> None:
+    arrivals = [30.0, 0.0, 61.0, 75.5]
+    assert shortest_span_seconds(arrivals, 2) == 14.5
+    assert shortest_span_seconds(arrivals, 3) == 45.5
+    assert shortest_span_seconds(arrivals, 5) == math.inf
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from models.failures import (
     QuotaExhausted,
     RateLimited,
 )
-from services.providers.openai.errors import ModelGone, Retryable, classify
+from services.providers.image_provider import ModelGone, Retryable
+from services.providers.openai.errors import classify
 
 
 def body(

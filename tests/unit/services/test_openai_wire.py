@@ -11,7 +11,7 @@ from PIL import Image
 
 from models.failures import ProviderAnswerUnusable
 from models.image_models import STANDARD_SIZES
-from services.providers.openai.errors import Retryable
+from services.providers.image_provider import Retryable
 from services.providers.openai.wire import MAX_ANSWER_BYTES, largest_size_bytes, translate_transport_error
 
 
