@@ -4,6 +4,7 @@ Inside Redis a script holds copies of what it looks at, so each looks at few ele
 of bytes. A long element gets its own key by COPY and LTRIM, which answer without it (docs/adr/0014).
 """
 
+from pathlib import Path
 from typing import Final
 
 _ENDS: Final = """
@@ -138,6 +139,8 @@ while true do
   start = start + BATCH
 end
 """
+
+REPLAY: Final = (Path(__file__).with_name("queue_lua") / "replay.lua").read_text(encoding="utf-8")
 
 REPLAY_SET_ASIDE: Final = """
 -- KEYS     the element's key; the queue; the dead letters
