@@ -11,7 +11,7 @@ COPY size_rec/pose/__init__.py size_rec/pose/network_files.py size_rec/pose/fetc
 RUN /opt/venv/bin/python -m size_rec.pose.fetch_networks
 
 FROM python:3.12-slim
-ENV PATH=/opt/venv/bin:$PATH \
+ENV PATH=/opt/venv/bin:/app/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     # Two heaps instead of eight per core: see MALLOC_ARENAS in worker/supervision/executor.py.
@@ -27,9 +27,10 @@ COPY worker worker
 COPY size_rec size_rec
 COPY web web
 COPY operations operations
+COPY bin bin
 USER worker
 EXPOSE 8000
 # Exec form: SIGTERM reaches the worker itself, which then drains.
 CMD ["python", "main.py"]
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import json, os, urllib.request as u; b = json.load(u.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\", 8000)}/health', timeout=2)); raise SystemExit(b['status'] != 'ok')"]
+    CMD ["wearon", "health"]

@@ -11,7 +11,7 @@ REFERENCE_STAMP  := $(REFERENCE)/.installed
 # A Redis 7, to run the tests on instead of Valkey: the package redis-server of Debian 12 and Ubuntu 24.04 is one.
 REDIS7           ?= /usr/bin/redis-server
 REDIS_TESTS      := tests/faults tests/integration/proofs/test_chaos_elements.py tests/integration/proofs/test_chaos_fronts.py tests/integration/operations/test_dead_letters.py \
-	tests/integration/worker/test_long_elements.py tests/integration/services/test_lua_programs.py tests/integration/worker/test_missed_copies.py tests/integration/services/test_breaker.py \
+	tests/integration/worker/test_long_elements.py tests/integration/services/test_lua_programs.py tests/integration/worker/test_missed_copies.py tests/integration/operations/test_operations.py tests/integration/operations/test_operations_worker.py tests/integration/services/test_breaker.py \
 	tests/integration/services/test_window.py tests/integration/worker/test_redis_at_start.py tests/integration/services/test_redis_failover.py \
 	tests/integration/worker/test_returned_runs.py tests/integration/worker/test_letter_retention.py tests/integration/sandbox/test_parts.py tests/integration/services/test_task_queue.py \
 	tests/integration/services/test_tls_redis.py tests/integration/worker/test_recovery.py tests/integration/worker/test_results.py \
@@ -66,7 +66,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import rules, shellcheck
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck .ci/run findings/*.sh; else echo "shellcheck left out: it has no wheel for this machine"; fi
+	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck .ci/run bin/wearon findings/*.sh; else echo "shellcheck left out: it has no wheel for this machine"; fi
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix --quiet .

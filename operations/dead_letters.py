@@ -1,7 +1,4 @@
-"""Shows dead letters to an operator, and puts them back into the queue or drops them.
-
-``python -m operations.dead_letters --help`` explains itself. Of the worker's settings it needs only REDIS_URL.
-"""
+"""``wearon dead-letters``: shows dead letters, puts them back into the queue or drops them. Needs only REDIS_URL."""
 
 import argparse
 import json
@@ -9,47 +6,36 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
-from urllib.parse import urlsplit
 
-import redis
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings
-
-from config.settings import RedisUrl, Settings
+from operations.connections import redis_of
 from operations.dead_letters_view import counted, readable_beginning, readable_element, summary, table
-from services.queue.connection import connect
-from services.queue.refusals import words_of
+from operations.errors import EXIT_DONE, OperatorError
+from operations.settings import QueueSettings, read_settings
 from services.queue.task_queue import PIECE_BYTES, TaskQueue, set_aside_key
 from worker.dead_letters import DeadLetter
 from worker.elements import MAX_ELEMENT_BYTES, Rejected, read_element
 
-DESCRIPTION: Final = """\
+LIMIT_KIB: Final = MAX_ELEMENT_BYTES // 1024
+
+DESCRIPTION: Final = f"""\
 Dead letters are elements of the platform's queue that the worker could not run: no JSON, wrong fields, too large, a
 newer version, a session that does not exist. The worker keeps each one whole, with the reason and the time. Where it
-could tell the session, it has failed and refunded it already. One too large to be read (over {limit_kib} KiB) stays in
+could tell the session, it has failed and refunded it already. One too large to be read (over {LIMIT_KIB} KiB) stays in
 Redis under a key of its own; no command here reads it whole into memory either.
 """
 
 EPILOG: Final = """\
 examples:
-  python -m operations.dead_letters list                 what lies there, newest first
-  python -m operations.dead_letters show 3fa9            one letter, signed URLs without their signature
-  python -m operations.dead_letters show 3fa9 --raw      its element byte by byte, secrets included, of any size
-  python -m operations.dead_letters replay 3fa9 b07c     put two back into the queue, to be taken next
-  python -m operations.dead_letters replay --all --yes   put all back without being asked
-  python -m operations.dead_letters discard 3fa9         drop one for good
+  wearon dead-letters list                 what lies there, newest first
+  wearon dead-letters show 3fa9            one letter, signed URLs without their signature
+  wearon dead-letters show 3fa9 --raw      its element byte by byte, secrets included, of any size
+  wearon dead-letters replay 3fa9 b07c     put two back into the queue, to be taken next
+  wearon dead-letters replay --all --yes   put all back without being asked
+  wearon dead-letters discard 3fa9         drop one for good
 
-An ID may be shortened as long as it stays unique. In a container:
-  docker compose exec worker python -m operations.dead_letters list
+An ID may be shortened as long as it stays unique. `wearon replay SESSION` puts back only what may run again.
 REDIS_URL comes from the environment or from .env, as for the worker; no other setting is needed.
 """
-
-EXIT_DONE: Final = 0
-EXIT_REFUSED: Final = 1
-EXIT_UNAVAILABLE: Final = 69
-"""EX_UNAVAILABLE (sysexits.h)."""
-EXIT_MISCONFIGURED: Final = 78
-"""EX_CONFIG (sysexits.h)."""
 
 SHOWN_HEAD_BYTES: Final = 256 * 1024
 """Of an element too large to be read: more than is shown even of characters of 4 bytes, so that what is cut off in the
@@ -58,68 +44,24 @@ middle of a signature is not on the screen."""
 RUNS_IF_OPEN: Final = (
     "If its session is completed or failed by now (a session the worker could tell was failed and refunded when the "
     "element was buried; recovery does the same to one without a task), the worker drops the task: no picture, no "
-    "second refund. If the session is still open, the task runs. Which of the two, only the database knows."
+    "second refund. If the session is still open, the task runs. Which of the two, `wearon session` tells."
 )
 
 BURIED_AGAIN: Final = "A worker of this version will bury it again: {detail}."
 
+NOT_THERE: Final = "{letter_id} is not there any more."
 ELEMENT_GONE: Final = "The element of {letter_id} is not in Redis any more."
 
-
-class QueueSettings(BaseSettings):
-    """The one setting that is needed here, read from where the worker reads it."""
-
-    model_config = Settings.model_config
-
-    redis_url: RedisUrl = Field(repr=False)
+Action = Callable[[TaskQueue, argparse.Namespace], None]
 
 
-class OperatorError(Exception):
-    """What was asked for cannot be done; the message is for the operator."""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
-    options = parser().parse_args(arguments)
-    try:
-        url = QueueSettings().redis_url
-    except ValidationError:
-        print(
-            "REDIS_URL is missing or malformed. Set it in the environment or in .env, for example"
-            " redis://:password@host:6379/0, or rediss:// for TLS.",
-            file=sys.stderr,
-        )
-        return EXIT_MISCONFIGURED
-    try:
-        options.command(TaskQueue(connect(url)), options)
-    except OperatorError as error:
-        print(error, file=sys.stderr)
-        return EXIT_REFUSED
-    except redis.RedisError as error:
-        print(
-            f'Redis at {urlsplit(url).hostname} did not do what was asked ("{words_of(error)}").'
-            " Check REDIS_URL; then `list` shows what has been done.",
-            file=sys.stderr,
-        )
-        return EXIT_UNAVAILABLE
-    return EXIT_DONE
-
-
-def parser() -> argparse.ArgumentParser:
+def configure(parser: argparse.ArgumentParser) -> None:
     """The command line."""
-    top = argparse.ArgumentParser(
-        prog="python -m operations.dead_letters",
-        description=DESCRIPTION.format(limit_kib=MAX_ELEMENT_BYTES // 1024),
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(
-        name: str, run: Callable[[TaskQueue, argparse.Namespace], None], help_text: str
-    ) -> argparse.ArgumentParser:
+    def command(name: str, run: Action, help_text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=help_text, description=help_text)
-        added.set_defaults(command=run)
+        added.set_defaults(action=run)
         return added
 
     listing = command("list", list_letters, "List all dead letters, newest first.")
@@ -139,10 +81,19 @@ def parser() -> argparse.ArgumentParser:
     replaying.add_argument("ids", metavar="ID", nargs="*")
     replaying.add_argument("--all", action="store_true", help="every dead letter; asks first")
     replaying.add_argument("--yes", action="store_true", help="do not ask")
+    replaying.add_argument("--json", action="store_true", help="one JSON object a line for each, for programs")
 
     discarding = command("discard", discard_letters, "Drop dead letters for good.")
     discarding.add_argument("ids", metavar="ID", nargs="+")
-    return top
+    discarding.add_argument("--json", action="store_true", help="one JSON object a line for each, for programs")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry it out."""
+    action: Action = options.action
+    with redis_of(read_settings(QueueSettings)) as client:
+        action(TaskQueue(client), options)
+    return EXIT_DONE
 
 
 def list_letters(queue: TaskQueue, options: argparse.Namespace) -> None:
@@ -180,7 +131,8 @@ def replay_letters(queue: TaskQueue, options: argparse.Namespace) -> None:
     found = read_letters(queue)
     chosen = found if options.all else [pick(found, given) for given in dict.fromkeys(options.ids)]
     if not chosen:
-        print("There are no dead letters.")
+        if not options.json:
+            print("There are no dead letters.")
         return
     if options.all and not options.yes:
         print(table(chosen))
@@ -188,11 +140,11 @@ def replay_letters(queue: TaskQueue, options: argparse.Namespace) -> None:
     # Each goes in front of the one before, so the oldest, which comes last, is taken first.
     for one in newest_first(chosen, found):
         letter, stored = fetch(queue, one)
-        if letter.element is not None:
-            queue.replay(stored, letter.element)
-        elif not queue.replay_set_aside(stored, set_aside_key(letter.letter_id)):
-            raise OperatorError(ELEMENT_GONE.format(letter_id=letter.letter_id))
-        print(f"replayed {letter.letter_id}. {outlook(letter)}")
+        put_back(queue, letter, stored)
+        if options.json:
+            print(json.dumps({"replayed": letter.letter_id, "outlook": outlook(letter)}))
+        else:
+            print(f"replayed {letter.letter_id}. {outlook(letter)}")
 
 
 def discard_letters(queue: TaskQueue, options: argparse.Namespace) -> None:
@@ -201,7 +153,20 @@ def discard_letters(queue: TaskQueue, options: argparse.Namespace) -> None:
     for one in [pick(found, given) for given in dict.fromkeys(options.ids)]:
         letter, stored = fetch(queue, one)
         queue.discard(stored, letter.element_key)
-        print(f"discarded {letter.letter_id}")
+        print(json.dumps({"discarded": letter.letter_id}) if options.json else f"discarded {letter.letter_id}")
+
+
+def put_back(queue: TaskQueue, letter: DeadLetter, stored: bytes) -> None:
+    """Put a letter's element into the queue, to be taken next, and drop the letter.
+
+    Raises:
+        OperatorError: the letter or its element is gone, and nothing was done.
+    """
+    if letter.element is not None:
+        if not queue.replay(stored, letter.element):
+            raise OperatorError(NOT_THERE.format(letter_id=letter.letter_id))
+    elif not queue.replay_set_aside(stored, set_aside_key(letter.letter_id)):
+        raise OperatorError(ELEMENT_GONE.format(letter_id=letter.letter_id))
 
 
 def read_letters(queue: TaskQueue) -> list[DeadLetter]:
@@ -229,7 +194,7 @@ def fetch(queue: TaskQueue, listed: DeadLetter) -> tuple[DeadLetter, bytes]:
     """
     stored = queue.dead_letter(DeadLetter.opening(listed.letter_id))
     if stored is None:
-        raise OperatorError(f"{listed.letter_id} is not there any more.")
+        raise OperatorError(NOT_THERE.format(letter_id=listed.letter_id))
     return DeadLetter.decode(stored), stored
 
 
@@ -303,7 +268,3 @@ def outlook(letter: DeadLetter) -> str:
         return BURIED_AGAIN.format(detail=letter.detail) if letter.size_bytes > MAX_ELEMENT_BYTES else RUNS_IF_OPEN
     decision = read_element(letter.element)
     return BURIED_AGAIN.format(detail=decision.detail) if isinstance(decision, Rejected) else RUNS_IF_OPEN
-
-
-if __name__ == "__main__":
-    sys.exit(main())

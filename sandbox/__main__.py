@@ -16,6 +16,7 @@ from sandbox.console.progress import Console, Style
 from sandbox.demo.play import DEFAULT_LATENCY, DEFAULT_RESULTS, DemoOptions, demo, real_provider
 from sandbox.demo.steps import DemoFailed
 from sandbox.lasting.commands import EXIT_NOT_RUNNING, command_line, reset, start, status
+from sandbox.lasting.desk import wearon
 from sandbox.lasting.home import DEFAULT_HOME, SandboxHome, SandboxIsNotRunning, SandboxIsRunning
 from sandbox.lasting.push import DEFAULT_PICTURES, Order, push
 from sandbox.openai_sim import Latency
@@ -43,6 +44,7 @@ examples:
   python -m sandbox push --b2b --mode resell --image me.jpg --image https://shop.example/coat.jpg
   python -m sandbox push --b2c --prompt "[[sim:429-once]]"   let the simulator misbehave
   python -m sandbox status                        what runs where, and how many sessions there are
+  python -m sandbox wearon status                 the operator's command line, asked about the sandbox
   python -m sandbox reset                         wipe the data (when stopped)
 
 `make demo`, `make sandbox` and `make reset` are the same as demo, start and reset.
@@ -104,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_status(commands)
     _add_push(commands)
+    _add_wearon(commands)
     return parser
 
 
@@ -204,6 +207,13 @@ def _add_push(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _push(chosen: argparse.Namespace, console: Console) -> int:
     order = Order(chosen.channel, chosen.mode, chosen.prompt, chosen.pictures or DEFAULT_PICTURES)
     return push(SandboxHome(chosen.data), console, order)
+
+
+def _add_wearon(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = _add(commands, "wearon", "the operator's command line (wearon --help), asked about the running sandbox")
+    _add_data(parser)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="of wearon, such as: status --json")
+    parser.set_defaults(command=lambda chosen, _: wearon(SandboxHome(chosen.data), chosen.arguments))
 
 
 def _latency(text: str) -> str:

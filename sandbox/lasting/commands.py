@@ -110,6 +110,7 @@ def _explain(world: World, worker: LocalWorker, home: SandboxHome, console: Cons
     for what, how in (
         ("push a task", f"{command_line('push --b2c', home)}   (or --b2b; --help says more)"),
         ("see how it is", command_line("status", home)),
+        ("be the operator", f"{command_line('wearon', home)} status   (wearon --help says more)"),
         ("stop", "Ctrl-C here; the data survives"),
         ("wipe the data", f"{command_line('reset', home)}   (when stopped)"),
     ):

@@ -32,7 +32,7 @@ BASELINE_MIGRATION = "20260101000000_platform_baseline.sql"
 """Sorts before every migration of the worker: migrations are applied in the order of their 14 digits."""
 
 MIGRATION_TIMEOUT_SECONDS = 60.0
-"""Two migrations take less than a second."""
+"""Four files take less than a second."""
 
 REQUEST_TIMEOUT_SECONDS = 10.0
 """For the checks at start-up."""

@@ -125,59 +125,59 @@ _BUCKET: Final = TypeAdapter(_Bucket)
 
 def version(operation: str, answer: Any) -> int:
     """Of ``wearon_worker_schema_version``."""
-    return _parsed(_VERSION, operation, answer)
+    return parsed(_VERSION, operation, answer)
 
 
 def alive(operation: str, answer: Any) -> bool:
     """Of ``wearon_worker_heartbeat``: ``False`` when the executor was declared dead."""
-    return _parsed(_ALIVE, operation, answer).alive
+    return parsed(_ALIVE, operation, answer).alive
 
 
 def claim(operation: str, answer: Any) -> ClaimAnswer:
     """Of ``wearon_worker_claim_v2``."""
-    return _parsed(_CLAIM, operation, answer)
+    return parsed(_CLAIM, operation, answer)
 
 
 def release(operation: str, answer: Any) -> ReleaseOutcome:
     """Of ``wearon_worker_release``."""
-    return _parsed(_RELEASED, operation, answer).outcome
+    return parsed(_RELEASED, operation, answer).outcome
 
 
 def completion(operation: str, answer: Any) -> CompleteAnswer:
     """Of ``wearon_worker_complete_v2``."""
-    return _parsed(_COMPLETED, operation, answer)
+    return parsed(_COMPLETED, operation, answer)
 
 
 def failure(operation: str, answer: Any) -> FailAnswer:
     """Of ``wearon_worker_fail_v2``."""
-    failed = _parsed(_FAILED, operation, answer)
+    failed = parsed(_FAILED, operation, answer)
     refund = failed.refund or _Refund()
     return FailAnswer(failed.outcome, refund.kind, refund.credits, failed.request_id, failed.retry_after_seconds)
 
 
 def forgotten(operation: str, answer: Any) -> int:
     """Of ``wearon_worker_forget``: how many rows of the more numerous kind were deleted."""
-    deleted = _parsed(_FORGOTTEN, operation, answer)
+    deleted = parsed(_FORGOTTEN, operation, answer)
     return max(deleted.claims, deleted.executors)
 
 
 def dead(operation: str, answer: Any) -> list[UUID]:
     """Of ``wearon_worker_recover``: which of the holders asked about are dead."""
-    return _parsed(_DEAD, operation, answer).dead
+    return parsed(_DEAD, operation, answer).dead
 
 
 def unowned(operation: str, answer: Any) -> list[UnownedSession]:
     """Of ``wearon_worker_unowned_sessions``."""
-    rows = _parsed(_UNOWNED, operation, answer)
+    rows = parsed(_UNOWNED, operation, answer)
     return [UnownedSession(SessionRef(row.channel, row.session_id), row.created_at) for row in rows]
 
 
 def size_limit_bytes(operation: str, answer: Any) -> int | None:
     """Of Storage about a bucket: the largest file it takes; ``None`` when it has no limit of its own."""
-    return _parsed(_BUCKET, operation, answer).file_size_limit
+    return parsed(_BUCKET, operation, answer).file_size_limit
 
 
-def _parsed(form: TypeAdapter[Form], operation: str, answer: Any) -> Form:
+def parsed(form: TypeAdapter[Form], operation: str, answer: Any) -> Form:
     """The answer in its form.
 
     Raises:

@@ -1,6 +1,7 @@
 """The platform behind Supabase: session state and result storage, through the official clients of the two (ADR 0039).
 
-Every function name and argument of ``supabase/migrations/`` is spelled here and nowhere else. Calls are
+Every function name and argument of ``supabase/migrations/`` that the worker uses is spelled here and nowhere else;
+those an operator asks are in ``services/platform/reports.py``. Calls are
 idempotent (see the SQL), so a caller may repeat any of them after :class:`PlatformUnavailable`. What came back is
 judged in ``services/platform/errors.py``, and successes are read in ``services/platform/answers.py``.
 """
@@ -234,6 +235,14 @@ class SupabaseClient:
             },
         )
         return platform_answers.unowned(Function.UNOWNED_SESSIONS, rows)
+
+    def report(self, function: str, arguments: dict[str, Any]) -> Any:
+        """What a function that only reads answers, as it came.
+
+        Raises:
+            PlatformFailure: no answer of the function's.
+        """
+        return self._rpc(function, arguments)
 
     def store_result(self, path: str, jpeg: bytes) -> None:
         """Put a finished picture at ``path``; again over itself when it is there already (FR-1.6).

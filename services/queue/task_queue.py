@@ -3,7 +3,7 @@
 No element is read whole that is longer than the caller asks for (docs/adr/0014).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -74,6 +74,7 @@ class TaskQueue:
         self._set_aside = self._redis.register_script(queue_scripts.SET_ASIDE)
         self._hand_back = self._redis.register_script(queue_scripts.HAND_BACK)
         self._find_letter = self._redis.register_script(queue_scripts.FIND_LETTER)
+        self._replay = self._redis.register_script(queue_scripts.REPLAY)
         self._replay_set_aside = self._redis.register_script(queue_scripts.REPLAY_SET_ASIDE)
         self._backlog = self._redis.register_script(queue_scripts.BACKLOG)
         self._read_piece = self._redis.register_script(queue_scripts.READ_PIECE)
@@ -102,6 +103,26 @@ class TaskQueue:
     def backlog(self) -> int:
         """How many tasks wait, told by a server that takes writes: a replica or a full one raises. One command."""
         return int(self._backlog([self.keys.queue, HEALTH_KEY], [HEALTH_KEY_MILLISECONDS]))
+
+    def length(self) -> int:
+        """How many tasks wait; unlike :meth:`backlog` it writes nothing."""
+        return int(self._redis.llen(self.keys.queue))
+
+    def next_waiting(self, limits: TransferLimits) -> Element | None:
+        """The element that is taken next, which has waited longest; ``None`` when none waits."""
+        _, *entries = self._read_page([self.keys.queue], [-1, 1, 1, limits.whole_bytes, limits.end_bytes])
+        return _element(entries[0]) if entries else None
+
+    def in_flight_counts(self, executors: Sequence[UUID]) -> dict[UUID, int]:
+        """How many tasks each of them took and did not finish."""
+        with self._redis.pipeline(transaction=False) as steps:
+            for executor in executors:
+                steps.llen(self.keys.in_flight(executor))
+            return dict(zip(executors, steps.execute(), strict=True))
+
+    def dead_letter_count(self) -> int:
+        """How many dead letters there are."""
+        return int(self._redis.llen(self.keys.dead_letters))
 
     def waiting(self, limits: TransferLimits) -> Iterator[list[Element]]:
         """The queue in pages, from the end that is taken next; the caller stops when it has seen enough.
@@ -166,12 +187,13 @@ class TaskQueue:
         letter: bytes | None = self._find_letter([self.keys.dead_letters], [opening])
         return letter
 
-    def replay(self, letter: bytes, element: bytes) -> None:
-        """Put an element into the queue again, to be taken next, and drop its dead letter, in one step."""
-        with self._redis.pipeline(transaction=True) as steps:
-            steps.rpush(self.keys.queue, element)
-            steps.lrem(self.keys.dead_letters, 1, letter)
-            steps.execute()
+    def replay(self, letter: bytes, element: bytes) -> bool:
+        """Put an element into the queue again, to be taken next, and drop its dead letter, in one step.
+
+        Returns:
+            ``False`` when the letter is not there any more (somebody else dealt with it) and nothing was done.
+        """
+        return bool(self._replay([self.keys.queue, self.keys.dead_letters], [letter, element]))
 
     def replay_set_aside(self, letter: bytes, key: str) -> bool:
         """The same for an element that was set aside under ``key``; ``False`` when it is not there."""

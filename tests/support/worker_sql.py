@@ -41,6 +41,9 @@ API_FUNCTIONS: Final = frozenset(
         "wearon_worker_audit",
         "wearon_worker_unproven_charges",
         "wearon_worker_forget",
+        "wearon_worker_activity",
+        "wearon_worker_story",
+        "wearon_worker_costs",
     }
 )
 

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -14,14 +14,9 @@ from uuid import UUID, uuid4
 import pytest
 import redis
 
-from operations.dead_letters import (
-    EXIT_DONE,
-    EXIT_MISCONFIGURED,
-    EXIT_REFUSED,
-    EXIT_UNAVAILABLE,
-    main,
-)
+from operations.__main__ import main as wearon
 from operations.dead_letters_view import LONGEST_SHOWN_CHARS
+from operations.errors import EXIT_DONE, EXIT_MISCONFIGURED, EXIT_REFUSED, EXIT_UNAVAILABLE
 from sandbox.servers.redis import LocalRedis
 from services.queue.task_queue import DEAD_LETTERS_KEY, PIECE_BYTES, QUEUE_KEY, TaskQueue
 from tests.support.payloads import PERSON_URL, SESSION_ID, SIGNATURE, b2b, b2c, encode
@@ -83,6 +78,10 @@ def bury(queue: TaskQueue, element: bytes, *, minutes: int = 0, **changed: Any) 
 def waiting(client: Any) -> list[bytes]:
     """The queue, what is taken next first."""
     return list(reversed(client.lrange(QUEUE_KEY, 0, -1)))
+
+
+def main(arguments: Sequence[str]) -> int:
+    return wearon(["dead-letters", *arguments])
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = EXIT_DONE) -> str:
@@ -223,7 +222,7 @@ class TestShow:
 
     def test_it_says_what_a_replay_would_do(self, queue: TaskQueue, capsys: pytest.CaptureFixture[str]) -> None:
         assert "bury it again: version 2;" in printed(capsys, "show", bury(queue, NEWER).letter_id)
-        assert "only the database knows" in printed(capsys, "show", bury(queue, RUNNABLE).letter_id)
+        assert "`wearon session` tells" in printed(capsys, "show", bury(queue, RUNNABLE).letter_id)
 
 
 class TestReplay:
@@ -416,7 +415,7 @@ class TestAsAProgram:
     @staticmethod
     def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "operations.dead_letters", *arguments],
+            [sys.executable, "-m", "operations", "dead-letters", *arguments],
             cwd=REPOSITORY,
             env={"PATH": os.environ["PATH"], **environment},
             stdin=subprocess.DEVNULL,
@@ -436,7 +435,7 @@ class TestAsAProgram:
         result = self.run("--help")
         assert result.returncode == EXIT_DONE
         for command in ("list", "show", "replay", "discard"):
-            assert f"python -m operations.dead_letters {command} " in result.stdout
+            assert f"wearon dead-letters {command} " in result.stdout
 
     def test_a_redis_that_is_away_is_named_with_its_words_and_without_its_password(self) -> None:
         result = self.run("list", REDIS_URL="redis://:hunter22@127.0.0.1:1/0")

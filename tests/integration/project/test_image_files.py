@@ -16,13 +16,10 @@ REPOSITORY: Final = Path(__file__).resolve().parents[3]
 
 COMMAND_SECONDS: Final = 60
 
-COMMANDS: Final = (
-    "main",
-    "operations.dead_letters",
-    "size_rec",
-    "size_rec.calibration",
-    "size_rec.pose.fetch_networks",
-)
+COMMANDS: Final = ("main", "operations", "size_rec", "size_rec.calibration", "size_rec.pose.fetch_networks")
+
+PROGRAMS: Final = {"operations": "wearon"}
+"""Commands that call themselves otherwise than their module."""
 
 IMPORT_EVERYTHING: Final = """
 import importlib, pathlib, sys
@@ -80,7 +77,27 @@ def test_every_command_of_an_operator_explains_itself_in_the_image(image: Path, 
     ended = run(image, "-m", command, "--help")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("usage: ")
-    assert command in ended.stdout.partition("\n")[0]
+    assert PROGRAMS.get(command, command) in ended.stdout.partition("\n")[0]
+
+
+def test_the_operator_s_program_can_be_called_from_anywhere_in_the_image(image: Path, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [image / "bin" / "wearon", "health", "--port=1"],
+        cwd=tmp_path,
+        env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert ended.stdout == "no worker answers at 127.0.0.1:1 (Connection refused)\n"
+
+
+def test_the_image_s_health_check_is_that_program() -> None:
+    dockerfile = (REPOSITORY / "Dockerfile").read_text()
+    assert 'CMD ["wearon", "health"]' in dockerfile.partition("HEALTHCHECK")[2]
+    assert "/app/bin" in dockerfile
 
 
 def test_no_command_is_left_out_here(image: Path) -> None:

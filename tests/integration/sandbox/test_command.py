@@ -73,9 +73,9 @@ def started(data: Path) -> Iterator[RunningSandbox]:
         process.communicate(timeout=COMMAND_TIMEOUT_SECONDS)
 
 
-def run(data: Path, *arguments: str) -> tuple[int, str]:
+def run(data: Path, command: str, *arguments: str) -> tuple[int, str]:
     ended = subprocess.run(
-        [sys.executable, "-m", "sandbox", *arguments, "--data", data],
+        [sys.executable, "-m", "sandbox", command, "--data", data, *arguments],
         cwd=REPOSITORY,
         env=os.environ,
         check=False,
@@ -112,6 +112,8 @@ def test_a_sandbox_serves_survives_a_dead_worker_and_a_restart_and_can_be_wiped(
     assert run(data, "status")[0] == 3
     with started(data) as sandbox:
         assert "2 completed, 1 failed" in run(data, "status")[1]
+        status, said = run(data, "wearon", "status")
+        assert (status, "2 completed, 1 failed (moderated 1)" in said) == (0, True)
         signed_before_the_restart = httpx.get(picture[1], trust_env=False)
         assert signed_before_the_restart.headers["content-type"] == "image/jpeg"
 

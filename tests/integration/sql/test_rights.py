@@ -49,6 +49,9 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "wearon_worker_unproven_charges": {"p_since": "1970-01-01T00:00:00Z"},
     "wearon_worker_audit": {"p_since": "1970-01-01T00:00:00Z"},
     "wearon_worker_forget": {"p_limit": 10},
+    "wearon_worker_activity": {"p_since": "1970-01-01T00:00:00Z"},
+    "wearon_worker_story": {"p_session_id": SOMEBODY},
+    "wearon_worker_costs": {"p_since": "1970-01-01T00:00:00Z"},
 }
 ARGUMENTS |= {f"wearon_worker_{name}_v2": ARGUMENTS[f"wearon_worker_{name}"] for name in ("claim", "complete", "fail")}
 """A valid call of every function."""
@@ -70,7 +73,11 @@ class TestFunctions:
         """Else a caller's own schema could slip other tables under a function that runs with its owner's rights."""
         functions = root.rows(OUR_FUNCTIONS)
         assert functions
-        assert {name: config for _, name, _, _, config, _ in functions if config != ['search_path=""']} == {}
+        assert {name: config for _, name, _, _, config, _ in functions if 'search_path=""' not in config} == {}
+
+    def test_those_that_an_operator_asks_have_a_time_limit(self, root: Superuser) -> None:
+        limited = {name for _, name, _, _, config, _ in root.rows(OUR_FUNCTIONS) if "statement_timeout=5s" in config}
+        assert limited == {"wearon_worker_activity", "wearon_worker_story", "wearon_worker_costs"}
 
     def test_only_those_of_the_api_run_with_their_owner_s_rights(self, root: Superuser) -> None:
         definers = {name for _, name, _, is_definer, *_ in root.rows(OUR_FUNCTIONS) if is_definer}

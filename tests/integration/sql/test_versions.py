@@ -21,6 +21,8 @@ from tests.support.worker_sql import IMAGE_URL, LEASE_SECONDS, Superuser, Worker
 from worker.supervision.startup import StartupError, check_database
 
 MIGRATIONS: Final = sorted((REPOSITORY / "supabase" / "migrations").glob("*.sql"))
+NEEDED: Final = MIGRATIONS[:SCHEMA_VERSION]
+"""By a worker. The later ones are the operator's and leave the version alone."""
 
 
 class OldWorker:
@@ -188,7 +190,7 @@ def bare(postgres: LocalPostgres, platform: Producer) -> Iterator[str]:
 
 class TestANewWorker:
     def test_refuses_every_older_schema_in_one_sentence_that_names_both_versions(self, bare: str) -> None:
-        for applied, path in enumerate(MIGRATIONS):
+        for applied, path in enumerate(NEEDED):
             with pytest.raises(StartupError) as refused:
                 check_database(Database(bare))  # type: ignore[arg-type]
             words = str(refused.value)

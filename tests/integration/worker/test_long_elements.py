@@ -12,8 +12,8 @@ import redis
 
 from config.settings import Settings
 from models.generation import SessionRef, SessionStatus
-from operations.dead_letters import EXIT_DONE
-from operations.dead_letters import main as dead_letters_command
+from operations.__main__ import main as wearon
+from operations.errors import EXIT_DONE
 from sandbox.platform.producer import QUEUE_KEY, Submitted
 from sandbox.servers.redis import LocalRedis
 from sandbox.world import World
@@ -325,7 +325,7 @@ def test_replayed_it_is_buried_again_and_not_refunded_again(
     wait_for_refund(stage, submitted.session)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REDIS_URL", stage.world.redis.url)
-    assert dead_letters_command(["replay", first["letter_id"]]) == EXIT_DONE
+    assert wearon(["dead-letters", "replay", first["letter_id"]]) == EXIT_DONE
     assert "will bury it again" in capsys.readouterr().out
     assert (stage.dead_letters(), stage.redis.exists(first["element_key"])) == ([], 0)
     taker.round()

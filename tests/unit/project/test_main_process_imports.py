@@ -14,7 +14,7 @@ from PIL import Image
 
 from worker.settlement.storage_probe import PICTURE
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[3]
 
 FOR_CHILDREN_ONLY: Final = ("PIL", "pillow_heif", "numpy", "ai_edge_litert")
 LOADED: Final = "import json, sys; import {module}; print(json.dumps(sorted(sys.modules)))"

@@ -18,7 +18,9 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
 
     text = capsys.readouterr().out
     assert [
-        name for name in ("start", "reset", "demo", "status", "push") if f"python -m sandbox {name}" not in text
+        name
+        for name in ("start", "reset", "demo", "status", "push", "wearon")
+        if f"python -m sandbox {name}" not in text
     ] == []
 
 
@@ -42,13 +44,15 @@ def test_a_command_that_makes_no_sense_is_refused_with_usage(
         (["status"], 3, "Start one with: "),
         (["push", "--b2c"], 3, "Start one with: "),
         (["reset"], 0, "Nothing to wipe"),
+        (["wearon", "status", "--json"], 3, "Start one with: "),
     ],
-    ids=["status", "push", "reset"],
+    ids=["status", "push", "reset", "wearon"],
 )
 def test_without_a_sandbox_a_command_says_so_and_what_to_do(
     arguments: list[str], status: int, answer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*arguments, "--data", str(tmp_path / "none")]) == status
+    command, *rest = arguments
+    assert main([command, "--data", str(tmp_path / "none"), *rest]) == status
     assert answer in capsys.readouterr().out
 
 
