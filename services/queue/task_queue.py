@@ -74,7 +74,8 @@ def set_aside_key(letter_id: str) -> str:
 class TaskQueue:
     """One connection's view of the queue. Redis errors pass through: only the caller knows what they mean for it."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, *, page_elements: int = PAGE_ELEMENTS) -> None:
+        self._page_elements = page_elements
         # redis-py types one class for its sync and async clients, so every answer is also "perhaps awaitable".
         self._redis: Any = client
         self._read_page = self._redis.register_script(queue_scripts.READ_PAGE)
@@ -130,7 +131,7 @@ class TaskQueue:
         """Move everything an executor has in flight back to the queue, to be taken next, oldest first."""
         moved, empty = 0, False
         while not empty:
-            count, empty = self._hand_back([in_flight_key(executor), QUEUE_KEY], [PAGE_ELEMENTS, PAGE_BYTES])
+            count, empty = self._hand_back([in_flight_key(executor), QUEUE_KEY], [self._page_elements, PAGE_BYTES])
             moved += count
         return moved
 
@@ -210,7 +211,7 @@ class TaskQueue:
         right, at_left_end = -1, False
         while not at_left_end:
             at_left_end, *entries = self._read_page(
-                [key], [right, PAGE_ELEMENTS, PAGE_BYTES, limits.whole_bytes, limits.end_bytes]
+                [key], [right, self._page_elements, PAGE_BYTES, limits.whole_bytes, limits.end_bytes]
             )
             if entries:
                 yield [_element(entry) for entry in entries]

@@ -15,8 +15,8 @@ class ShuttingDown(Exception):
     """The process is shutting down; the task did not get its turn and goes back to where it came from."""
 
 
-def sleep_unless(cancelled: Callable[[], bool], seconds: float) -> None:
-    """Sleeps for ``seconds``.
+def sleep_unless(cancelled: Callable[[], bool], seconds: float, *, check_seconds: float = CANCEL_CHECK_SECONDS) -> None:
+    """Sleeps for ``seconds``, and looks every ``check_seconds`` whether it is to end sooner.
 
     Raises:
         ShuttingDown: ``cancelled()`` is or becomes true.
@@ -28,7 +28,7 @@ def sleep_unless(cancelled: Callable[[], bool], seconds: float) -> None:
         left = end - time.monotonic()
         if left <= 0:
             return
-        time.sleep(min(left, CANCEL_CHECK_SECONDS))
+        time.sleep(min(left, check_seconds))
 
 
 class FairLock:
@@ -38,9 +38,11 @@ class FairLock:
 
     Args:
         holders: how many may hold it at once.
+        check_seconds: how long a waiter may overlook a shutdown.
     """
 
-    def __init__(self, holders: int = 1) -> None:
+    def __init__(self, holders: int = 1, *, check_seconds: float = CANCEL_CHECK_SECONDS) -> None:
+        self._check_seconds = check_seconds
         self._mutex = threading.Lock()
         self._free = holders
         self._waiting: deque[threading.Event] = deque()
@@ -65,7 +67,7 @@ class FairLock:
                 return
             ours = threading.Event()
             self._waiting.append(ours)
-        while not ours.wait(CANCEL_CHECK_SECONDS):
+        while not ours.wait(self._check_seconds):
             if cancelled():
                 self._give_up(ours)
                 raise ShuttingDown

@@ -18,7 +18,7 @@ from size_rec.photo.picture import prepare_picture
 from size_rec.pose.model import PoseModel
 from size_rec.pose.pose import FloatArray
 
-BODIES = Path(__file__).parent / "data" / "bodies"
+BODIES = Path(__file__).parent.parent / "data" / "bodies"
 
 
 def photo(name: str) -> bytes:

@@ -29,7 +29,8 @@ minute, and a redelivery comes at most once per lost acknowledgement."""
 class DispatchRegister:
     """Which dispatches run or are over in this process, so that a message delivered again does nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, remembered: int = REMEMBERED_DISPATCHES) -> None:
+        self._remembered = remembered
         self._lock = threading.Lock()
         self._running: set[str] = set()
         self._over: OrderedDict[str, None] = OrderedDict()
@@ -52,7 +53,7 @@ class DispatchRegister:
         with self._lock:
             self._running.discard(dispatch_id)
             self._over[dispatch_id] = None
-            while len(self._over) > REMEMBERED_DISPATCHES:
+            while len(self._over) > self._remembered:
                 self._over.popitem(last=False)
 
 
