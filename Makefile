@@ -8,6 +8,10 @@ STAMP  := $(VENV)/.installed
 REFERENCE_PYTHON ?= $(PYTHON)
 REFERENCE        := .venv-reference
 REFERENCE_STAMP  := $(REFERENCE)/.installed
+# Most tests wait for a process, a timer or an answer: four at a time keep two cores busy. Each process has servers of
+# its own; a file stays in one process, in its order, and the slow ones come first (ADR 0043).
+TEST_PROCESSES   ?= 4
+PYTEST           := $(RUN) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=20
 # A Redis 7, to run the tests on instead of Valkey: the package redis-server of Debian 12 and Ubuntu 24.04 is one.
 REDIS7           ?= /usr/bin/redis-server
 REDIS_TESTS      := tests/faults tests/integration/proofs/test_chaos_elements.py tests/integration/proofs/test_chaos_fronts.py tests/integration/operations/test_dead_letters.py \
@@ -18,7 +22,7 @@ REDIS_TESTS      := tests/faults tests/integration/proofs/test_chaos_elements.py
 	tests/integration/worker/test_startup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock wheels demo sandbox reset test test-redis7 lint format contracts costs bench bench-hold bench-size reference \
+.PHONY: help install lock wheels demo sandbox reset test test-fast test-redis7 lint format contracts costs bench bench-hold bench-size reference \
 	reference-landmarks calibrate chaos dev up down logs build clean
 
 help: ## List the targets
@@ -55,11 +59,15 @@ reset: $(STAMP) ## Wipe the sandbox's data
 	@$(RUN) -m sandbox reset
 
 test: $(STAMP) ## Run every test on real embedded parts (a few minutes)
-	@$(RUN) -m pytest
+	@$(PYTEST)
+
+test-fast: TEST_PROCESSES := 2
+test-fast: $(STAMP) ## Run what needs no server: unit, contract and property tests (under a minute)
+	@$(PYTEST) -m "not services" tests/unit tests/contract tests/property
 
 test-redis7: $(STAMP) ## Run what depends on Redis on a Redis 7: make test-redis7 REDIS7=/path/to/redis-server
 	@test -x "$(REDIS7)" || { echo "$(REDIS7) is not there. On Debian 12 and Ubuntu 24.04: apt-get install redis-server; or say REDIS7=/path/to/redis-server"; exit 2; }
-	@WEARON_REDIS_SERVER="$(REDIS7)" $(RUN) -m pytest $(REDIS_TESTS)
+	@WEARON_REDIS_SERVER="$(REDIS7)" $(PYTEST) $(REDIS_TESTS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import rules, shellcheck
 	@$(BIN)/ruff check .

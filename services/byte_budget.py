@@ -72,7 +72,7 @@ class Holding:
                 if self._cancelled():
                     raise ShuttingDown
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(CANCEL_CHECK_SECONDS):
+                    async with asyncio.timeout(self._memory.check_seconds):
                         await granted.wait()
 
 
@@ -98,16 +98,18 @@ class ByteBudget:
     Args:
         total_bytes: what all downloads together may hold.
         largest_bytes: the largest size of one download.
+        check_seconds: how long a download that waits may overlook a shutdown.
 
     Raises:
         ValueError: the total is too small: an owner's share, less what it can take without reserving, must have room
             for one download of the largest size.
     """
 
-    def __init__(self, total_bytes: int, *, largest_bytes: int) -> None:
+    def __init__(self, total_bytes: int, *, largest_bytes: int, check_seconds: float = CANCEL_CHECK_SECONDS) -> None:
         owner_bytes = total_bytes // OWNER_SHARE
         if owner_bytes - owner_bytes // UNRESERVED_SHARE < largest_bytes:
             raise ValueError("the memory is too small for the largest download")
+        self.check_seconds = check_seconds
         self._total_bytes = total_bytes
         self._lock = threading.Lock()
         self._held_bytes = 0

@@ -12,8 +12,8 @@ class ShuttingDown(Exception):
     """The process is shutting down: the wait was interrupted, and the task goes back to the queue."""
 
 
-def sleep_unless(cancelled: Callable[[], bool], seconds: float) -> None:
-    """Sleeps for ``seconds``.
+def sleep_unless(cancelled: Callable[[], bool], seconds: float, *, check_seconds: float = CANCEL_CHECK_SECONDS) -> None:
+    """Sleeps for ``seconds``, and looks every ``check_seconds`` whether it is to end sooner.
 
     Raises:
         ShuttingDown: ``cancelled()`` is or becomes true.
@@ -25,4 +25,4 @@ def sleep_unless(cancelled: Callable[[], bool], seconds: float) -> None:
         left = end - time.monotonic()
         if left <= 0:
             return
-        time.sleep(min(left, CANCEL_CHECK_SECONDS))
+        time.sleep(min(left, check_seconds))

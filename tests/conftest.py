@@ -1,4 +1,7 @@
-"""The embedded platform under the tests: one real Redis, Postgres and Supabase API per run, in temporary places."""
+"""The embedded platform under the tests: a real Redis, Postgres and Supabase API for each process that runs tests.
+
+They are started on first use and lie in temporary places, so that processes side by side share nothing (ADR 0043).
+"""
 
 import os
 from collections.abc import Iterator
@@ -7,6 +10,7 @@ import pytest
 import redis
 from hypothesis import settings
 
+from config.settings import Settings
 from sandbox.pictures.image_host import ImageHost
 from sandbox.platform.producer import Producer
 from sandbox.servers.node_packages import ensure_node_packages
@@ -14,12 +18,13 @@ from sandbox.servers.postgres import LocalPostgres
 from sandbox.servers.redis import LocalRedis
 from sandbox.servers.supabase import LocalSupabase
 
-FOREIGN_PREFIXES = ("REDIS_", "CELERY_", "SUPABASE_", "OPENAI_", "WORKER_", "WHATSAPP_", "GF_", "CERTBOT_", "PG")
-FOREIGN_NAMES = frozenset(
-    {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "IMAGE_URL_TRUSTED_HOSTS", "HOST", "PORT", "LOG_LEVEL"}
-    | {"DOMAIN", "TASK_LIMIT_SECONDS", "SHUTDOWN_GRACE_SECONDS", "RECOVERY_INTERVAL_SECONDS", "ORPHAN_GRACE_SECONDS"}
+FOREIGN_NAMES = (
+    frozenset(name.upper() for name in Settings.model_fields)
+    | {f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "ALL", "NO")}
     | {"FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
 )
+FOREIGN_PREFIXES = ("CELERY_", "OPENAI_", "PG", "REDIS_", "SUPABASE_")
+"""What client libraries read by themselves."""
 
 ENVIRONMENT_OF_THE_DEVELOPER = dict(os.environ)
 """npm may need its proxy to install packages; nothing else sees it."""
@@ -40,6 +45,17 @@ for _name in filter(is_foreign, ENVIRONMENT_OF_THE_DEVELOPER):
 settings.register_profile("same_every_time", derandomize=True, database=None, print_blob=True)
 settings.register_profile("elsewhere_each_time", print_blob=True)
 settings.load_profile("elsewhere_each_time" if os.environ.get("WEARON_RANDOM_EXAMPLES") else "same_every_time")
+
+
+SERVICES = frozenset({"redis_server", "postgres", "supabase"})
+"""Fixtures that start a server."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs a server, for ``make test-fast`` leaves that out."""
+    for item in items:
+        if not SERVICES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("services")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ from typing import Any, Final, Self
 
 import httpx
 
+from sandbox.plain_http import NO_AUTHORITIES
+
 CONTROL_TIMEOUT_SECONDS: Final = 10.0
 
 
@@ -15,7 +17,7 @@ class SimulatorClient:
     def __init__(self, url: str) -> None:
         self.url = url
         self.base_url = f"{url}/v1"
-        self._http = httpx.Client(base_url=f"{url}/_sim", timeout=CONTROL_TIMEOUT_SECONDS)
+        self._http = httpx.Client(base_url=f"{url}/_sim", timeout=CONTROL_TIMEOUT_SECONDS, verify=NO_AUTHORITIES)
 
     def __enter__(self) -> Self:
         return self

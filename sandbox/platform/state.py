@@ -1,5 +1,6 @@
 """What a person or an auditor of the platform sees: sessions, balances and ledgers, read through SQL."""
 
+import select
 import threading
 import time
 from collections.abc import Collection
@@ -53,6 +54,12 @@ WRONG_BALANCES: Final = """
 """
 """Accounts whose balance moved without a line, or a line without the balance; one column of words. Here every grant is
 known, unlike on the live platform, so this is no part of the worker's own audit."""
+
+BALANCES: Final = """
+    SELECT 'user', user_id, NULL, balance FROM public.user_credits
+    UNION ALL SELECT 'store', store_id, NULL, balance FROM public.store_credits
+    UNION ALL SELECT 'shopper', store_id, shopper_email, balance FROM public.store_shopper_credits
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +154,16 @@ class PlatformDatabase:
         )
 
     def balances(self) -> Balances:
-        """All balances at this moment, from one snapshot of the database."""
-        with self._lock, self._connected().transaction() as transaction:
-            connection = transaction.connection
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            users = connection.execute("SELECT user_id, balance FROM user_credits").fetchall()
-            stores = connection.execute("SELECT store_id, balance FROM store_credits").fetchall()
-            shoppers = connection.execute(
-                "SELECT store_id, shopper_email, balance FROM store_shopper_credits"
-            ).fetchall()
-        return Balances(dict(users), dict(stores), {(store, email): balance for store, email, balance in shoppers})
+        """All balances at this moment: one statement sees one snapshot of the database."""
+        with self._lock:
+            rows = self._connected().execute(BALANCES.encode()).fetchall()
+        balances = Balances({}, {}, {})
+        for account, owner, email, balance in rows:
+            if account == "shopper":
+                balances.shoppers[owner, email] = balance
+            else:
+                (balances.users if account == "user" else balances.stores)[owner] = balance
+        return balances
 
     def ledger(self) -> list[LedgerEntry]:
         """Both ledgers, oldest entry first."""
@@ -204,12 +211,23 @@ class PlatformDatabase:
 
     def _connected(self) -> psycopg.Connection[Any]:
         """A connection that works, also after Postgres was killed and started again."""
-        if self._connection is not None:
-            try:
-                self._connection.execute("")
-            except psycopg.OperationalError:
-                self._connection.close()
-            else:
-                return self._connection
+        if self._connection is not None and self._is_usable(self._connection):
+            return self._connection
         self._connection = psycopg.connect(self._dsn, autocommit=True, options=SESSION_OPTIONS)
         return self._connection
+
+    @staticmethod
+    def _is_usable(connection: psycopg.Connection[Any]) -> bool:
+        """Asks the server only when it has said something unasked, as it does when it ends; a question costs a trip."""
+        if connection.closed:
+            return False
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        if not poll.poll(0):
+            return True
+        try:
+            connection.execute("")
+        except psycopg.OperationalError:
+            connection.close()
+            return False
+        return True

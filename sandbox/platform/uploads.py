@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from models.generation import Channel
+from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.servers.supabase import BUCKET
 
 SIGNED_URL_SECONDS: Final = 21_600
@@ -44,6 +45,7 @@ class PlatformStorage:
             headers={"apikey": key, "authorization": f"Bearer {key}"},
             timeout=REQUEST_TIMEOUT_SECONDS,
             trust_env=False,
+            verify=NO_AUTHORITIES,
         )
 
     def put_picture(self, picture: Path, channel: Channel, owner_id: UUID) -> str:

@@ -3,6 +3,7 @@
 import atexit
 import importlib.util
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,7 +19,10 @@ import psutil
 
 LOOPBACK = "127.0.0.1"
 
-READY_TIMEOUT_SECONDS = 30.0
+PORTS = range(10_000, 32_768)
+"""Above what well-known services use, below what Linux (32768) and macOS (49152) give to outgoing connections."""
+
+READY_TIMEOUT_SECONDS = 60.0
 """Every server is ready within 2 s on an idle machine; a loaded one gets plenty before we give up."""
 
 STOP_TIMEOUT_SECONDS = 10.0
@@ -52,11 +56,15 @@ def tail_of(path: Path, lines: int = LOG_TAIL_LINES) -> str:
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on loopback that nobody listens on, and that no outgoing connection is given.
+
+    A server that is down for a moment must find its port again, also while other tests run beside it.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 def wheel_directory(package: str) -> Path:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import httpx
 
 from sandbox.openai_sim.client import SimulatorClient
+from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.servers.local_server import LocalServer
 from sandbox.servers.processes import ChildProcess, start_child
 
@@ -44,6 +45,6 @@ class LocalSimulator(LocalServer):
     def _is_ready(self) -> bool:
         try:
             url = f"http://{self.host}:{self.port}/_sim/stats"
-            return httpx.get(url, timeout=CHECK_TIMEOUT_SECONDS, trust_env=False).is_success
+            return httpx.get(url, timeout=CHECK_TIMEOUT_SECONDS, trust_env=False, verify=NO_AUTHORITIES).is_success
         except httpx.HTTPError:
             return False

@@ -18,6 +18,7 @@ from uuid import uuid4
 import httpx
 import psycopg
 
+from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.servers.local_server import LocalServer
 from sandbox.servers.node_packages import NODE_DIRECTORY, PACKAGES, ensure_node_packages, node_program
 from sandbox.servers.postgres import LocalPostgres
@@ -28,6 +29,7 @@ BUCKET = "virtual-tryon-images"
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BASELINE = Path(__file__).resolve().parents[1] / "platform" / "baseline.sql"
+CORRECTIONS = NODE_DIRECTORY / "like_hosted.cjs"
 BASELINE_MIGRATION = "20260101000000_platform_baseline.sql"
 """Sorts before every migration of the worker: migrations are applied in the order of their 14 digits."""
 
@@ -95,12 +97,25 @@ class ApiKeys:
 
 
 class LocalSupabase(LocalServer):
-    """The REST and Storage API on loopback; ``postgres`` must run whenever this does."""
+    """The REST and Storage API on loopback; ``postgres`` must run whenever this does.
+
+    ``baseline`` is the platform's SQL and ``corrections`` what makes the API answer like hosted; other files in tests.
+    """
 
     name: ClassVar[str] = "supabase"
 
-    def __init__(self, directory: Path, postgres: LocalPostgres, port: int = 0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        postgres: LocalPostgres,
+        port: int = 0,
+        *,
+        baseline: Path = BASELINE,
+        corrections: Path = CORRECTIONS,
+    ) -> None:
         super().__init__(directory, port)
+        self._baseline = baseline
+        self._corrections = corrections
         self._postgres = postgres
         self._project = self.directory / "supabase"
         self._keys = ApiKeys.load_or_make(self.directory / "keys.json")
@@ -135,7 +150,11 @@ class LocalSupabase(LocalServer):
             self._is_prepared = True
         super().start()
         with httpx.Client(
-            base_url=self.url, headers=self._headers, timeout=REQUEST_TIMEOUT_SECONDS, trust_env=False
+            base_url=self.url,
+            headers=self._headers,
+            timeout=REQUEST_TIMEOUT_SECONDS,
+            trust_env=False,
+            verify=NO_AUTHORITIES,
         ) as api:
             try:
                 self._ensure_bucket(api)
@@ -163,10 +182,9 @@ class LocalSupabase(LocalServer):
                 connection.execute(source.read_bytes())
                 shutil.copyfile(source, copy)
 
-    @staticmethod
-    def _migrations() -> dict[str, Path]:
+    def _migrations(self) -> dict[str, Path]:
         own = sorted((REPOSITORY / "supabase" / "migrations").glob("*.sql"))
-        return {BASELINE_MIGRATION: BASELINE} | {path.name: path for path in own}
+        return {BASELINE_MIGRATION: self._baseline} | {path.name: path for path in own}
 
     def _migrate(self) -> None:
         result = subprocess.run(
@@ -194,7 +212,7 @@ class LocalSupabase(LocalServer):
 
     def _command(self, *arguments: str) -> list[str | Path]:
         program = PACKAGES / "@supabase" / "lite" / "dist" / "cli" / "index.js"
-        return [node_program(), "--require", NODE_DIRECTORY / "like_hosted.cjs", program, *arguments]
+        return [node_program(), "--require", self._corrections, program, *arguments]
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -214,7 +232,9 @@ class LocalSupabase(LocalServer):
 
     def _is_ready(self) -> bool:
         try:
-            answer = httpx.get(f"{self.url}/rest/v1/stores?limit=1", headers=self._headers, trust_env=False)
+            answer = httpx.get(
+                f"{self.url}/rest/v1/stores?limit=1", headers=self._headers, trust_env=False, verify=NO_AUTHORITIES
+            )
         except httpx.TransportError:
             return False
         return answer.is_success

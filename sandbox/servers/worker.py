@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import httpx
 
+from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.servers.local_server import LocalServer
 from sandbox.servers.processes import ChildProcess, start_child
 
@@ -37,7 +38,9 @@ class LocalWorker(LocalServer):
 
     def health(self) -> dict[str, Any]:
         """Body of GET /health. Raises ``httpx.HTTPError`` while it does not answer."""
-        answer: dict[str, Any] = httpx.get(f"{self.url}/health", timeout=HEALTH_TIMEOUT_SECONDS, trust_env=False).json()
+        answer: dict[str, Any] = httpx.get(
+            f"{self.url}/health", timeout=HEALTH_TIMEOUT_SECONDS, trust_env=False, verify=NO_AUTHORITIES
+        ).json()
         return answer
 
     def terminate(self) -> None:

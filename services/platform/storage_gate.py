@@ -53,6 +53,7 @@ class StorageGate:
         probe: offers Storage a small test picture; raises ``PlatformFailure`` when it is not taken.
         tell: called with the reason when Storage refuses pictures, and with an empty reason when it takes one again.
         pause_seconds: between two probes, and between two callers while trying.
+        look_seconds: between two looks whether a picture is still wanted.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class StorageGate:
         tell: Callable[[str], None],
         *,
         pause_seconds: float,
+        look_seconds: float = LOOK_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._probe = probe
         self._tell = tell
         self._pause_seconds = pause_seconds
+        self._look_seconds = look_seconds
         self._now = now
         self._lock = threading.Lock()
         self._state = _State.OPEN
@@ -81,7 +84,7 @@ class StorageGate:
         """
         looked_at = self._now()
         while (granted := self._ask()) is None:
-            if self._now() - looked_at >= LOOK_SECONDS:
+            if self._now() - looked_at >= self._look_seconds:
                 if not still_wanted():
                     raise NoLongerWanted
                 looked_at = self._now()

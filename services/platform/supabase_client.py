@@ -112,10 +112,9 @@ class SupabaseClient:
     """Session state and storage. Safe to share between threads."""
 
     def __init__(self, url: str, service_role_key: str, timeout: httpx.Timeout = REQUEST_TIMEOUT) -> None:
-        verify = public_client_context() if url.startswith("https://") else True
         self._http = httpx.Client(
             timeout=timeout,
-            verify=verify,
+            verify=public_client_context(),
             trust_env=False,
             limits=httpx.Limits(
                 max_connections=MAX_CONNECTIONS,

@@ -64,9 +64,11 @@ class TaskQueue:
     Args:
         client: the connection.
         name: of the queue; the platform's is the only one so far.
+        page_elements: most elements of a page.
     """
 
-    def __init__(self, client: redis.Redis, name: str = FIRST_QUEUE) -> None:
+    def __init__(self, client: redis.Redis, name: str = FIRST_QUEUE, *, page_elements: int = PAGE_ELEMENTS) -> None:
+        self._page_elements = page_elements
         self.keys = QueueKeys.of(name)
         # redis-py types one class for its sync and async clients, so every answer is also "perhaps awaitable".
         self._redis: Any = client
@@ -147,7 +149,7 @@ class TaskQueue:
         moved, empty = 0, False
         while not empty:
             count, empty = self._hand_back(
-                [self.keys.in_flight(executor), self.keys.queue], [PAGE_ELEMENTS, PAGE_BYTES]
+                [self.keys.in_flight(executor), self.keys.queue], [self._page_elements, PAGE_BYTES]
             )
             moved += count
         return moved
@@ -229,7 +231,7 @@ class TaskQueue:
         right, at_left_end = -1, False
         while not at_left_end:
             at_left_end, *entries = self._read_page(
-                [key], [right, PAGE_ELEMENTS, PAGE_BYTES, limits.whole_bytes, limits.end_bytes]
+                [key], [right, self._page_elements, PAGE_BYTES, limits.whole_bytes, limits.end_bytes]
             )
             if entries:
                 yield [_element(entry) for entry in entries]

@@ -15,9 +15,11 @@ class FairLock:
 
     Args:
         holders: how many may hold it at once.
+        check_seconds: how long a waiter may overlook a shutdown.
     """
 
-    def __init__(self, holders: int = 1) -> None:
+    def __init__(self, holders: int = 1, *, check_seconds: float = CANCEL_CHECK_SECONDS) -> None:
+        self._check_seconds = check_seconds
         self._mutex = threading.Lock()
         self._free = holders
         self._waiting: deque[threading.Event] = deque()
@@ -42,7 +44,7 @@ class FairLock:
                 return
             ours = threading.Event()
             self._waiting.append(ours)
-        while not ours.wait(CANCEL_CHECK_SECONDS):
+        while not ours.wait(self._check_seconds):
             if cancelled():
                 self._give_up(ours)
                 raise ShuttingDown

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from models.generation import SessionStatus
+from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.servers.redis import LocalRedis
 from tests.support.worker import IN_FLIGHT_PREFIX, WAIT_SECONDS, Stage, Worker, wait_until
 from worker.supervision.queue_watch import QueueWatch
@@ -109,7 +110,7 @@ def test_results_and_refunds_land_when_supabase_comes_back_while_health_answers_
     stage.world.supabase.kill()
     stage.world.redis.pause()
     try:
-        with httpx.Client(base_url=worker.url, trust_env=False, timeout=WAIT_SECONDS) as client:
+        with httpx.Client(base_url=worker.url, trust_env=False, timeout=WAIT_SECONDS, verify=NO_AUTHORITIES) as client:
 
             def is_degraded() -> bool:
                 asked_at = time.monotonic()

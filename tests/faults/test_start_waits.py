@@ -12,6 +12,7 @@ import pytest
 
 from main import EXIT_UNAVAILABLE
 from models.generation import SessionStatus
+from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.servers.local_server import LocalServer
 from sandbox.servers.processes import LOOPBACK, free_port
 from tests.support.worker import WAIT_SECONDS, Stage, Worker, wait_until
@@ -68,7 +69,10 @@ def test_it_waits_names_what_is_missing_and_works_once_that_is_there(stage: Stag
     assert all(worker.metric("wearon_component_up", component=missing) == 0 for missing in MISSING[away])
     wait_until(lambda: worker.health()["model_loaded"], "the model is loaded meanwhile")
     refused = httpx.post(
-        f"{worker.url}/estimate-body", json={"image_url": "ftp://x", "height_cm": 170}, trust_env=False
+        f"{worker.url}/estimate-body",
+        json={"image_url": "ftp://x", "height_cm": 170},
+        trust_env=False,
+        verify=NO_AUTHORITIES,
     )
     assert refused.status_code not in {500, 503}, "size recommendation works"
 

@@ -37,7 +37,7 @@ EXAMPLES: Final = int(LONGER or 80)
 STEPS_PER_EXAMPLE: Final = 40
 """Together less than a minute on two cores."""
 
-TIMEOUT_SECONDS: Final = 0 if LONGER else 180
+TIMEOUT_SECONDS: Final = 0 if LONGER else 600
 """0: none, for whoever looks longer."""
 
 MAX_SESSIONS: Final = 12

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import httpx
 from PIL import Image
 
+from sandbox.plain_http import NO_AUTHORITIES
+
 KEY = {"Authorization": "Bearer sk-test"}
 MODEL = "gpt-image-1.5"
 OTHER_MODEL = "gpt-image-2.6-sunburst"
@@ -35,6 +37,7 @@ def post(
         data={"prompt": prompt, "model": model, "output_format": "jpeg", "size": "1024x1024"},
         files={"image": ("photo.jpg", content, "image/jpeg")},
         timeout=timeout_seconds,
+        verify=NO_AUTHORITIES,
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 
+from sandbox.plain_http import NO_AUTHORITIES
+
 REST = "/rest/v1/rpc/"
 STORAGE = "/storage/v1/"
 UPLOAD = "/storage/v1/object/virtual-tryon-images/"
@@ -78,7 +80,7 @@ class PlatformProxy:
         self._faults: list[_Fault] = []
         self._lock = threading.Lock()
         self._hits: list[str] = []
-        self._upstream = httpx.Client(trust_env=False, timeout=FORWARDING_TIMEOUT_SECONDS)
+        self._upstream = httpx.Client(trust_env=False, timeout=FORWARDING_TIMEOUT_SECONDS, verify=NO_AUTHORITIES)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)

@@ -38,12 +38,19 @@ there for each other, and small ones still find a thread."""
 class Pipeline:
     """Makes pictures. One object per process; safe to share between threads."""
 
-    def __init__(self, trusted_hosts: TrustedHosts, provider: ImageClient, cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        trusted_hosts: TrustedHosts,
+        provider: ImageClient,
+        cancelled: Callable[[], bool],
+        *,
+        preparing_threads: int = PREPARING_THREADS,
+    ) -> None:
         self._trusted_hosts = trusted_hosts
         self._provider = provider
         self._cancelled = cancelled
         self._memory = ByteBudget(INPUT_MEMORY_BYTES, largest_bytes=MAX_DOWNLOAD_BYTES)
-        self._preparers = ThreadPoolExecutor(PREPARING_THREADS, thread_name_prefix="prepare")
+        self._preparers = ThreadPoolExecutor(preparing_threads, thread_name_prefix="prepare")
 
     async def make_image(
         self, task: GenerationTask, clock: TaskClock, still_wanted: Callable[[], bool]

@@ -26,7 +26,8 @@ Celery redelivers at most once for each lost acknowledgement."""
 class DispatchRegister:
     """Running and finished dispatches of this process, so that a redelivered message does nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, remembered: int = REMEMBERED_DISPATCHES) -> None:
+        self._remembered = remembered
         self._lock = threading.Lock()
         self._running: set[str] = set()
         self._over: OrderedDict[str, None] = OrderedDict()
@@ -49,7 +50,7 @@ class DispatchRegister:
         with self._lock:
             self._running.discard(dispatch_id)
             self._over[dispatch_id] = None
-            while len(self._over) > REMEMBERED_DISPATCHES:
+            while len(self._over) > self._remembered:
                 self._over.popitem(last=False)
 
 

@@ -59,6 +59,7 @@ class Consumer:
         measure: Measure,
         board: HealthBoard,
         intake: IntakeStop | None = None,
+        room_check_seconds: float = ROOM_CHECK_SECONDS,
     ) -> None:
         self._executor = executor
         self._queue = queue
@@ -68,6 +69,7 @@ class Consumer:
         self._measure = measure
         self._board = board
         self._intake = intake
+        self._room_check_seconds = room_check_seconds
         self._stopping = threading.Event()
         self._popping = False
         self._unpublished: list[Dispatch] = []
@@ -124,14 +126,14 @@ class Consumer:
             self._bury_broken(broken, reason)
         match self._intake.ask() if self._intake is not None else Intake.OPEN:
             case Intake.CLOSED:
-                self._stopping.wait(ROOM_CHECK_SECONDS)
+                self._stopping.wait(self._room_check_seconds)
                 return
             case Intake.ONE_TASK:
                 self._try_one()
                 return
         if self._dispatcher.take_returned() or self._rounds_until_reconcile <= 0:
             self._reconcile()
-        if not self._dispatcher.wait_for_room(ROOM_CHECK_SECONDS) or self._stopping.is_set():
+        if not self._dispatcher.wait_for_room(self._room_check_seconds) or self._stopping.is_set():
             return
         element = self._take()
         self._board.part(Component.REDIS, up=True)  # this was a write; reads are answered by a replica too

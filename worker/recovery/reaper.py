@@ -64,6 +64,7 @@ class Reaper:
         measure: Measure,
         current_executor: Callable[[], UUID],
         now: Callable[[], float] = time.monotonic,
+        forget_limit: int = FORGET_LIMIT,
     ) -> None:
         self._settings = settings
         self._queue = queue
@@ -73,6 +74,7 @@ class Reaper:
         self._measure = measure
         self._current_executor = current_executor
         self._now = now
+        self._forget_limit = forget_limit
         self._letters = LetterRetention(queue)
         self._found_dead_at: dict[UUID, float] = {}
         self._page_after = BEGINNING
@@ -121,10 +123,10 @@ class Reaper:
     def _forget_the_old(self) -> None:
         if self._now() < self._forgets_at:
             return
-        forgotten = self._store.forget(FORGET_LIMIT)
+        forgotten = self._store.forget(self._forget_limit)
         if forgotten:
             log.info("old_rows_deleted", at_most_of_each=forgotten)
-        if forgotten < FORGET_LIMIT:
+        if forgotten < self._forget_limit:
             self._forgets_at = self._now() + FORGET_PAUSE_SECONDS
 
     def _next_page(self) -> list[SessionRef]:

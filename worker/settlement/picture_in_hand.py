@@ -44,6 +44,7 @@ class PictureInHand:
         jpeg: bytes,
         clock: Clock,
         still_ours: Callable[[], bool],
+        look_seconds: float = LOOK_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -52,6 +53,7 @@ class PictureInHand:
         self._jpeg = jpeg
         self._clock = clock
         self._still_ours = still_ours
+        self._look_seconds = look_seconds
         self._now = now
         self._begun_at = self._looked_at = now()
         self._is_stored = False
@@ -84,7 +86,7 @@ class PictureInHand:
         return isinstance(failure, PlatformUnavailable) or self._clock.remaining_seconds() > 0
 
     def _look(self) -> None:
-        if self._now() - self._looked_at < LOOK_SECONDS:
+        if self._now() - self._looked_at < self._look_seconds:
             return
         if not self._still_ours():
             raise NoLongerWanted

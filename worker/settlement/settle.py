@@ -14,7 +14,7 @@ import structlog
 from models.failures import PlatformFailure, PlatformUnavailable
 from models.generation import GeneratedImage, SessionRef
 from services.platform.answers import ClaimAnswer, CompleteAnswer, FailAnswer
-from services.platform.storage_gate import StorageGate
+from services.platform.storage_gate import LOOK_SECONDS, StorageGate
 from services.platform.supabase_client import SupabaseClient
 from services.shutdown import ShuttingDown
 from worker.samples import ChargeUndone, GenerationEnded, Measure
@@ -57,12 +57,14 @@ class Settlement:
         gate: StorageGate | None = None,
         watch: AwayWatch | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._store = store
         self._measure = measure
         self._gate = gate
         self._watch = watch or AwayWatch(lambda _reason: None)
         self._cancelled = cancelled
+        self._look_seconds = look_seconds
 
     def claim(self, claim: Claim, executor: UUID) -> ClaimAnswer:
         """Claim the session; waits while the platform's stuck-session job may be working on it.
@@ -140,7 +142,15 @@ class Settlement:
             NoLongerWanted: ``still_ours()`` was false while Storage did not take it.
             ShuttingDown: the process is shutting down, and the platform's job may be giving the credit back.
         """
-        picture = PictureInHand(self._store, self._gate, path=path, jpeg=image.jpeg, clock=clock, still_ours=still_ours)
+        picture = PictureInHand(
+            self._store,
+            self._gate,
+            path=path,
+            jpeg=image.jpeg,
+            clock=clock,
+            still_ours=still_ours,
+            look_seconds=self._look_seconds,
+        )
         url = until_it_lands("store_result", picture.offer, may_repeat=picture.may_offer_again)
         processing_time_ms = round(clock.elapsed_seconds() * 1_000)
 

@@ -88,7 +88,7 @@ class Executor:
         leases: the same with a short time limit, for heartbeats.
         board: told the result of every contact with Redis.
         metrics: takes the child's measurements.
-        hang_seconds, idle_exit_seconds: other values in tests only.
+        hang_seconds, idle_exit_seconds, exit_notice_seconds: other values in tests only.
     """
 
     def __init__(
@@ -101,6 +101,7 @@ class Executor:
         leases: SupabaseClient,
         hang_seconds: float = HANG_SECONDS,
         idle_exit_seconds: float = IDLE_EXIT_SECONDS,
+        exit_notice_seconds: float = EXIT_NOTICE_SECONDS,
     ) -> None:
         self.executor_id: UUID = uuid4()
         self._settings = settings
@@ -109,6 +110,7 @@ class Executor:
         self._metrics = metrics
         self._hang_seconds = hang_seconds
         self._idle_exit_seconds = idle_exit_seconds
+        self._exit_notice_seconds = exit_notice_seconds
         self._queue_connection = connect(settings.redis_url)
         self._queue = TaskQueue(self._queue_connection)
         self._blocking_connection = connect(
@@ -211,7 +213,7 @@ class Executor:
             return ExecutorState.CHILD_DIED
         if (unread := self._unread()) is not None:
             # A child that is ending closes its side a moment before it is gone.
-            return ExecutorState.CHILD_DIED if exits_within(self._child, EXIT_NOTICE_SECONDS) else unread
+            return ExecutorState.CHILD_DIED if exits_within(self._child, self._exit_notice_seconds) else unread
         if not self._ready.is_set():
             late = time.monotonic() - self._started_at > READY_SECONDS and self._broker_serves()
             return ExecutorState.NEVER_READY if late else ExecutorState.STARTING

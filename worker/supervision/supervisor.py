@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -34,6 +35,18 @@ START_RETRY_SECONDS: Final = 5.0
 MAX_RESTARTS: Final = 5
 RESTART_WINDOW_SECONDS: Final = 600.0
 """After more replacements than this within the window the process ends: a restart of the container is seen outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the supervisor waits and remembers; other values in tests only."""
+
+    watch_seconds: float = WATCH_SECONDS
+    start_retry_seconds: float = START_RETRY_SECONDS
+    restart_window_seconds: float = RESTART_WINDOW_SECONDS
+
+
+PACE: Final = Pace()
 
 EXIT_STOPPED: Final = 0
 EXIT_PART_DIED: Final = 1
@@ -65,6 +78,7 @@ class Supervisor:
         lease_seconds: float,
         stop_asked: threading.Event,
         opening: Opening | None = None,
+        pace: Pace = PACE,
     ) -> None:
         self._make_executor = make_executor
         self._board = board
@@ -74,6 +88,7 @@ class Supervisor:
         self._lease_seconds = lease_seconds
         self._stopping = stop_asked
         self._opening = opening or Opening(board.report)
+        self._pace = pace
         self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS + 1)
         self._executor = make_executor()
         metrics.show_tasks(self.tasks_in_flight)
@@ -97,7 +112,7 @@ class Supervisor:
     def run(self, parts: Sequence[Part]) -> int:
         """Keep an executor running until ``stop_asked``; returns the exit status."""
         self._start_executor()
-        while not self._stopping.wait(WATCH_SECONDS):
+        while not self._stopping.wait(self._pace.watch_seconds):
             dead = next((part.name for part in parts if not part.is_alive()), None)
             if dead is not None:
                 log.critical("part_died", part=dead)
@@ -138,8 +153,9 @@ class Supervisor:
         else:
             self._executor.end()
         self._restarts.append(time.monotonic())
-        if len(self._restarts) > MAX_RESTARTS and self._restarts[-1] - self._restarts[0] < RESTART_WINDOW_SECONDS:
-            log.critical("executor_keeps_failing", restarts=len(self._restarts), within_seconds=RESTART_WINDOW_SECONDS)
+        window_seconds = self._pace.restart_window_seconds
+        if len(self._restarts) > MAX_RESTARTS and self._restarts[-1] - self._restarts[0] < window_seconds:
+            log.critical("executor_keeps_failing", restarts=len(self._restarts), within_seconds=window_seconds)
             return False
         self._executor = self._make_executor()
         self._start_executor()
@@ -157,9 +173,9 @@ class Supervisor:
                     "executor_not_started",
                     reason=type(error).__name__,
                     detail=str(error),
-                    retry_seconds=START_RETRY_SECONDS,
+                    retry_seconds=self._pace.start_retry_seconds,
                 )
-                self._stopping.wait(START_RETRY_SECONDS)
+                self._stopping.wait(self._pace.start_retry_seconds)
             else:
                 for answered in (Component.REDIS, Component.DATABASE):
                     self._board.part(answered, up=True)

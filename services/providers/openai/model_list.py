@@ -54,12 +54,20 @@ class _ModelList(BaseModel):
 _MODEL: Final = TypeAdapter(_Model)
 
 
-def ask_shutdown_dates(base_url: str, api_key: str) -> ShutdownDates:
+def ask_shutdown_dates(
+    base_url: str,
+    api_key: str,
+    *,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    max_answer_bytes: int = MAX_ANSWER_BYTES,
+) -> ShutdownDates:
     """Asks once. Blocks the calling thread, for at most about ``WHOLE_ANSWER_SECONDS``.
 
     Args:
         base_url: with the version, for example ``https://api.openai.com/v1``.
         api_key: sent as a bearer token.
+        timeout_seconds: for the connection and for each silence.
+        max_answer_bytes: a longer list is given up.
 
     Raises:
         ModelListUnusable: no connection, an error status, or an answer of another form.
@@ -67,13 +75,13 @@ def ask_shutdown_dates(base_url: str, api_key: str) -> ShutdownDates:
     try:
         with (
             httpx.Client(
-                verify=public_client_context(), trust_env=False, follow_redirects=False, timeout=TIMEOUT_SECONDS
+                verify=public_client_context(), trust_env=False, follow_redirects=False, timeout=timeout_seconds
             ) as client,
             client.stream(
                 "GET", f"{base_url.rstrip('/')}/models", headers={"authorization": f"Bearer {api_key}"}
             ) as response,
         ):
-            body = _read_bounded(response)
+            body = _read_bounded(response, max_answer_bytes)
     except (httpx.HTTPError, OSError) as error:
         raise ModelListUnusable(type(error).__name__) from None  # the text may hold addresses
     if response.status_code != HTTPStatus.OK:
@@ -111,11 +119,11 @@ def _beginning(day: date | datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _read_bounded(response: httpx.Response) -> bytes:
+def _read_bounded(response: httpx.Response, max_answer_bytes: int) -> bytes:
     give_up_at = time.monotonic() + WHOLE_ANSWER_SECONDS
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk
-        if len(body) > MAX_ANSWER_BYTES or time.monotonic() > give_up_at:
+        if len(body) > max_answer_bytes or time.monotonic() > give_up_at:
             raise ModelListUnusable("the list is too long, or comes too slowly")
     return bytes(body)

@@ -9,6 +9,7 @@ import redis
 
 from proofs.chaos.api_edge import INSTEAD, ApiEdge, EdgeFault
 from proofs.chaos.redis_pair import RedisPair
+from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.servers.redis import LocalRedis
 from sandbox.servers.supabase import BUCKET, LocalSupabase
 
@@ -38,7 +39,7 @@ def edge(supabase: LocalSupabase) -> Iterator[ApiEdge]:
 def caller(edge: ApiEdge, supabase: LocalSupabase) -> Iterator[httpx.Client]:
     key = supabase.service_role_key
     headers = {"apikey": key, "authorization": f"Bearer {key}", "content-type": "image/jpeg", "x-upsert": "true"}
-    with httpx.Client(base_url=edge.url, headers=headers, trust_env=False) as client:
+    with httpx.Client(base_url=edge.url, headers=headers, trust_env=False, verify=NO_AUTHORITIES) as client:
         yield client
 
 
@@ -79,7 +80,12 @@ def test_the_gateway_passes_requests_and_answers_on_unchanged(caller: httpx.Clie
     path = f"/storage/v1/object/{BUCKET}/stores/a%20b/c.jpg"
     assert caller.post(path, content=b"\xff\xd8picture").is_success
     assert caller.get(path).content == b"\xff\xd8picture"
-    direct = httpx.get(f"{supabase.url}/rest/v1/stores?select=id&limit=1", headers=caller.headers, trust_env=False)
+    direct = httpx.get(
+        f"{supabase.url}/rest/v1/stores?select=id&limit=1",
+        headers=caller.headers,
+        trust_env=False,
+        verify=NO_AUTHORITIES,
+    )
     through = caller.get("/rest/v1/stores?select=id&limit=1")
     assert (through.status_code, through.content) == (direct.status_code, direct.content)
 

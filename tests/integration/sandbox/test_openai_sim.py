@@ -17,6 +17,7 @@ from sandbox.openai_sim.errors import ApiError
 from sandbox.openai_sim.multipart import Part, parse_multipart
 from sandbox.openai_sim.profiles import MODELS
 from sandbox.openai_sim.usage import input_tokens
+from sandbox.plain_http import NO_AUTHORITIES
 
 KEY = {"Authorization": "Bearer sk-test"}
 PLAIN = {"prompt": "Dress the person", "model": "gpt-image-1.5"}
@@ -43,6 +44,7 @@ def post(simulator: SimulatorClient, fields: dict[str, str], files: Files | None
         data=fields,
         files=upload() if files is None else files,
         timeout=30,
+        verify=NO_AUTHORITIES,
     )
 
 
@@ -241,7 +243,7 @@ def test_a_request_without_a_proper_key_is_refused(
 ) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
     url = f"{simulator.base_url}/images/edits"
-    response = httpx.post(url, headers=headers, data=PLAIN, files=upload())
+    response = httpx.post(url, headers=headers, data=PLAIN, files=upload(), verify=NO_AUTHORITIES)
     assert (response.status_code, response.json()["error"]["code"]) == (401, code)
     assert "c2stdGVzdA" not in response.text
 
@@ -257,7 +259,7 @@ def test_a_request_without_a_proper_key_is_refused(
 def test_another_address_or_method_is_refused(
     simulator: SimulatorClient, method: str, path: str, status: int, code: str
 ) -> None:
-    response = httpx.request(method, simulator.url + path, headers=KEY)
+    response = httpx.request(method, simulator.url + path, headers=KEY, verify=NO_AUTHORITIES)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
 
 
@@ -286,7 +288,7 @@ BROKEN_BODIES = {
 @pytest.mark.parametrize("body", BROKEN_BODIES.values(), ids=BROKEN_BODIES.keys())
 def test_a_broken_form_is_refused(simulator: SimulatorClient, body: bytes) -> None:
     headers = KEY | {"Content-Type": "multipart/form-data; boundary=b"}
-    response = httpx.post(f"{simulator.base_url}/images/edits", headers=headers, content=body)
+    response = httpx.post(f"{simulator.base_url}/images/edits", headers=headers, content=body, verify=NO_AUTHORITIES)
     assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_multipart_form_data")
 
 

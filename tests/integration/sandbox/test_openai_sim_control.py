@@ -21,6 +21,7 @@ from sandbox.openai_sim.faults import FAULTS
 from sandbox.openai_sim.rate_limit import RequestRateLimit
 from sandbox.openai_sim.server import STOP_SECONDS
 from sandbox.openai_sim.stats import Stats
+from sandbox.plain_http import NO_AUTHORITIES
 from tests.support.openai_sim_calls import MODEL, OTHER_MODEL, PICTURE, SOON_SECONDS, noise, post, wait_until
 
 
@@ -90,7 +91,7 @@ def test_a_control_request_that_makes_no_sense_is_refused_and_changes_nothing(
     simulator: SimulatorClient, path: str, command: dict[str, Any]
 ) -> None:
     before = (simulator.settings(), simulator.faults())
-    assert httpx.post(f"{simulator.url}/_sim{path}", json=command).status_code == 400
+    assert httpx.post(f"{simulator.url}/_sim{path}", json=command, verify=NO_AUTHORITIES).status_code == 400
     assert (simulator.settings(), simulator.faults()) == before
 
 

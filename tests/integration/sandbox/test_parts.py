@@ -21,11 +21,11 @@ from storage3.exceptions import StorageApiError
 from models.generation import SessionStatus
 from models.task_payload import TASK_CONTRACT, B2bTask, B2cTask
 from sandbox.pictures.image_host import ImageHost
+from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.platform.producer import QUEUE_KEY, InsufficientCredits, Producer, StoreMode
 from sandbox.platform.state import LedgerEntry
 from sandbox.servers import node_packages
 from sandbox.servers import postgres as postgres_local
-from sandbox.servers import supabase as supabase_local
 from sandbox.servers.postgres import LocalPostgres
 from sandbox.servers.processes import StartupFailed, wheel_directory
 from sandbox.servers.redis import SERVER_VARIABLE, LocalRedis, server_program
@@ -174,7 +174,9 @@ def test_a_killed_server_is_gone_with_all_its_children(tmp_path: Path) -> None:
         server.wipe()
 
 
-@pytest.mark.parametrize("name", ["REDIS_URL", "SUPABASE_URL", "OPENAI_API_KEY", "https_proxy", "PORT", "PGHOST"])
+@pytest.mark.parametrize(
+    "name", ["REDIS_URL", "SUPABASE_URL", "OPENAI_API_KEY", "https_proxy", "PORT", "PGHOST", "PLATFORM_PAUSE_SECONDS"]
+)
 def test_the_developer_s_own_settings_do_not_reach_the_tests(name: str) -> None:
     assert is_foreign(name)
     assert name not in os.environ
@@ -255,7 +257,7 @@ class TestSupabaseApi:
             anon.table("generation_sessions").select("*").execute()
 
     def test_a_request_without_any_key_is_refused(self, clean_platform: None, supabase: LocalSupabase) -> None:
-        answer = httpx.get(f"{supabase.url}/rest/v1/user_credits")
+        answer = httpx.get(f"{supabase.url}/rest/v1/user_credits", verify=NO_AUTHORITIES)
         assert answer.status_code == httpx.codes.UNAUTHORIZED
 
     def test_what_a_migration_creates_is_open_to_browsers_unless_it_says_otherwise(
@@ -281,10 +283,10 @@ class TestSupabaseApi:
         url = str(bucket.create_signed_url(path, 21_600)["signedURL"])
         supabase.kill()
         supabase.restart()
-        answer = httpx.get(url)
+        answer = httpx.get(url, verify=NO_AUTHORITIES)
         assert (answer.status_code, answer.content) == (httpx.codes.OK, JPEG)
         assert answer.headers["content-type"] == "image/jpeg"
-        assert httpx.get(url.partition("?")[0]).is_error, "the bucket is private"
+        assert httpx.get(url.partition("?")[0], verify=NO_AUTHORITIES).is_error, "the bucket is private"
 
     @pytest.mark.parametrize(
         ("sqlstate", "status"),
@@ -307,6 +309,7 @@ class TestSupabaseApi:
             f"{supabase.url}/rest/v1/rpc/fail_with",
             json={"state": sqlstate},
             headers={"apikey": supabase.service_role_key},
+            verify=NO_AUTHORITIES,
         )
         assert (answer.status_code, answer.json()["code"]) == (status, sqlstate)
         assert answer.json()["message"] == "told so"
@@ -315,7 +318,7 @@ class TestSupabaseApi:
         self, clean_platform: None, supabase: LocalSupabase, postgres: LocalPostgres
     ) -> None:
         headers = {"apikey": supabase.service_role_key}
-        with httpx.Client(base_url=supabase.url, headers=headers) as api:
+        with httpx.Client(base_url=supabase.url, headers=headers, verify=NO_AUTHORITIES) as api:
             assert api.get("/rest/v1/stores").json() == []
             postgres.kill()
             away = api.get("/rest/v1/stores")
@@ -324,11 +327,11 @@ class TestSupabaseApi:
             assert api.get("/rest/v1/stores").json() == []
 
     def test_an_uncorrected_api_is_noticed_at_start(
-        self, tmp_path: Path, supabase: LocalSupabase, postgres: LocalPostgres, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, supabase: LocalSupabase, postgres: LocalPostgres
     ) -> None:
-        (tmp_path / "like_hosted.cjs").touch()
-        monkeypatch.setattr(supabase_local, "NODE_DIRECTORY", tmp_path)
-        uncorrected = LocalSupabase(tmp_path, postgres)
+        nothing = tmp_path / "nothing.cjs"
+        nothing.touch()
+        uncorrected = LocalSupabase(tmp_path, postgres, corrections=nothing)
         with pytest.raises(
             StartupFailed, match="sign answer, a signed URL, a link that ran out, the idle time, a refused row"
         ):
@@ -336,13 +339,11 @@ class TestSupabaseApi:
         assert not uncorrected.is_running
 
     def test_an_edited_migration_takes_hold_at_the_next_start(
-        self, tmp_path: Path, supabase: LocalSupabase, postgres: LocalPostgres, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, supabase: LocalSupabase, postgres: LocalPostgres
     ) -> None:
         edited = tmp_path / "baseline.sql"
         edited.write_text(f"{BASELINE.read_text()}\nCREATE TABLE IF NOT EXISTS public.edited (id int);\n")
-        with monkeypatch.context() as patch:
-            patch.setattr(supabase_local, "BASELINE", edited)
-            supabase.apply_migrations()
+        LocalSupabase(supabase.directory, postgres, baseline=edited).apply_migrations()
         with psycopg.connect(postgres.dsn, autocommit=True) as connection:
             connection.execute("DROP TABLE public.edited")  # raises if it is not there
         supabase.apply_migrations()
@@ -486,7 +487,7 @@ class TestProducer:
 
 class TestImageHost:
     def test_it_serves_what_was_registered(self, image_host: ImageHost) -> None:
-        answer = httpx.get(image_host.add("person.png", b"a picture", "image/png"))
+        answer = httpx.get(image_host.add("person.png", b"a picture", "image/png"), verify=NO_AUTHORITIES)
         assert (answer.content, answer.headers["content-type"]) == (b"a picture", "image/png")
         assert image_host.requests == ["/person.png"]
 
@@ -506,14 +507,14 @@ class TestImageHost:
     def test_it_misbehaves_by_name(
         self, image_host: ImageHost, fault: str, status: int, content_type: str | None, has_length: bool
     ) -> None:
-        answer = httpx.get(image_host.fault_url(fault))
+        answer = httpx.get(image_host.fault_url(fault), verify=NO_AUTHORITIES)
         assert (answer.status_code, answer.headers.get("content-type")) == (status, content_type)
         assert ("content-length" in answer.headers) == has_length
         assert (len(answer.content) > 10 * 1024 * 1024) == fault.startswith("oversize")
 
     def test_a_hanging_picture_sends_nothing(self, image_host: ImageHost) -> None:
         with pytest.raises(httpx.ReadTimeout):
-            httpx.get(image_host.fault_url("hang"), timeout=0.2)
+            httpx.get(image_host.fault_url("hang"), timeout=0.2, verify=NO_AUTHORITIES)
 
     def test_a_dripping_picture_keeps_sending_and_never_ends(self, image_host: ImageHost) -> None:
         with httpx.stream("GET", image_host.fault_url("drip"), timeout=1.0) as answer:
@@ -523,3 +524,12 @@ class TestImageHost:
     def test_an_unknown_fault_is_a_mistake_of_the_test(self, image_host: ImageHost) -> None:
         with pytest.raises(ValueError, match="no fault 'typo'"):
             image_host.fault_url("typo")
+
+
+def test_a_test_that_uses_a_server_says_so_by_itself(postgres: LocalPostgres, request: pytest.FixtureRequest) -> None:
+    """However it comes to it; ``make test-fast`` leaves it out."""
+    assert request.node.get_closest_marker("services")
+
+
+def test_a_test_that_uses_none_is_among_the_fast_ones(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    assert not request.node.get_closest_marker("services")

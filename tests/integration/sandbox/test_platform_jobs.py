@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from models.generation import Channel, SessionRef, SessionStatus
+from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.platform.jobs import (
     EXPIRED,
     StuckSession,
@@ -129,7 +130,7 @@ class TestOverage:
 def storage(supabase: LocalSupabase) -> Iterator[httpx.Client]:
     key = supabase.service_role_key
     headers = {"apikey": key, "authorization": f"Bearer {key}", "x-upsert": "true"}
-    with httpx.Client(base_url=supabase.url, headers=headers, trust_env=False) as client:
+    with httpx.Client(base_url=supabase.url, headers=headers, trust_env=False, verify=NO_AUTHORITIES) as client:
         yield client
 
 

@@ -9,7 +9,6 @@ import redis
 
 from models.failures import NoLongerWanted, StorageRefused
 from sandbox.servers.redis import LocalRedis
-from services.platform import storage_gate
 from services.platform.storage_gate import StorageGate
 from services.providers.turns_while_stored import turn_while_stored
 from services.queue.connection import connect
@@ -92,10 +91,8 @@ def test_a_shutdown_ends_the_wait(client: redis.Redis, storage: StorageGate, gat
         wait(gate, client, storage, lambda: True)
 
 
-def test_who_settles_the_session_ends_the_wait(
-    client: redis.Redis, storage: StorageGate, gate: RateGate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(storage_gate, "LOOK_SECONDS", 0.0)
+def test_who_settles_the_session_ends_the_wait(client: redis.Redis, gate: RateGate) -> None:
+    storage = StorageGate(lambda: None, lambda _: None, pause_seconds=NO_PROBE_SECONDS, look_seconds=0)
     storage.refused(NO_BUCKET)
     with pytest.raises(NoLongerWanted):
         wait(gate, client, storage, lambda: False, wanted=False)

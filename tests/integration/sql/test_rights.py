@@ -10,6 +10,7 @@ import pytest
 from postgrest.exceptions import APIError
 from psycopg import sql as query
 
+from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.platform.producer import Producer
 from sandbox.servers.postgres import LocalPostgres
 from sandbox.servers.supabase import BASELINE, REPOSITORY, LocalSupabase
@@ -177,6 +178,7 @@ class TestOverHttp:
             answer = httpx.get(
                 f"{supabase.url}/rest/v1/{table}",
                 headers={"apikey": key, "authorization": f"Bearer {key}", "accept-profile": "wearon_worker"},
+                verify=NO_AUTHORITIES,
             )
             assert answer.is_client_error
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from sandbox.plain_http import NO_AUTHORITIES
 from tests.support.worker import WAIT_SECONDS, wait_until
 from web.server import HttpServer
 
@@ -63,7 +64,7 @@ def test_connections_are_refused_until_it_may_open(server: HttpServer, port: int
     assert not is_open(port)
     gate.set()
     wait_until(lambda: is_open(port), "the port is open")
-    assert httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).json() == "ok"
+    assert httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False, verify=NO_AUTHORITIES).json() == "ok"
 
 
 def test_the_port_is_taken_before_it_is_open(
@@ -93,7 +94,9 @@ def test_new_callers_are_answered_while_the_last_answers_are_finished(
     answers: list[str] = []
     slow = threading.Thread(
         target=lambda: answers.append(
-            httpx.get(f"http://127.0.0.1:{port}/slow", timeout=WAIT_SECONDS, trust_env=False).json()
+            httpx.get(
+                f"http://127.0.0.1:{port}/slow", timeout=WAIT_SECONDS, trust_env=False, verify=NO_AUTHORITIES
+            ).json()
         )
     )
     slow.start()
@@ -101,7 +104,7 @@ def test_new_callers_are_answered_while_the_last_answers_are_finished(
     ending = threading.Thread(target=server.stop)
     ending.start()
     wait_until(server._stopping.is_set, "the stop has begun")
-    assert httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).json() == "ok"
+    assert httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False, verify=NO_AUTHORITIES).json() == "ok"
     slow.join(WAIT_SECONDS)
     ending.join(WAIT_SECONDS)
     assert answers == ["done"]

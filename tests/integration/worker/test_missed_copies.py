@@ -9,7 +9,6 @@ import pytest
 from config.settings import Settings
 from sandbox.platform.producer import QUEUE_KEY
 from services.platform.supabase_client import SupabaseClient
-from services.queue import task_queue
 from services.queue.connection import connect
 from services.queue.task_queue import TaskQueue
 from tests.support.worker import QUICK_SETTINGS, Stage
@@ -31,17 +30,16 @@ def store(stage: Stage) -> Iterator[SupabaseClient]:
 
 
 def test_the_second_of_two_equal_tasks_is_found_wherever_its_copy_stands_in_the_list(
-    stage: Stage, store: SupabaseClient, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, store: SupabaseClient
 ) -> None:
     """One was dispatched, so one copy is accounted for and not one on every page."""
-    monkeypatch.setattr(task_queue, "PAGE_ELEMENTS", 1)
     stage.platform.wipe()
     stage.redis.flushall()
     settings = Settings.model_validate(
         {name.lower(): value for name, value in stage.world.settings(**QUICK_SETTINGS).items()}
     )
     executor, dispatcher = uuid4(), DispatchLedger(capacity=8)
-    queue = TaskQueue(connect(settings.redis_url, reply_limit_bytes=TRANSFER_LIMITS.whole_bytes))
+    queue = TaskQueue(connect(settings.redis_url, reply_limit_bytes=TRANSFER_LIMITS.whole_bytes), page_elements=1)
     consumer = Consumer(
         executor=executor,
         queue=queue,

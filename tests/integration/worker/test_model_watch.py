@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
 
 from sandbox.openai_sim import SimulatorClient, running_simulator
 from sandbox.openai_sim.state import ModelList
-from services.providers.openai import model_list as openai_model_list
+from sandbox.plain_http import NO_AUTHORITIES
 from services.providers.openai.model_list import (
     ModelListUnusable,
     ShutdownDates,
@@ -34,8 +35,8 @@ def simulator(module_simulator: SimulatorClient) -> SimulatorClient:
     return module_simulator
 
 
-def ask(simulator: SimulatorClient, key: str = API_KEY) -> ShutdownDates:
-    return ask_shutdown_dates(simulator.base_url, key)
+def ask(simulator: SimulatorClient, key: str = API_KEY, **limits: Any) -> ShutdownDates:
+    return ask_shutdown_dates(simulator.base_url, key, **limits)
 
 
 def test_the_list_says_which_models_end_and_when(simulator: SimulatorClient) -> None:
@@ -65,12 +66,11 @@ def test_a_list_without_dates_says_so(simulator: SimulatorClient) -> None:
     ],
 )
 def test_an_answer_that_is_no_list_is_one_error_with_what_was_said(
-    simulator: SimulatorClient, monkeypatch: pytest.MonkeyPatch, answer: ModelList, words: str
+    simulator: SimulatorClient, answer: ModelList, words: str
 ) -> None:
-    monkeypatch.setattr(openai_model_list, "TIMEOUT_SECONDS", 0.5)
     simulator.set_model_list(answer)
     with pytest.raises(ModelListUnusable, match=words):
-        ask(simulator)
+        ask(simulator, timeout_seconds=0.5)
 
 
 def test_a_refused_key_does_not_show(simulator: SimulatorClient) -> None:
@@ -84,10 +84,9 @@ def test_nobody_there_is_the_same_error() -> None:
         ask_shutdown_dates("http://127.0.0.1:9/v1", API_KEY)
 
 
-def test_an_endless_list_is_given_up(simulator: SimulatorClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_model_list, "MAX_ANSWER_BYTES", 100)
+def test_an_endless_list_is_given_up(simulator: SimulatorClient) -> None:
     with pytest.raises(ModelListUnusable, match="too long"):
-        ask(simulator)
+        ask(simulator, max_answer_bytes=100)
 
 
 def document(*entries: object) -> bytes:
@@ -125,5 +124,7 @@ def test_the_simulator_ends_a_model_on_the_day_a_test_names(simulator: Simulator
     simulator.shut_down(MODEL, today)
     answer = post(simulator.base_url, "hello")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
-    listed = httpx.get(f"{simulator.base_url}/models", headers={"authorization": f"Bearer {API_KEY}"}).json()["data"]
+    listed = httpx.get(
+        f"{simulator.base_url}/models", headers={"authorization": f"Bearer {API_KEY}"}, verify=NO_AUTHORITIES
+    ).json()["data"]
     assert MODEL not in [model["id"] for model in listed]

@@ -87,13 +87,13 @@ def stopping() -> threading.Event:
 @pytest.fixture
 def made(
     redis_server: LocalRedis, simulator: SimulatorClient, stopping: threading.Event
-) -> Iterator[Callable[[], Pipeline]]:
+) -> Iterator[Callable[..., Pipeline]]:
     """Makes pipelines with the real provider client."""
     redis_server.start()
     simulator.reset()
     with connect(redis_server.url) as store:
         store.flushall()
-        yield lambda: Pipeline(
+        yield lambda **options: Pipeline(
             TrustedHosts.parse("127.0.0.1"),
             ImageClient(
                 OpenAIImages(simulator.base_url, "sk-test-0123456789"),
@@ -103,6 +103,7 @@ def made(
                 cancelled=stopping.is_set,
             ),
             stopping.is_set,
+            **options,
         )
 
 
@@ -243,10 +244,9 @@ def test_a_task_that_waits_for_memory_is_given_up_when_the_process_shuts_down(
 
 
 def test_a_failed_tasks_pictures_that_wait_for_preparation_are_dropped_with_it(
-    made: Callable[[], Pipeline], server: FaultServer, monkeypatch: pytest.MonkeyPatch
+    made: Callable[..., Pipeline], server: FaultServer
 ) -> None:
-    monkeypatch.setattr(pipeline, "PREPARING_THREADS", 1)
-    pipe, free, before = made(), threading.Event(), pictures_in_memory()
+    pipe, free, before = made(preparing_threads=1), threading.Event(), pictures_in_memory()
     pipe._preparers.submit(free.wait)
     try:
         with ThreadPoolExecutor(1) as thread:

@@ -22,7 +22,7 @@ from services.platform.supabase_client import SupabaseClient
 from services.queue.connection import connect
 from services.queue.task_queue import TaskQueue
 from tests.support.worker import QUICK_SETTINGS, Stage
-from worker.recovery.reaper import FORGET_PAUSE_SECONDS, PAGE_SIZE, Reaper
+from worker.recovery.reaper import FORGET_LIMIT, FORGET_PAUSE_SECONDS, PAGE_SIZE, Reaper
 from worker.settlement.policy import ATTEMPT_LIMIT
 from worker.settlement.settle import Settlement
 
@@ -56,6 +56,7 @@ def new_reaper(
     *,
     queue_url: str | None = None,
     now: Callable[[], float] = time.monotonic,
+    forget_limit: int = FORGET_LIMIT,
 ) -> Reaper:
     """The reaper of a worker that has been alive for long enough to judge others."""
     settings = {**stage.world.settings(**QUICK_SETTINGS), "WORKER_LEASE_SECONDS": str(LEASE_SECONDS)}
@@ -70,6 +71,7 @@ def new_reaper(
         measure=lambda _: None,
         current_executor=lambda: executor,
         now=now,
+        forget_limit=forget_limit,
     )
 
 
@@ -223,11 +225,10 @@ def test_nothing_is_decided_while_redis_cannot_be_asked(stage: Stage, store: Sup
 
 
 def test_a_round_deletes_what_nobody_needs_any_more_and_the_next_within_the_hour_does_not_look(
-    stage: Stage, store: SupabaseClient, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, store: SupabaseClient
 ) -> None:
-    monkeypatch.setattr("worker.recovery.reaper.FORGET_LIMIT", 2)
     now = [0.0]
-    reaper = new_reaper(stage, store, now=lambda: now[0])
+    reaper = new_reaper(stage, store, now=lambda: now[0], forget_limit=2)
     old = "UPDATE wearon_worker.executors SET dead_at = now() - interval '8 days' WHERE executor = ANY(%s)"
     count = "SELECT count(*) FROM wearon_worker.executors WHERE dead_at < now() - interval '7 days'"
 

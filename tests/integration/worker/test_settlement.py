@@ -21,6 +21,7 @@ from models.generation import Channel, GeneratedImage, SessionRef, SessionStatus
 from sandbox.platform.producer import Producer, Submitted
 from sandbox.servers.postgres import LocalPostgres
 from sandbox.servers.supabase import BUCKET, LocalSupabase
+from services.platform.storage_gate import LOOK_SECONDS
 from services.platform.supabase_client import SupabaseClient
 from supabase import create_client
 from tests.support.ledger_audit import ledger_faults
@@ -39,7 +40,6 @@ from tests.support.platform_proxy import (
     storage_error,
 )
 from worker.samples import ChargeUndone, GenerationEnded, Measurement
-from worker.settlement import picture_in_hand
 from worker.settlement.landing import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, until_it_lands
 from worker.settlement.policy import Fail
 from worker.settlement.settle import Claim, Settlement
@@ -67,10 +67,12 @@ class Clock:
 class Settling:
     """A settlement, what it measured, and the executor it settles for."""
 
-    def __init__(self, store: SupabaseClient) -> None:
+    def __init__(self, store: SupabaseClient, look_seconds: float = LOOK_SECONDS) -> None:
         self.measured: list[Measurement] = []
         self.stopping = threading.Event()
-        self.settlement = Settlement(store, self.measured.append, cancelled=self.stopping.is_set)
+        self.settlement = Settlement(
+            store, self.measured.append, cancelled=self.stopping.is_set, look_seconds=look_seconds
+        )
         self.executor = uuid4()
         store.heartbeat(self.executor, host="test", lease_seconds=3600)
 
@@ -360,6 +362,13 @@ class TestStorageSaysNo:
         yield Settling(client)
         client.close()
 
+    @pytest.fixture
+    def looking(self, producer: Producer, supabase: LocalSupabase, proxy: PlatformProxy) -> Iterator[Settling]:
+        """Looks before every offer whether the session is still ours."""
+        client = SupabaseClient(proxy.url, supabase.service_role_key)
+        yield Settling(client, look_seconds=0)
+        client.close()
+
     @pytest.mark.parametrize(
         "reply",
         [
@@ -413,19 +422,17 @@ class TestStorageSaysNo:
     @pytest.mark.parametrize("status", [401, 402, 403, 404, 503])
     def test_while_the_session_is_settled_by_others_and_the_picture_is_let_go(
         self,
-        settling: Settling,
+        looking: Settling,
         producer: Producer,
         postgres: LocalPostgres,
         proxy: PlatformProxy,
-        monkeypatch: pytest.MonkeyPatch,
         *,
         status: int,
     ) -> None:
-        monkeypatch.setattr(picture_in_hand, "LOOK_SECONDS", 0.0)
-        claim = settling.claimed(submit(producer, Channel.B2C).session)
+        claim = looking.claimed(submit(producer, Channel.B2C).session)
         proxy.answer(UPLOAD, storage_error(status, "Unauthorized", "no"))
         with ThreadPoolExecutor(1) as pool, each_retry() as retries:
-            pending = pool.submit(settling.complete, claim)
+            pending = pool.submit(looking.complete, claim)
             retries.get(timeout=EVENT_TIMEOUT_SECONDS)
             with psycopg.connect(postgres.dsn, options="-c search_path=public") as connection:
                 assert give_up(connection, claim.session)

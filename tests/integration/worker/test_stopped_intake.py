@@ -14,7 +14,6 @@ from services.queue.task_queue import TaskQueue
 from tests.support.worker import QUICK_SETTINGS, Stage
 from worker.celery_app import create_celery_app
 from worker.health import HealthBoard
-from worker.intake import consumer as consumer_module
 from worker.intake.consumer import Consumer
 from worker.intake.dispatches import DispatchLedger
 from worker.intake.publishing import Publisher
@@ -49,6 +48,7 @@ class Intake:
             measure=lambda _: None,
             board=HealthBoard(),
             intake=self.stop,
+            room_check_seconds=0.01,
         )
 
     def counts(self) -> tuple[int, int, int]:
@@ -63,8 +63,7 @@ class Intake:
 
 
 @pytest.fixture
-def intake(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Intake]:
-    monkeypatch.setattr(consumer_module, "ROOM_CHECK_SECONDS", 0.01)
+def intake(stage: Stage) -> Iterator[Intake]:
     stage.platform.wipe()
     stage.redis.flushall()
     with closing(SupabaseClient(stage.world.supabase.url, stage.world.supabase.service_role_key)) as store:

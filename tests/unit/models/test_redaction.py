@@ -76,6 +76,6 @@ def test_blotting_twice_is_blotting_once(text: str) -> None:
 
 @pytest.mark.parametrize("piece", ["a", "a1-", "A", "*", "x?", "-", "aA", "a-", "://@", "eyJa."])
 def test_a_long_message_takes_no_time(piece: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     blotted(piece * (60_000 // len(piece)) + "Q1q")
-    assert time.monotonic() - started < 2, "a pattern that goes back over its text takes minutes for this"
+    assert time.process_time() - started < 2, "a pattern that goes back over its text takes minutes for this"

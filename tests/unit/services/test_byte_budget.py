@@ -9,7 +9,6 @@ from contextlib import ExitStack
 
 import pytest
 
-from services import byte_budget as download_memory
 from services.byte_budget import STEP_BYTES, ByteBudget, Holding
 from services.shutdown import ShuttingDown
 
@@ -19,8 +18,8 @@ ENDS_SECONDS = 30
 """Far longer than any of this takes; a test that locks up fails after it."""
 
 
-def memory() -> ByteBudget:
-    return ByteBudget(TOTAL, largest_bytes=LARGEST)
+def memory(**options: float) -> ByteBudget:
+    return ByteBudget(TOTAL, largest_bytes=LARGEST, **options)
 
 
 def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -117,11 +116,9 @@ def test_an_owner_at_its_limit_waits_for_itself_and_holds_up_nobody_else() -> No
     run(test)
 
 
-def test_waiting_ends_when_the_process_shuts_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download_memory, "CANCEL_CHECK_SECONDS", 0.01)
-
+def test_waiting_ends_when_the_process_shuts_down() -> None:
     async def test() -> None:
-        bound = memory()
+        bound = memory(check_seconds=0.01)
         stopping = threading.Event()
         with ExitStack() as held:
             fill(bound, "aabb", TOTAL // 8, held)

@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from services.shutdown import ShuttingDown, sleep_unless
-from services.turns import fair_lock as turn_waiting
 from services.turns.fair_lock import FairLock
+
+LONG_SECONDS = 30.0
 
 
 def never() -> bool:
@@ -18,11 +19,10 @@ def test_a_sleep_is_refused_when_the_process_shuts_down() -> None:
         sleep_unless(lambda: True, 3_600)
 
 
-def test_a_sleep_ends_soon_after_a_shutdown_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn_waiting, "CANCEL_CHECK_SECONDS", 0.01)
+def test_a_sleep_ends_soon_after_a_shutdown_begins() -> None:
     looks = iter([False, False, True])
     with pytest.raises(ShuttingDown):
-        sleep_unless(lambda: next(looks), 3_600)
+        sleep_unless(lambda: next(looks), 3_600, check_seconds=0.01)
 
 
 def test_a_failure_inside_frees_the_lock() -> None:
@@ -34,11 +34,8 @@ def test_a_failure_inside_frees_the_lock() -> None:
 
 
 @pytest.mark.parametrize("holders", [1, 3])
-def test_waiters_are_served_in_the_order_of_asking_however_often_they_look_up(
-    holders: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turn_waiting, "CANCEL_CHECK_SECONDS", 0.001)
-    lock = FairLock(holders)
+def test_waiters_are_served_in_the_order_of_asking_however_often_they_look_up(holders: int) -> None:
+    lock = FairLock(holders, check_seconds=0.001)
     for _ in range(holders):
         lock._acquire(never)
     served: list[int] = []
@@ -55,13 +52,13 @@ def test_waiters_are_served_in_the_order_of_asking_however_often_they_look_up(
     threads = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(len(looked_up))]
     for thread, has_looked_up in zip(threads, looked_up, strict=True):
         thread.start()
-        assert has_looked_up.wait(5)
+        assert has_looked_up.wait(LONG_SECONDS)
     for has_looked_up in looked_up:
         has_looked_up.clear()
-        assert has_looked_up.wait(5)
+        assert has_looked_up.wait(LONG_SECONDS)
     lock._pass_on()  # to the first, who passes it on to the next
     for thread in threads:
-        thread.join(5)
+        thread.join(LONG_SECONDS)
     assert served == list(range(len(threads)))
 
 
@@ -73,9 +70,8 @@ def test_a_lock_for_several_lets_just_so_many_in() -> None:
         pass
 
 
-def test_a_waiter_who_leaves_in_the_moment_it_is_served_passes_the_lock_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn_waiting, "CANCEL_CHECK_SECONDS", 0.01)
-    lock = FairLock()
+def test_a_waiter_who_leaves_in_the_moment_it_is_served_passes_the_lock_on() -> None:
+    lock = FairLock(check_seconds=0.01)
     lock._acquire(never)
 
     def cancelled_while_being_served() -> bool:
@@ -92,5 +88,5 @@ def test_a_waiter_who_leaves_in_the_moment_it_is_served_passes_the_lock_on(monke
 
     thread = threading.Thread(target=enter, daemon=True)
     thread.start()
-    assert entered.wait(5)
+    assert entered.wait(LONG_SECONDS)
     thread.join()

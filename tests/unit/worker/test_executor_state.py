@@ -15,8 +15,7 @@ from services.platform.supabase_client import SupabaseClient
 from worker.executor_state import ExecutorState
 from worker.health import HealthBoard
 from worker.metrics import Metrics
-from worker.supervision import executor as executor_module
-from worker.supervision.executor import Executor
+from worker.supervision.executor import EXIT_NOTICE_SECONDS, Executor
 
 SOON_GONE = "import time; time.sleep(0.2)"
 LIVES_ON = "import threading; threading.Event().wait()"
@@ -24,7 +23,9 @@ LONG_SECONDS = 60.0
 
 
 @contextmanager
-def executor_with(child_does: str, dead: ExecutorState | None) -> Iterator[Executor]:
+def executor_with(
+    child_does: str, dead: ExecutorState | None, *, exit_notice_seconds: float = EXIT_NOTICE_SECONDS
+) -> Iterator[Executor]:
     """An executor over a child that does this; the thread named by its state has ended, the others wait."""
     settings = Settings.model_validate(
         {
@@ -35,7 +36,14 @@ def executor_with(child_does: str, dead: ExecutorState | None) -> Iterator[Execu
         }
     )
     nobody = cast(SupabaseClient, None)
-    executor = Executor(settings, nobody, HealthBoard(), Metrics(CollectorRegistry()), leases=nobody)
+    executor = Executor(
+        settings,
+        nobody,
+        HealthBoard(),
+        Metrics(CollectorRegistry()),
+        leases=nobody,
+        exit_notice_seconds=exit_notice_seconds,
+    )
     over = threading.Event()
     for state in (ExecutorState.LINK_DIED, ExecutorState.STDERR_UNREAD):
         reader = threading.Thread(target=over.wait, args=(0.0 if state is dead else LONG_SECONDS,), daemon=True)
@@ -56,9 +64,8 @@ def executor_with(child_does: str, dead: ExecutorState | None) -> Iterator[Execu
 
 
 @pytest.mark.parametrize("dead", [ExecutorState.LINK_DIED, ExecutorState.STDERR_UNREAD])
-def test_a_child_that_nobody_reads_is_no_running_executor(dead: ExecutorState, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor_module, "EXIT_NOTICE_SECONDS", 0.05)
-    with executor_with(LIVES_ON, dead) as executor:
+def test_a_child_that_nobody_reads_is_no_running_executor(dead: ExecutorState) -> None:
+    with executor_with(LIVES_ON, dead, exit_notice_seconds=0.05) as executor:
         assert executor.state() is dead
 
 
@@ -67,7 +74,6 @@ def test_a_child_whose_readers_live_is_a_running_executor() -> None:
         assert executor.state() is ExecutorState.RUNNING
 
 
-def test_a_child_that_closes_its_side_because_it_ends_has_died(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor_module, "EXIT_NOTICE_SECONDS", LONG_SECONDS)
-    with executor_with(SOON_GONE, ExecutorState.LINK_DIED) as executor:
+def test_a_child_that_closes_its_side_because_it_ends_has_died() -> None:
+    with executor_with(SOON_GONE, ExecutorState.LINK_DIED, exit_notice_seconds=LONG_SECONDS) as executor:
         assert executor.state() is ExecutorState.CHILD_DIED

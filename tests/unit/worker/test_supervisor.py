@@ -15,13 +15,14 @@ from models.health import Component
 from worker.executor_state import STATES_TO_DRAIN, STATES_TO_REPLACE, ExecutorState
 from worker.health import HealthBoard
 from worker.metrics import Metrics
-from worker.supervision import supervisor as supervisor_module
 from worker.supervision.executor import Executor
 from worker.supervision.supervisor import (
     EXIT_PART_DIED,
     EXIT_STOPPED,
     HEARTBEAT,
     MAX_RESTARTS,
+    RESTART_WINDOW_SECONDS,
+    Pace,
     Supervisor,
 )
 
@@ -95,6 +96,7 @@ class History:
         *lives: Sequence[ExecutorState],
         start_errors: Sequence[Exception] = (),
         shutdown_grace_seconds: float = GRACE_SECONDS,
+        restart_window_seconds: float = RESTART_WINDOW_SECONDS,
     ) -> None:
         self.stop_asked = threading.Event()
         self.board = HealthBoard()
@@ -110,6 +112,7 @@ class History:
             hang_grace_seconds=HANG_GRACE_SECONDS,
             lease_seconds=LEASE_SECONDS,
             stop_asked=self.stop_asked,
+            pace=Pace(watch_seconds=0, start_retry_seconds=0, restart_window_seconds=restart_window_seconds),
         )
 
     def _make_executor(self) -> Executor:
@@ -126,12 +129,6 @@ class History:
 
     def restarts(self, state: ExecutorState) -> float:
         return self.registry.get_sample_value("wearon_executor_restarts_total", {"reason": state.value}) or 0
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "WATCH_SECONDS", 0.0)
-    monkeypatch.setattr(supervisor_module, "START_RETRY_SECONDS", 0.0)
 
 
 def test_only_a_stop_is_a_success_for_whoever_restarts_the_container() -> None:
@@ -155,7 +152,7 @@ def test_an_executor_that_fails_is_ended_and_replaced_by_a_new_one(state: Execut
     assert history.restarts(state) == 1
 
 
-@pytest.mark.parametrize("state", STATES_TO_DRAIN)
+@pytest.mark.parametrize("state", [state for state in ExecutorState if state in STATES_TO_DRAIN])
 def test_what_runs_in_a_child_that_is_well_may_finish_first(state: ExecutorState) -> None:
     history = History([state], [RUNNING])
     assert history.play() == EXIT_STOPPED
@@ -197,9 +194,8 @@ def test_an_executor_that_keeps_failing_ends_the_process() -> None:
     assert history.executors[-1].done == ["start", "end"], "what it had in flight is given back all the same"
 
 
-def test_failures_far_apart_do_not_end_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "RESTART_WINDOW_SECONDS", 0.0)
-    history = History(*([[ExecutorState.CHILD_DIED]] * (MAX_RESTARTS + 5)), [RUNNING])
+def test_failures_far_apart_do_not_end_the_process() -> None:
+    history = History(*([[ExecutorState.CHILD_DIED]] * (MAX_RESTARTS + 5)), [RUNNING], restart_window_seconds=0)
     assert history.play() == EXIT_STOPPED
     assert len(history.executors) == MAX_RESTARTS + 6
 

@@ -7,7 +7,6 @@ import pytest
 from celery import Celery
 
 from worker.celery_app import TASK_NAME
-from worker.execution import tasks
 from worker.execution.run import Finished, Postponed, Returned, RunResult
 from worker.execution.tasks import DispatchRegister, register_generate_task
 from worker.link import Event, RunBroke, RunFinished, RunPostponed, RunReturned, RunStarted
@@ -116,9 +115,8 @@ def test_a_retry_the_broker_does_not_take_goes_back_to_the_main_process() -> Non
     assert said == [RunStarted("d1"), RunPostponed("d1", DELAY_SECONDS), RunReturned("d1")]
 
 
-def test_the_register_forgets_the_oldest_ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "REMEMBERED_DISPATCHES", 2)
-    register = DispatchRegister()
+def test_the_register_forgets_the_oldest_ends_first() -> None:
+    register = DispatchRegister(remembered=2)
     oldest, older, newest = (str(uuid4()) for _ in range(3))
     for dispatch_id in (oldest, older, newest):
         assert register.begin(dispatch_id)
