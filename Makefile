@@ -78,8 +78,8 @@ contracts: $(STAMP) ## Regenerate contracts/ (JSON Schema and TypeScript) from t
 costs: $(STAMP) ## Work out what a picture costs, into docs/costs.md
 	@$(RUN) -m proofs.costs
 
-bench: $(STAMP) ## Measure; every figure beside its reference from the same run (about ten minutes)
-	@$(RUN) -m proofs.bench
+bench: $(STAMP) ## Measure (ten minutes); make bench BASE=COMMIT measures that commit, too (half an hour)
+	@$(RUN) -m proofs.bench $(if $(BASE),--base "$(BASE)")
 
 bench-size: $(STAMP) ## Measure size recommendation: errors, refusals, speed (a minute); "make reference" adds MediaPipe's own
 	@$(RUN) -m proofs.bench_size
