@@ -86,8 +86,8 @@ contracts: $(STAMP) ## Regenerate contracts/ (JSON Schema and TypeScript) from t
 costs: $(STAMP) ## Work out what a picture costs, into docs/costs.md
 	@$(RUN) -m proofs.costs
 
-bench: $(STAMP) ## Measure; every figure beside its reference from the same run (about ten minutes)
-	@$(RUN) -m proofs.bench
+bench: $(STAMP) ## Measure (ten minutes); make bench BASE=COMMIT measures that commit, too (half an hour)
+	@$(RUN) -m proofs.bench $(if $(BASE),--base "$(BASE)")
 
 bench-hold: $(STAMP) ## Hold the promised 300 a minute for HOLD=20 minutes (then shorter with two workers)
 	@$(RUN) -m proofs.bench --hold $(or $(HOLD),20)

@@ -1,4 +1,6 @@
-"""``python -m proofs.bench [--only NAME] [--quick]``: run the measurements, print the table, write the document.
+"""``python -m proofs.bench [--only NAME] [--base COMMIT] [--quick]``: measure, print the table, write the document.
+
+With a ``COMMIT`` that one is measured as well, in turns with this tree, before everything else.
 
 ``--hold MINUTES [--light]`` runs the long measurement alone, with one worker and then shorter with two.
 
@@ -7,12 +9,13 @@ The exit status is 1 when an aim was missed.
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from proofs.bench import run_backlog, run_cpu, run_hold, run_rate_limit, run_throughput
+from proofs.bench.comparison import compare
 from proofs.bench.figures import Section
 from proofs.bench.machine import Machine
 from proofs.bench.progress import Say, progress
@@ -20,6 +23,8 @@ from proofs.bench.report import as_markdown, as_text
 from proofs.bench.stage import Stage, open_stage
 
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+
+COMPARISON: Final = "comparison"
 
 ExtentT = TypeVar("ExtentT")
 
@@ -63,21 +68,23 @@ def hold(minutes: float, *, light: bool) -> dict[str, Measurement[Any]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m proofs.bench", description="Measure the worker.")
-    parser.add_argument("--only", choices=sorted(MEASUREMENTS), action="append", help="just this; may be repeated")
+    names = [*sorted(MEASUREMENTS), COMPARISON]
+    parser.add_argument("--only", choices=names, action="append", help="just this; may be repeated")
+    parser.add_argument("--base", metavar="COMMIT", help="measure this commit, too, in turns with this tree")
     parser.add_argument("--quick", action="store_true", help="a smoke test: the figures mean little")
     parser.add_argument("--hold", type=float, metavar="MINUTES", help="just this: the promised rate for so long")
     parser.add_argument("--light", action="store_true", help="with --hold: small photographs, for a busy machine")
     chosen = parser.parse_args(arguments)
     say = progress()
     machine = Machine.this()
+    if COMPARISON in (chosen.only or ()) and not chosen.base:
+        parser.error(f"--only {COMPARISON} needs --base COMMIT")
     measurements = MEASUREMENTS if chosen.hold is None else hold(chosen.hold, light=chosen.light)
-    with open_stage() as stage:
-        say("the world is up")
-        sections = [
-            measurement.run(stage, say, quick=chosen.quick)
-            for name, measurement in measurements.items()
-            if not chosen.only or name in chosen.only
-        ]
+    chosen_names = chosen.only or [*measurements, COMPARISON]
+    sections = [compare(chosen.base, say, quick=chosen.quick)] if chosen.base and COMPARISON in chosen_names else []
+    sections += _measured(
+        {name: measurements[name] for name in measurements if name in chosen_names}, say, quick=chosen.quick
+    )
     say("done\n")
     print(as_text(sections))
     if not chosen.only and not chosen.quick and chosen.hold is None:
@@ -87,6 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missed and not chosen.quick:
         print(f"\nMissed: {'; '.join(missed)}", file=sys.stderr)
     return 1 if missed and not chosen.quick else 0
+
+
+def _measured(measurements: Mapping[str, Measurement[Any]], say: Say, *, quick: bool) -> list[Section]:
+    if not measurements:
+        return []
+    with open_stage() as stage:
+        say("the world is up")
+        return [measurement.run(stage, say, quick=quick) for measurement in measurements.values()]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""The bare image work of a generation: what Pillow alone needs to make the same JPEGs from the same inputs."""
+"""The bare image work of a generation: what Pillow alone needs to make such JPEGs from the same inputs.
+
+Its settings are those that the worker had when this became the reference. They stay as they are, whatever the worker
+does, so that figures of different versions can be compared.
+"""
 
 import io
 import time
@@ -7,8 +11,11 @@ from typing import Final
 
 from PIL import Image
 
-from services.images.processor import JPEG_QUALITY, JPEG_SUBSAMPLING, MAX_SIDE_PX
-from services.images.shrinking import FOR_THE_EYE
+MAX_SIDE_PX: Final = 1024
+OVERSAMPLING: Final = 1.25
+"""How much larger than the result the decoder leaves the picture at least, for the resampling."""
+JPEG_QUALITY: Final = 90
+JPEG_SUBSAMPLING: Final = "4:4:4"
 
 ROUNDS: Final = 12
 """Of both pictures, before and again after the measurement beside it: half a minute would be as exact as 3 s."""
@@ -17,13 +24,13 @@ ROUNDS: Final = 12
 def bare_image_work(jpeg: bytes) -> bytes:
     """Decode at the reduced scale, resize, encode; no check, no orientation, no colour profile.
 
-    The same scale, filter and quality as ``prepare_image``: ``Image.thumbnail`` with its defaults takes longer.
+    ``Image.thumbnail`` with its defaults takes longer.
     """
     with Image.open(io.BytesIO(jpeg)) as picture:
         factor = MAX_SIDE_PX / max(picture.size)
         target = (round(picture.width * factor), round(picture.height * factor))
-        picture.draft(None, (int(target[0] * FOR_THE_EYE.oversampling), int(target[1] * FOR_THE_EYE.oversampling)))
-        small = picture.resize(target, FOR_THE_EYE.resampling, reducing_gap=FOR_THE_EYE.oversampling)
+        picture.draft(None, (int(target[0] * OVERSAMPLING), int(target[1] * OVERSAMPLING)))
+        small = picture.resize(target, Image.Resampling.BICUBIC, reducing_gap=OVERSAMPLING)
     output = io.BytesIO()
     small.save(output, "JPEG", quality=JPEG_QUALITY, subsampling=JPEG_SUBSAMPLING)
     return output.getvalue()

@@ -31,8 +31,9 @@ from services.images.shrinking import FOR_MEASURING, ContentBox, shrunken_rgb
 MAX_SIDE_PX = 1024
 """FR-1.4: what the provider is sent."""
 
-JPEG_QUALITY = 90
-"""What is lost above this is invisible next to what the provider's own scaling loses; 95 adds 45 % more bytes."""
+JPEG_QUALITY = 91
+"""What is lost above this is invisible next to what the provider's own scaling loses; 95 adds 40 % more bytes. With 90,
+two photographs of 12 megapixels stay a hair below 43 dB against a full decode and Pillow's own resizing."""
 
 JPEG_SUBSAMPLING = "4:4:4"
 """Full colour resolution: fine coloured patterns of clothes survive, for 2 ms more and a third more bytes."""

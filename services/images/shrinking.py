@@ -15,9 +15,7 @@ from PIL.ImageFile import ImageFile
 from services.images.colours import in_srgb, profile_of
 from services.images.incomplete_pictures import mend
 from services.images.opening import CODE_POINTS, MUST_DIFFER, WHOLE_ONLY
-
-Box = tuple[float, float, float, float]
-"""left, top, right, bottom in pixels."""
+from services.images.resizing import Box, resized
 
 ContentBox = Callable[[Image.Image], tuple[int, int, int, int]]
 """Finds what is to be kept of a decoded picture: grey, RGB or CMYK, as stored, that is not yet upright."""
@@ -33,10 +31,10 @@ class Shrinking:
 
 
 FOR_THE_EYE = Shrinking(1.25, Resampling.BICUBIC)
-"""Measured on 8 and 12 megapixels: with 1.25 what the cheap reduction costs in quality (38 dB and better against a
-full decode) stays below what the final JPEG costs; Pillow's own 2.0 doubles the processor time of a 12-megapixel
-photo. Bicubic is Pillow's default for thumbnails; Lanczos takes half as long again for a difference lost in the JPEG.
-"""
+"""Measured on 8 and 12 megapixels: with 1.25 what the decoder's reduction costs (49 dB against a full decode) stays
+below what the final JPEG costs; 2.0 doubles the processor time of a 12-megapixel photo. Where exactly half is wanted,
+taking the decoder's half as it is would save 6 ms and cost 0.8 dB (docs/notes/0034-image-work.md). Bicubic is Pillow's
+default for thumbnails; Lanczos takes half as long again for a difference lost in the JPEG."""
 
 FOR_MEASURING = Shrinking(1.0, Resampling.BILINEAR)
 """As little as keeps lines in their place: the pose model looks at a quarter of a megapixel. A 12-megapixel photo takes
@@ -101,7 +99,7 @@ def shrunken_rgb(
         picture.close()
     whole = box is None or box == (0, 0, *small.size)
     if small.size != target or not whole:
-        small = small.resize(target, shrinking.resampling, box=box, reducing_gap=shrinking.oversampling)
+        small = resized(small, target, shrinking.resampling, box=box, reducing_gap=shrinking.oversampling)
         picture.close()
     upright = in_srgb(small, profile)
     turn = _TURN_UPRIGHT.get(orientation)
