@@ -8,6 +8,9 @@ RUN python -m venv /opt/venv \
 COPY requirements-networks.txt .
 COPY size_rec/__init__.py size_rec/pose/network_files.py size_rec/pose/fetch_networks.py size_rec/
 RUN /opt/venv/bin/python -m size_rec.pose.fetch_networks
+# Last, as it takes pip away, too (docs/adr/0039-only-what-is-used-is-installed.md).
+COPY proofs/__init__.py scripts/prune_packages.py scripts/
+RUN /opt/venv/bin/python -m scripts.prune_packages
 
 FROM python:3.12-slim
 ENV PATH=/opt/venv/bin:$PATH \

@@ -1,15 +1,14 @@
-"""What the main process does with its Celery child: hands it the settings, reads what it prints, waits for its end."""
-
-import subprocess
+"""What the main process does with its Celery child: hands it the settings, reads what it prints."""
 
 import structlog
 
 from config.settings import Settings, pack
+from services.child_process import ChildProcess
 
 log = structlog.get_logger()
 
 
-def hand_over(child: "subprocess.Popen[bytes]", settings: Settings) -> None:
+def hand_over(child: ChildProcess, settings: Settings) -> None:
     """Give the child our settings; read anew, a ``.env`` edited meanwhile would put the two into different worlds."""
     if child.stdin is None:
         return
@@ -20,19 +19,10 @@ def hand_over(child: "subprocess.Popen[bytes]", settings: Settings) -> None:
         log.warning("settings_not_handed_over", reason=type(error).__name__)  # the child is gone, as state() tells
 
 
-def log_stderr(child: "subprocess.Popen[bytes]") -> None:
+def log_stderr(child: ChildProcess) -> None:
     """What Celery or a dying interpreter prints becomes a JSON line like everything else."""
     if child.stderr is None:
         return
     for line in child.stderr:
         if text := line.decode(errors="replace").strip():
             log.warning("celery_stderr", text=text)
-
-
-def exits_within(child: "subprocess.Popen[bytes]", seconds: float) -> bool:
-    """Whether the child is gone, or is so within this time."""
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
