@@ -9,6 +9,9 @@ COPY requirements-networks.txt .
 COPY size_rec/__init__.py size_rec/
 COPY size_rec/pose/__init__.py size_rec/pose/network_files.py size_rec/pose/fetch_networks.py size_rec/pose/
 RUN /opt/venv/bin/python -m size_rec.pose.fetch_networks
+# Last, as it takes pip away, too (docs/adr/0039-only-what-is-used-is-installed.md).
+COPY image image
+RUN /opt/venv/bin/python -m image.prune_packages
 
 FROM python:3.12-slim
 ENV PATH=/opt/venv/bin:/app/bin:$PATH \

@@ -23,7 +23,7 @@ REDIS_TESTS      := tests/faults tests/integration/proofs/test_chaos_elements.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install lock wheels demo sandbox reset test test-fast test-redis7 lint format contracts costs bench bench-hold bench-size reference \
-	reference-landmarks calibrate chaos dev up down logs build clean
+	reference-landmarks calibrate chaos dev up down logs image-size build clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 21
@@ -124,6 +124,9 @@ down: ## Stop the containers
 
 logs: ## Follow the worker's log
 	docker compose logs -f worker
+
+image-size: $(STAMP) ## What the image adds to its base, without Docker: make image-size [BASE=commit] [IMAGE_PYTHON=python3.12]
+	@$(RUN) -m proofs.image_size $(if $(BASE),--base $(BASE)) $(if $(IMAGE_PYTHON),--python $(IMAGE_PYTHON))
 
 build: ## Build the production image
 	docker build -t wearon-worker .

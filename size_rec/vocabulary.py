@@ -50,8 +50,9 @@ class SizeAdvice:
 
 
 class MeasurerGone(Exception):
-    """The measuring process ended or hangs; ``exit_code`` is negative for a signal, ``None`` for hanging."""
+    """The measuring process ended or hangs; ``exit_code`` is negative for a signal, ``None`` for hanging, and when its
+    server is gone, which would have told."""
 
     def __init__(self, exit_code: int | None) -> None:
-        super().__init__("it hangs" if exit_code is None else f"exit code {exit_code}")
+        super().__init__("it hangs, or its server is gone" if exit_code is None else f"exit code {exit_code}")
         self.exit_code = exit_code

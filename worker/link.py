@@ -18,8 +18,7 @@ from models.health import Component
 from worker.samples import Measurement
 
 EXECUTOR_VARIABLE: Final = "WEARON_EXECUTOR"
-LINK_VARIABLE: Final = "WEARON_LINK_FD"
-"""Of the child's environment: the executor's id, and the descriptor of its end of the link."""
+"""Of the child's environment: the executor's id."""
 
 ORPHANED_EXIT_CODE: Final = 70
 """EX_SOFTWARE (sysexits.h): the main process is gone."""

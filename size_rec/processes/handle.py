@@ -1,19 +1,13 @@
 """A measuring process, seen from the main process: started, asked, and ended if it does not end by itself."""
 
-import os
 import socket
 import struct
-import subprocess
-import sys
-from contextlib import suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Final
 
+from size_rec.processes.fork_server import ForkServer
 from size_rec.processes.link import MeasuringFailed, Question, Ready, Reply, receive_reply, send_question
 from size_rec.vocabulary import MeasurerGone, SizeAdvice
-
-PROJECT_ROOT: Final = Path(__file__).resolve().parents[2]
 
 READY_SECONDS: Final = 60.0
 """Importing and loading take 1 s on an idle core; a process that is not ready after this never will be."""
@@ -24,20 +18,12 @@ STUCK_SECONDS: Final = 30
 EXIT_SECONDS: Final = 10.0
 """A process whose link is closed ends after the photograph in its hands, a killed one at once."""
 
-INHERITED: Final = ("PATH", "LANG", "LC_", "LD_", "PYTHON", "OPENBLAS_", "TZ")
-"""Beginnings of the environment's names that a measuring process gets: it has no use for the worker's keys."""
-
-MALLOC: Final = {"MALLOC_TRIM_THRESHOLD_": str(64 * 2**20), "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20)}
-"""glibc gives the end of the heap back to the kernel whenever it is over 128 KiB, and every photograph needs it again:
-keeping it saves 4 % of the processor time for 2 MB. The blocks of a huge photograph are above the second threshold, so
-they are given back."""
-
 
 class Measurer:
     """One measuring process. For one thread at a time, but for :meth:`kill`."""
 
-    def __init__(self) -> None:
-        """Start it; it loads the models meanwhile (:meth:`wait_until_ready`).
+    def __init__(self, server: ForkServer) -> None:
+        """Have it forked as soon as the server has loaded the models (:meth:`wait_until_ready`).
 
         Raises:
             OSError: the system starts no process.
@@ -47,23 +33,22 @@ class Measurer:
             ours.setsockopt(socket.SOL_SOCKET, way, struct.pack("ll", STUCK_SECONDS, 0))
         self._link = Connection(ours.detach())
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "size_rec.processes.process", str(theirs.fileno())],
-                cwd=PROJECT_ROOT,
-                env={name: value for name, value in os.environ.items() if name.startswith(INHERITED)} | MALLOC,
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C in a terminal is the main process's to handle
-            )
+            self._process = server.fork(theirs)
 
     @property
     def has_ended(self) -> bool:
         """Whether the process is gone, which nobody asked it to be."""
-        return self._process.poll() is not None
+        return self._process.ends_within(0)
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """The process's id.
+
+        Raises:
+            LookupError: it is not there yet.
+        """
+        if self._process.pid is None:
+            raise LookupError("the process is not forked yet")
         return self._process.pid
 
     def wait_until_ready(self) -> None:
@@ -75,6 +60,7 @@ class Measurer:
         """
         match self._next_reply(READY_SECONDS):
             case Ready():
+                self._process.learn_pid()
                 return
             case MeasuringFailed() as failure:
                 raise failure
@@ -109,13 +95,12 @@ class Measurer:
     def end(self) -> int | None:
         """Let it finish the photograph in its hands and end; return the exit code, ``None`` if it had to be killed."""
         self._link.close()
-        try:
-            return self._process.wait(EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
+        ended = self._process.ends_within(EXIT_SECONDS)
+        if not ended:
             self._process.kill()
-        with suppress(subprocess.TimeoutExpired):  # the kernel is stuck; waiting longer helps nobody
-            self._process.wait(EXIT_SECONDS)
-        return None
+            self._process.ends_within(EXIT_SECONDS)  # the kernel is stuck if not; waiting longer helps nobody
+        self._process.close()
+        return self._process.exit_code if ended else None
 
     def _next_reply(self, timeout_seconds: float) -> Reply:
         try:

@@ -18,12 +18,13 @@ from typing import Final
 import structlog
 
 from size_rec.problems import ModelUnavailable, Overloaded
+from size_rec.processes.fork_server import ForkServer
 from size_rec.processes.handle import Measurer
 from size_rec.processes.link import Question
 from size_rec.vocabulary import MeasurerGone, SizeAdvice
 
 PROCESSES: Final = 2
-"""One for each of the container's processors (ADR-2). A third one brings nothing and takes 100 MB."""
+"""One for each of the container's processors (ADR-2). A third one brings nothing."""
 
 MAX_MEASURING: Final = 32
 """Photographs waiting or being measured at a time. 30 waiting ones take less than the 3 s of NFR-1.2; a longer queue
@@ -63,7 +64,8 @@ class BodyEstimator:
         self._closed = threading.Event()
         self._changed = threading.Condition()
         self._on_change: Callable[[bool], None] = lambda _: None
-        self._keepers = [_Keeper(self._jobs, self._closed, self._changed_state) for _ in range(processes)]
+        self._server = ForkServer()
+        self._keepers = [_Keeper(self._server, self._jobs, self._closed, self._changed_state) for _ in range(processes)]
 
     @property
     def loaded(self) -> bool:
@@ -154,6 +156,7 @@ class BodyEstimator:
             keeper.stop()
         for keeper in self._keepers:
             keeper.join()
+        self._server.close()
 
     def _turn_away_waiting_jobs(self) -> None:
         with suppress(Empty):
@@ -171,9 +174,16 @@ class BodyEstimator:
 class _Keeper:
     """Keeps one measuring process running and hands it one job after the other."""
 
-    def __init__(self, jobs: SimpleQueue[_Job], closed: threading.Event, changed_state: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        server: ForkServer,
+        jobs: SimpleQueue[_Job],
+        closed: threading.Event,
+        changed_state: Callable[[], None],
+    ) -> None:
         self.measurer: Measurer | None = None
         self.ready = False
+        self._server = server
         self._jobs = jobs
         self._closed = closed
         self._changed_state = changed_state
@@ -211,7 +221,7 @@ class _Keeper:
         """A process that is ready, or ``None``."""
         started = time.monotonic()
         try:
-            self.measurer = measurer = Measurer()
+            self.measurer = measurer = Measurer(self._server)
             if self._closed.is_set():
                 measurer.kill()
             measurer.wait_until_ready()

@@ -20,7 +20,9 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from config.logging_config import configure_logging
 from config.settings import Settings, unpack
 from models.health import Component
+from services.child_process import inherited_link
 from services.fetching.url_guard import TrustedHosts
+from services.heap_trimming import trim_heap_after_work
 from services.platform.storage_gate import StorageGate
 from services.platform.supabase_client import SupabaseClient
 from services.providers.client import ImageClient
@@ -35,7 +37,7 @@ from worker.execution.burial_brake import BurialBrake
 from worker.execution.pipeline import Pipeline
 from worker.execution.run import TaskRunner
 from worker.execution.tasks import DispatchRegister, register_generate_task
-from worker.link import EXECUTOR_VARIABLE, LINK_VARIABLE, ChildEnd, DeclaredDead, ExecutorReady, IntakeHeld, PartSeen
+from worker.link import EXECUTOR_VARIABLE, ChildEnd, DeclaredDead, ExecutorReady, IntakeHeld, PartSeen
 from worker.samples import ModelRetired, ProviderAsked, TurnTaken
 from worker.settlement.away_watch import AwayWatch
 from worker.settlement.settle import Settlement
@@ -52,11 +54,12 @@ def main() -> int:
     """Run Celery for one executor until told to stop (SIGTERM) or the main process is gone."""
     settings = unpack(sys.stdin.buffer.read())
     executor = UUID(os.environ[EXECUTOR_VARIABLE])
-    link = ChildEnd(int(os.environ[LINK_VARIABLE]))
+    link = ChildEnd(inherited_link().detach())
     link.die_with_parent()
     configure_logging(settings.log_level, settings.secrets, process="celery")
     leave_logging_alone()
     allow_open_files(OPEN_FILES)
+    trim_heap_after_work()
     shorten_warnings()
     # Setting up its logging, Celery puts filters of its own before these.
     signals.celeryd_after_setup.connect(lambda **_: ignore_decided_warnings(), weak=False)

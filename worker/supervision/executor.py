@@ -6,12 +6,9 @@ database is told, and everything in flight goes back to the queue. Then another 
 
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -21,6 +18,7 @@ import structlog
 from config.settings import Settings
 from models.failures import PlatformFailure
 from models.health import Component
+from services.child_process import KILL_WAIT_SECONDS, ChildProcess
 from services.platform.supabase_client import SupabaseClient
 from services.queue.connection import BLOCKING_SOCKET_TIMEOUT_SECONDS, connect, prove_writable
 from services.queue.task_queue import TaskQueue
@@ -33,7 +31,6 @@ from worker.intake.publishing import Publisher
 from worker.intake.stop import IntakeStop
 from worker.link import (
     EXECUTOR_VARIABLE,
-    LINK_VARIABLE,
     DeclaredDead,
     Event,
     ExecutorReady,
@@ -50,12 +47,10 @@ from worker.metrics import Metrics
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.samples import ErrorUnforeseen, TasksRecovered
 from worker.settlement.settle import Settlement
-from worker.supervision.child_process import exits_within, hand_over, log_stderr
+from worker.supervision.child_process import hand_over, log_stderr
 from worker.supervision.database_watch import Asker, DatabaseWatch
 
 log = structlog.get_logger()
-
-PROJECT_ROOT: Final = Path(__file__).resolve().parents[2]
 
 READY_SECONDS: Final = 60.0
 """A child that is not ready after this is replaced. Importing and connecting take 2 s on an idle core."""
@@ -66,9 +61,6 @@ is alive but consumes nothing (celery #8030, #9054, #10205). Normally a task sta
 
 MALLOC_ARENAS: Final = "2"
 """glibc keeps up to 8 heaps per core for many threads and returns little of them; two save some 100 MB at 150 tasks."""
-
-KILL_WAIT_SECONDS: Final = 10.0
-"""A killed process is gone at once; if it takes longer, the kernel is stuck."""
 
 IDLE_EXIT_SECONDS: Final = 15.0
 """Celery without running tasks exits within 2 s of SIGTERM; a hung one never does."""
@@ -134,7 +126,7 @@ class Executor:
             intake=self._intake,
         )
         self._consumer_thread = threading.Thread(target=self._consumer.run, name="consumer", daemon=True)
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: ChildProcess | None = None
         self._link: ParentEnd | None = None
         self._readers: dict[ExecutorState, threading.Thread] = {}
         self._ready = threading.Event()
@@ -158,24 +150,12 @@ class Executor:
         self._queue.register(self.executor_id)
         self._board.part(Component.STORAGE, up=True)  # if it still refuses, the new child finds out, too
         self._started_at = time.monotonic()
-        here, there = socket.socketpair()
-        with there:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "worker.execution.process"],
-                env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")])),
-                    "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", MALLOC_ARENAS),
-                    EXECUTOR_VARIABLE: self.name,
-                    LINK_VARIABLE: str(there.fileno()),
-                },
-                pass_fds=(there.fileno(),),
-                stdin=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C in a terminal is for the main process, which then stops the child
-            )
+        arenas = os.environ.get("MALLOC_ARENA_MAX", MALLOC_ARENAS)
+        self._child = ChildProcess(
+            "worker.execution.process", {"MALLOC_ARENA_MAX": arenas, EXECUTOR_VARIABLE: self.name}, piped=True
+        )
         hand_over(self._child, self._settings)
-        self._link = ParentEnd(here)
+        self._link = ParentEnd(self._child.link)
         self._readers = {
             ExecutorState.LINK_DIED: threading.Thread(
                 target=self._link.listen, args=(self._receive, self._count_dropped), name="link", daemon=True
@@ -209,11 +189,11 @@ class Executor:
         """The current state; cheap, because it is asked twice a second."""
         if self._declared_dead.is_set():
             return ExecutorState.DECLARED_DEAD
-        if self._child is None or self._child.poll() is not None:
+        if self._child is None or self._child.has_ended():
             return ExecutorState.CHILD_DIED
         if (unread := self._unread()) is not None:
             # A child that is ending closes its side a moment before it is gone.
-            return ExecutorState.CHILD_DIED if exits_within(self._child, self._exit_notice_seconds) else unread
+            return ExecutorState.CHILD_DIED if self._child.ends_within(self._exit_notice_seconds) else unread
         if not self._ready.is_set():
             late = time.monotonic() - self._started_at > READY_SECONDS and self._broker_serves()
             return ExecutorState.NEVER_READY if late else ExecutorState.STARTING
@@ -243,14 +223,14 @@ class Executor:
             latest_end: the deadline in monotonic time; asked repeatedly, because it may become earlier.
         """
         self.stop_taking()
-        if self._child is not None and self._child.poll() is None:
+        if self._child is not None and not self._child.has_ended():
             self._child.terminate()
             self._wait_for_running_tasks(self._child, latest_end)
         self.end()
 
-    def _wait_for_running_tasks(self, child: "subprocess.Popen[bytes]", latest_end: Callable[[], float]) -> None:
+    def _wait_for_running_tasks(self, child: ChildProcess, latest_end: Callable[[], float]) -> None:
         last_seen_busy_at = time.monotonic()
-        while child.poll() is None:
+        while not child.has_ended():
             now = time.monotonic()
             if self.running() or self._unread() is not None:  # without its reports, it cannot be known to be idle
                 last_seen_busy_at = now
@@ -266,8 +246,7 @@ class Executor:
         """End the executor at once and give back everything it has in flight."""
         self.stop_taking()
         if self._child is not None:
-            self._child.kill()
-            self._child.wait(KILL_WAIT_SECONDS)
+            self._child.kill_and_wait()
         if self._link is not None:
             self._link.close()
         if self._consumer_thread.ident is not None:

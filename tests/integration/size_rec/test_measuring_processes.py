@@ -23,6 +23,7 @@ from services.images import processor as image_processor
 from size_rec.problems import ModelUnavailable
 from size_rec.processes import handle as measurer_module
 from size_rec.processes import pool as estimator_module
+from size_rec.processes.fork_server import MALLOC, ForkServer
 from size_rec.processes.handle import Measurer
 from size_rec.processes.link import MeasuringFailed, Question
 from size_rec.processes.pool import PROCESSES, BodyEstimator
@@ -38,17 +39,35 @@ HUGE_LOSSLESS_PX = (7_000, 5_000)
 
 ENDS_WITHOUT_CLOSING = """
 import os, sys
+from size_rec.processes.fork_server import ForkServer
 from size_rec.processes.handle import Measurer
-measurer = Measurer()
+measurer = Measurer(ForkServer())
 measurer.wait_until_ready()
 print(measurer.pid, flush=True)
 os.kill(os.getpid(), 9)
 """
 
 
+FALLS_SILENT = """
+import os, socket, time
+_, descriptors, _, _ = socket.recv_fds(socket.socket(fileno=int(os.environ["WEARON_LINK_FD"])), 4, 2)
+os.write(descriptors[0], bytes(2))
+time.sleep(600)
+"""
+
+
 @pytest.fixture
-def measurer() -> Iterator[Measurer]:
-    started = Measurer()
+def server() -> Iterator[ForkServer]:
+    started = ForkServer()
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture
+def measurer(server: ForkServer) -> Iterator[Measurer]:
+    started = Measurer(server)
     try:
         started.wait_until_ready()
         yield started
@@ -139,7 +158,7 @@ def test_a_photo_that_came_when_its_process_was_dead_already_is_answered_by_the_
     with loaded_estimator(processes=1) as alone:
         [first] = alone.pids
         os.kill(first, signal.SIGKILL)
-        wait_until(lambda: psutil.Process(first).status() == psutil.STATUS_ZOMBIE, "it is dead")
+        wait_until(lambda: not psutil.pid_exists(first), "it is dead")
         assert isinstance(measure(alone), SizeAdvice)
         assert alone.pids != [first]
         monkeypatch.undo()
@@ -161,32 +180,53 @@ def test_a_photo_that_was_refused_is_gone_from_memory() -> None:
 
 def test_the_workers_keys_are_not_given_to_what_decodes_strangers_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
-    measurer = Measurer()
-    try:
-        measurer.wait_until_ready()
-        environment = psutil.Process(measurer.pid).environ()
-    finally:
-        measurer.kill()
-        measurer.end()
+    with loaded_estimator(processes=1) as alone:
+        [pid] = alone.pids
+        environment = psutil.Process(pid).environ()
     assert "OPENAI_API_KEY" not in environment
     assert environment["PATH"] == os.environ["PATH"]
-    assert environment.keys() >= measurer_module.MALLOC.keys()
+    assert environment.keys() >= MALLOC.keys()
 
 
 def test_a_process_that_stops_in_the_middle_of_a_reply_is_killed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     falls_silent = tmp_path / "python"
-    falls_silent.write_text(
-        f"#!{sys.executable}\nimport os, sys, time\nos.write(int(sys.argv[3]), bytes(2))\ntime.sleep(600)\n"
-    )
+    falls_silent.write_text(f"#!{sys.executable}\n{FALLS_SILENT}")
     falls_silent.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(falls_silent))
     monkeypatch.setattr(measurer_module, "STUCK_SECONDS", 1)
-    silent = Measurer()
+    server = ForkServer()
+    silent = Measurer(server)
     with pytest.raises(MeasurerGone):
         silent.wait_until_ready()
-    assert not psutil.pid_exists(silent.pid)
+    server.close()
+    assert server.pid is not None
+    assert not psutil.pid_exists(server.pid)
+
+
+def test_the_processes_share_one_set_of_models(estimator: BodyEstimator) -> None:
+    assert {psutil.Process(pid).ppid() for pid in estimator.pids} == {estimator._server.pid}
+
+
+def test_the_death_of_the_fork_server_costs_no_answer(estimator: BodyEstimator) -> None:
+    first_server, first = estimator._server.pid, set(estimator.pids)
+    assert first_server is not None
+    os.kill(first_server, signal.SIGKILL)
+    wait_until(lambda: set(estimator.pids).isdisjoint(first), "the processes without a server are replaced")
+    estimator.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
+    assert isinstance(measure(estimator), SizeAdvice)
+    assert estimator._server.pid != first_server
+    assert not any(psutil.pid_exists(pid) for pid in first)
+
+
+def test_a_process_that_is_replaced_needs_no_loading() -> None:
+    with loaded_estimator(processes=1) as alone:
+        server = alone._server.pid
+        os.kill(alone.pids[0], signal.SIGKILL)
+        wait_until(lambda: not alone.loaded, "it is gone")
+        alone.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
+        assert alone._server.pid == server
 
 
 def test_one_process_less_leaves_the_other_to_answer(estimator: BodyEstimator) -> None:
@@ -279,12 +319,12 @@ def test_closing_does_not_wait_for_a_process_that_is_still_loading(monkeypatch: 
     estimator = BodyEstimator()
     estimator.start()
     wait_until(lambda: all(keeper.measurer for keeper in estimator._keepers), "both load")
-    loading = [keeper.measurer.pid for keeper in estimator._keepers if keeper.measurer]
-    for pid in loading:
-        psutil.Process(pid).suspend()
+    loading = estimator._server.pid
+    assert loading is not None
+    psutil.Process(loading).suspend()
     estimator.close()
     assert not estimator.loaded
-    assert not any(psutil.pid_exists(pid) for pid in loading)
+    assert not psutil.pid_exists(loading)
 
 
 def test_a_model_that_cannot_be_loaded_is_said_with_its_cause_and_tried_again(

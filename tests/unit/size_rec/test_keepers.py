@@ -11,7 +11,7 @@ WAIT_SECONDS = 30.0
 class NoProcess:
     """A system that starts no more processes."""
 
-    def __init__(self) -> None:
+    def __init__(self, _: object) -> None:
         raise OSError("no more processes")
 
 

@@ -1,7 +1,5 @@
 """What the main process makes of a child that nobody reads any more."""
 
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,22 +9,24 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config.settings import Settings
+from services.child_process import ChildProcess
 from services.platform.supabase_client import SupabaseClient
 from worker.executor_state import ExecutorState
 from worker.health import HealthBoard
 from worker.metrics import Metrics
 from worker.supervision.executor import EXIT_NOTICE_SECONDS, Executor
 
-SOON_GONE = "import time; time.sleep(0.2)"
-LIVES_ON = "import threading; threading.Event().wait()"
+SOON_GONE = 0.2
+LIVES_ON = 600.0
+"""Seconds."""
 LONG_SECONDS = 60.0
 
 
 @contextmanager
 def executor_with(
-    child_does: str, dead: ExecutorState | None, *, exit_notice_seconds: float = EXIT_NOTICE_SECONDS
+    child_lives_seconds: float, dead: ExecutorState | None, *, exit_notice_seconds: float = EXIT_NOTICE_SECONDS
 ) -> Iterator[Executor]:
-    """An executor over a child that does this; the thread named by its state has ended, the others wait."""
+    """An executor over a child that lives so long; the thread named by its state has ended, the others wait."""
     settings = Settings.model_validate(
         {
             "redis_url": "redis://127.0.0.1:1/0",
@@ -51,7 +51,7 @@ def executor_with(
         reader.start()
         if state is dead:
             reader.join(LONG_SECONDS)
-    executor._child = subprocess.Popen([sys.executable, "-c", child_does])
+    executor._child = child = ChildProcess("tests.support.child", {"CHILD_LIVES_SECONDS": str(child_lives_seconds)})
     executor._consumer_thread = threading.Thread(target=over.wait, daemon=True)
     executor._consumer_thread.start()
     executor._ready.set()
@@ -59,8 +59,8 @@ def executor_with(
         yield executor
     finally:
         over.set()
-        executor._child.kill()
-        executor._child.wait()
+        child.kill_and_wait()
+        child.link.close()
 
 
 @pytest.mark.parametrize("dead", [ExecutorState.LINK_DIED, ExecutorState.STDERR_UNREAD])
