@@ -68,11 +68,13 @@ _MOVE: Final = lua_program(FOLDER, "window_move")
 class Slot:
     """The right to send one request at a moment or later.
 
-    ``opens_at`` is that moment on ``time.monotonic``'s clock, at most ``LEAD_SECONDS`` ahead when it is handed out;
-    ``stamp`` is the same on Redis's clock; ``input_images`` is how many pictures the request may carry.
+    ``stamp`` is that moment on Redis's clock, at most ``LEAD_SECONDS`` ahead when it is handed out. On
+    ``time.monotonic``'s clock it is not before ``earliest_at``, and has come for certain at ``opens_at``.
+    ``input_images`` is how many pictures the request may carry.
     """
 
     opens_at: float
+    earliest_at: float
     stamp: str
     waited_seconds: float = 0.0
     input_images: int = 1
@@ -169,7 +171,7 @@ class RateGate:
         Never raises for Redis being away: then all other processes learn of it with this one's next turn.
         """
         now = time.monotonic()
-        late_seconds = now - slot.opens_at
+        late_seconds = now - slot.earliest_at
         if late_seconds <= PUNCTUAL_SECONDS:
             return
         with self._own_record:
@@ -201,11 +203,12 @@ class RateGate:
         self._clock.observe(float(server_now), asked_at=asked_at, answered_at=time.monotonic())
         if not taken:
             return float(stamp) - float(server_now) - LEAD_SECONDS
-        opens_at = max(self._clock.ours(float(stamp)), own_free_at)
+        earliest_at, latest_at = self._clock.ours(float(stamp))
+        opens_at = max(latest_at, own_free_at)
         with self._own_record:
             for limit, count in wanted:
                 limit.own.note(opens_at, count)
-        return Slot(opens_at, stamp.decode(), input_images=input_images)
+        return Slot(opens_at, earliest_at, stamp.decode(), input_images=input_images)
 
     def _move_late_ones(self) -> None:
         while self._unmoved:

@@ -29,7 +29,8 @@ class TurnsAfterAWait:
         self.reported: list[TurnOutcome] = []
 
     def acquire(self, _cancelled: Callable[[], bool], *, input_images: int) -> Turn:
-        slot = Slot(opens_at=time.monotonic(), stamp="0", input_images=input_images)
+        now = time.monotonic()
+        slot = Slot(opens_at=now, earliest_at=now, stamp="0", input_images=input_images)
         return Turn(waited_seconds=self.waited_seconds, slot=slot, probe=None)
 
     def sent(self, _turn: Turn) -> None:

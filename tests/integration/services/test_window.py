@@ -203,6 +203,27 @@ def test_a_request_that_left_late_counts_from_when_it_left(client: redis.Redis) 
     assert client.llen("wearon:provider:rate:input-images") == 4
 
 
+def test_a_request_whose_moment_is_known_only_roughly_counts_from_when_it_left(
+    client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one answer of Redis that there is so far lay unread while other threads ran."""
+    gate = make_gate(client, 3)
+    take = gate._take
+
+    def take_and_read_late(*arguments: list[object]) -> object:
+        answer = take(*arguments)
+        time.sleep(0.3)
+        return answer
+
+    monkeypatch.setattr(gate, "_take", take_and_read_late)
+    slot = gate.acquire(never)
+    time.sleep(max(0.0, slot.opens_at - time.monotonic()))
+    seconds, microseconds = cast("tuple[int, int]", client.time())
+    gate.sent(slot)
+    [stamp] = cast("list[bytes]", client.lrange("wearon:provider:rate:window", 0, -1))
+    assert float(stamp) >= seconds + microseconds / 1e6
+
+
 def test_a_request_that_left_in_time_keeps_its_moment_and_costs_no_command(
     client: redis.Redis, commands: list[str]
 ) -> None:
