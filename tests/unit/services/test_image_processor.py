@@ -381,7 +381,7 @@ def test_a_format_whose_decoder_needs_more_memory_has_a_lower_limit(monkeypatch:
 
 
 QUICKLY = {"preset": "ultrafast"}
-"""x265 searches less for a small file: a third of the time, and decoding takes the same memory within 2 MB of 160."""
+"""x265 searches less for a small file: a third of the time, and decoding takes the same memory within 4 MB of 160."""
 
 
 def heic(bits: int, chroma: int, mode: str, tile_size: int) -> bytes:
