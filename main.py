@@ -36,7 +36,7 @@ from worker.supervision.executor import Executor
 from worker.supervision.model_watch import model_watch
 from worker.supervision.opening import Opening
 from worker.supervision.queue_watch import QueueWatch
-from worker.supervision.rounds import AWAY, Rounds
+from worker.supervision.rounds import UNREACHABLE, Rounds
 from worker.supervision.start_checks import Check, StartChecks
 from worker.supervision.startup import StartupError, check_database, check_redis, check_settings, check_storage
 from worker.supervision.supervisor import EXIT_PART_DIED, EXIT_STOPPED, HEARTBEAT, Part, Supervisor
@@ -207,8 +207,8 @@ def rounds_of(shared: Shared, metrics: Metrics, supervisor: Supervisor) -> list[
         queue=TaskQueue(connect(settings.redis_url)),
         broker=connect(settings.celery_broker_url),
         store=store,
-        settlement=Settlement(store, metrics.measure),
-        measure=metrics.measure,
+        settlement=Settlement(store, metrics.record),
+        record=metrics.record,
         current_executor=supervisor.executor_id,
     )
     watched_redis = connect(settings.redis_url, timeout_seconds=QueueWatch.TIMEOUT_SECONDS)
@@ -236,10 +236,10 @@ def rounds_of(shared: Shared, metrics: Metrics, supervisor: Supervisor) -> list[
             "recovery",
             settings.recovery_interval_seconds,
             reaper.round,
-            expected=AWAY,
+            expected=UNREACHABLE,
             retry_seconds=RECOVERY_RETRY_SECONDS,
         ),
-        Rounds("queue-watch", watch.INTERVAL_SECONDS, watch.round, expected=AWAY),
+        Rounds("queue-watch", watch.INTERVAL_SECONDS, watch.round, expected=UNREACHABLE),
         model_watch(settings, metrics),
     ]
 

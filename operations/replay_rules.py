@@ -1,4 +1,4 @@
-"""[pure] May a session's task run again?
+"""May a session's task run again?
 
 Money decides. A settled session is over: its credit is spent on a picture or given back, and a run now would be a
 picture that nobody pays for. So only an open session whose charge still stands may run again; and only if nobody has

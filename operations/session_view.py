@@ -1,4 +1,4 @@
-"""[pure] ``wearon session`` as text: one screen."""
+"""``wearon session`` as text: one screen."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""[pure] ``wearon status`` as text."""
+"""``wearon status`` as text."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""[pure] Text for an operator's screen: nothing secret in it, nothing that plays with the terminal."""
+"""Text for an operator's screen: nothing secret in it, nothing that plays with the terminal."""
 
 import re
 import textwrap

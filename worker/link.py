@@ -15,7 +15,7 @@ from typing import Final, get_args
 import structlog
 
 from models.health import Component
-from worker.samples import Measurement
+from worker.samples import Sample
 
 EXECUTOR_VARIABLE: Final = "WEARON_EXECUTOR"
 """Of the child's environment: the executor's id."""
@@ -105,7 +105,7 @@ Event = (
     | RunBroke
     | PartSeen
     | IntakeHeld
-    | Measurement
+    | Sample
 )
 
 _EVENTS: Final[Mapping[str, type[Event]]] = {kind.__name__: kind for kind in get_args(Event)}

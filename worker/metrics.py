@@ -25,10 +25,10 @@ from worker.samples import (
     GenerationEnded,
     GenerationTimed,
     LetterBuried,
-    Measurement,
     ModelRetired,
     ProviderAsked,
     RecoveryAction,
+    Sample,
     TasksRecovered,
     TurnTaken,
     UnforeseenPlace,
@@ -140,9 +140,9 @@ class Metrics:
         else:
             self.model_shutdown.labels(model).set(shutdown.timestamp())
 
-    def measure(self, measured: Measurement) -> None:
-        """Enter one measurement."""
-        match measured:
+    def record(self, sample: Sample) -> None:
+        """Enter one sample."""
+        match sample:
             case GenerationEnded(outcome, reason):
                 self.generations.labels(outcome, reason).inc()
             case GenerationTimed(seconds):
@@ -162,7 +162,7 @@ class Metrics:
             case ErrorUnforeseen(where):
                 self.unforeseen.labels(where).inc()
             case _:
-                assert_never(measured)
+                assert_never(sample)
 
 
 def _is_up(report: Callable[[], HealthReport], component: Component) -> float:

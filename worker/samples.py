@@ -102,7 +102,7 @@ class ErrorUnforeseen:
     where: UnforeseenPlace
 
 
-Measurement = (
+Sample = (
     GenerationEnded
     | GenerationTimed
     | ChargeUndone
@@ -114,5 +114,5 @@ Measurement = (
     | ErrorUnforeseen
 )
 
-Measure = Callable[[Measurement], None]
+RecordSample = Callable[[Sample], None]
 """Takes one measurement; given to whoever has something to count."""

@@ -26,7 +26,7 @@ from models.image_models import Effort, ImageModelProfile
 from services.platform.storage_gate import StorageGate
 from services.providers.attempt_codes import MODEL_GONE, MODEL_REFUSED, SUCCESS
 from services.providers.image_provider import ImageProvider, ModelGone, ProviderRequest, Retryable
-from services.providers.openai.wire import Attempt, ProviderWire, TaskClock, Verdict
+from services.providers.openai.wire import Attempt, Deadline, ProviderWire, Verdict
 from services.providers.roster import ModelRoster
 from services.providers.turns_while_stored import turn_while_stored
 from services.turns.gate import Turn, TurnGate, TurnOutcome
@@ -102,7 +102,7 @@ class ImageClient:
         person_size: tuple[int, int],
         prompt: str,
         safety_identifier: str,
-        clock: TaskClock,
+        clock: Deadline,
         still_wanted: Callable[[], bool] = lambda: True,
     ) -> GeneratedImage:
         """Asks for one try-on picture.
@@ -141,7 +141,7 @@ class ImageClient:
         raise NoModelLeft(f"no configured image model can be used: {said}")
 
     async def _edit_with(
-        self, profile: ImageModelProfile, request: ProviderRequest, clock: TaskClock, still_wanted: Callable[[], bool]
+        self, profile: ImageModelProfile, request: ProviderRequest, clock: Deadline, still_wanted: Callable[[], bool]
     ) -> GeneratedImage | ModelGone:
         """Tries one model until it answers, is gone, or the retries or the task's time are used up."""
         retries = 0
@@ -157,7 +157,7 @@ class ImageClient:
             await self._sleep(delay_seconds)
 
     async def _attempt(
-        self, profile: ImageModelProfile, request: ProviderRequest, clock: TaskClock, still_wanted: Callable[[], bool]
+        self, profile: ImageModelProfile, request: ProviderRequest, clock: Deadline, still_wanted: Callable[[], bool]
     ) -> GeneratedImage | ModelGone | Retryable:
         """One request: turn, exchange, verdict. The verdict goes to log, metrics, roster and breaker."""
         attempt = Attempt(profile, request, clock, turn=self._take_turn(request, clock, still_wanted))
@@ -175,7 +175,7 @@ class ImageClient:
             raise verdict
         return verdict
 
-    def _take_turn(self, request: ProviderRequest, clock: TaskClock, still_wanted: Callable[[], bool]) -> Turn:
+    def _take_turn(self, request: ProviderRequest, clock: Deadline, still_wanted: Callable[[], bool]) -> Turn:
         if clock.remaining_seconds() <= 0:
             raise DeadlineExceeded(clock.limit_seconds)
         with clock.paused():

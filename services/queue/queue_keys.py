@@ -1,4 +1,4 @@
-"""How the lists of a queue are called in Redis [pure].
+"""[pure] How the lists of a queue are called in Redis.
 
 For the queue ``generation``, whose names are those of the platform's contract and of every release so far:
 

@@ -1,4 +1,4 @@
-"""One process's own record of what it used of a limit [pure]."""
+"""[pure] One process's own record of what it used of a limit."""
 
 import math
 from bisect import bisect_left, insort

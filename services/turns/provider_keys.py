@@ -1,4 +1,4 @@
-"""How workers call in Redis what they share about an image provider [pure]."""
+"""[pure] How workers call in Redis what they share about an image provider."""
 
 import re
 from typing import Final

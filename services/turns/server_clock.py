@@ -1,4 +1,4 @@
-"""What another machine's clock says, told on ours within bounds: the intersection of what each answer proves [pure].
+"""[pure] What another machine's clock says, told on ours within bounds: the intersection of what each answer proves.
 
 K. Marzullo and S. Owicki, "Maintaining the time in a distributed system" (1983); NTP selects its servers so.
 """

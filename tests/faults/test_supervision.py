@@ -19,7 +19,7 @@ from tests.support.worker import QUICK_SETTINGS, WAIT_SECONDS, Stage, Worker, wa
 from worker.celery_app import queue_name
 from worker.health import HealthBoard
 from worker.metrics import Metrics
-from worker.samples import Measurement
+from worker.samples import Sample
 from worker.supervision.executor import Executor
 from worker.supervision.supervisor import EXIT_PART_DIED, EXIT_STOPPED, MAX_RESTARTS, Supervisor
 
@@ -147,7 +147,7 @@ def test_an_executor_whose_child_nobody_listens_to_is_replaced_after_what_runs_h
 ) -> None:
     unheard, deaths_before = supervisor.executor_id(), restarts(metrics, "link_died")
 
-    def end_this_thread(_: Measurement) -> None:
+    def end_this_thread(_: Sample) -> None:
         monkeypatch.undo()
         raise SystemExit
 

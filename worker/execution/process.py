@@ -156,7 +156,7 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
             ),
             shutting_down.is_set,
         ),
-        measure=link.send,
+        record=link.send,
         task_limit_seconds=settings.task_limit_seconds,
         cancelled=shutting_down.is_set,
         on_declared_dead=lambda: link.send(DeclaredDead()),

@@ -33,7 +33,7 @@ from worker.execution.burial_brake import BurialBrake
 from worker.execution.clock import TaskClock
 from worker.execution.pipeline import Pipeline
 from worker.execution.routing import result_path
-from worker.samples import GenerationTimed, LetterBuried, Measure
+from worker.samples import GenerationTimed, LetterBuried, RecordSample
 from worker.settlement.job_window import NOT_NOW
 from worker.settlement.policy import Fail, RetryLater, decide, message_for
 from worker.settlement.settle import Claim, Settlement
@@ -79,7 +79,7 @@ class TaskRunner:
         queue: where the in-flight copies are.
         settlement: changes session states.
         pipeline: makes the pictures.
-        measure: takes measurements.
+        record: takes samples.
         task_limit_seconds: NFR-5.2.
         cancelled: true once the process is shutting down; a task that has not called the provider yet is given back.
         on_declared_dead: called when the database has declared the executor dead.
@@ -93,7 +93,7 @@ class TaskRunner:
         queue: TaskQueue,
         settlement: Settlement,
         pipeline: Pipeline,
-        measure: Measure,
+        record: RecordSample,
         task_limit_seconds: float,
         cancelled: Callable[[], bool],
         on_declared_dead: Callable[[], None],
@@ -103,7 +103,7 @@ class TaskRunner:
         self._queue = queue
         self._settlement = settlement
         self._pipeline = pipeline
-        self._measure = measure
+        self._record = record
         self._task_limit_seconds = task_limit_seconds
         self._cancelled = cancelled
         self._on_declared_dead = on_declared_dead
@@ -193,7 +193,7 @@ class TaskRunner:
             return self._fail(claim, UnexpectedFailure(type(error).__name__), element, answer)
         if outcome == "completed":
             queued_for = datetime.now(UTC) - task.created_at
-            self._measure(GenerationTimed(max(0.0, queued_for.total_seconds())))
+            self._record(GenerationTimed(max(0.0, queued_for.total_seconds())))
         return self._settled(outcome, element)
 
     def _is_still_ours(self, claim: Claim) -> bool:
@@ -243,7 +243,7 @@ class TaskRunner:
             session_ids=(task.session_id,),
             request_id=task.request_id,
         )
-        self._measure(LetterBuried(letter.reason))
+        self._record(LetterBuried(letter.reason))
         self._until_redis_answers(lambda: self._queue.bury(self._executor, element, letter.encode()))
         return Finished()
 

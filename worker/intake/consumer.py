@@ -28,7 +28,7 @@ from worker.intake.dispatches import Dispatch, DispatchLedger
 from worker.intake.publishing import BrokerAway, Publisher
 from worker.intake.stop import Intake, IntakeStop
 from worker.queue_elements import TRANSFER_LIMITS
-from worker.samples import ErrorUnforeseen, LetterBuried, Measure
+from worker.samples import ErrorUnforeseen, LetterBuried, RecordSample
 from worker.settlement.policy import Fail, message_for
 from worker.settlement.settle import Settlement
 
@@ -56,7 +56,7 @@ class Consumer:
         publisher: Publisher,
         dispatcher: DispatchLedger,
         settlement: Settlement,
-        measure: Measure,
+        record: RecordSample,
         board: HealthBoard,
         intake: IntakeStop | None = None,
         room_check_seconds: float = ROOM_CHECK_SECONDS,
@@ -66,7 +66,7 @@ class Consumer:
         self._publisher = publisher
         self._dispatcher = dispatcher
         self._settlement = settlement
-        self._measure = measure
+        self._record = record
         self._board = board
         self._intake = intake
         self._room_check_seconds = room_check_seconds
@@ -243,7 +243,7 @@ class Consumer:
         )
         self._queue.bury(self._executor, element, letter.encode())
         self._dispatcher.buried(element, reason)
-        self._measure(LetterBuried(letter.reason))
+        self._record(LetterBuried(letter.reason))
         log.error("broken_run_buried", letter_id=letter.letter_id, detail=letter.detail, session_ids=letter.session_ids)
 
     def _set_aside(self, element: LongElement) -> None:
@@ -261,7 +261,7 @@ class Consumer:
             self._settle_buried(letter, rejected)
 
     def _settle_buried(self, letter: DeadLetter, rejected: Rejected) -> None:
-        self._measure(LetterBuried(rejected.reason))
+        self._record(LetterBuried(rejected.reason))
         log.error(
             "bad_element_buried",
             letter_id=letter.letter_id,
@@ -277,7 +277,7 @@ class Consumer:
         if not settled.cancelled() and (error := settled.exception()) is not None:
             # Recovery finds and settles what was not settled here.
             log.error("bad_element_not_settled", exc_info=error)
-            self._measure(ErrorUnforeseen("bad_elements"))
+            self._record(ErrorUnforeseen("bad_elements"))
 
     def _fail_sessions(self, rejected: Rejected) -> None:
         for session in rejected.sessions:

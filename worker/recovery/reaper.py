@@ -27,7 +27,7 @@ from worker.celery_app import forget
 from worker.queue_elements import TRANSFER_LIMITS, session_named_by
 from worker.recovery.letter_retention import LetterRetention
 from worker.recovery.lost_sessions import judge
-from worker.samples import Measure, TasksRecovered
+from worker.samples import RecordSample, TasksRecovered
 from worker.settlement.policy import Fail, message_for
 from worker.settlement.settle import Settlement
 
@@ -61,7 +61,7 @@ class Reaper:
         broker: "redis.Redis",
         store: SupabaseClient,
         settlement: Settlement,
-        measure: Measure,
+        record: RecordSample,
         current_executor: Callable[[], UUID],
         now: Callable[[], float] = time.monotonic,
         forget_limit: int = FORGET_LIMIT,
@@ -71,7 +71,7 @@ class Reaper:
         self._broker = broker
         self._store = store
         self._settlement = settlement
-        self._measure = measure
+        self._record = record
         self._current_executor = current_executor
         self._now = now
         self._forget_limit = forget_limit
@@ -103,7 +103,7 @@ class Reaper:
             found_dead_at = self._found_dead_at.setdefault(executor_id, self._now())
             handed_back = self._queue.hand_back(executor_id)
             if handed_back:
-                self._measure(TasksRecovered("handed_back", handed_back))
+                self._record(TasksRecovered("handed_back", handed_back))
                 log.warning("dead_executor_recovered", executor=str(executor_id), handed_back=handed_back)
             if self._now() - found_dead_at > SURELY_GONE_SECONDS:
                 forget(self._queue, self._broker, executor_id)
@@ -160,5 +160,5 @@ class Reaper:
                 )
                 return
             if answer.outcome == "failed":
-                self._measure(TasksRecovered("settled_lost_session"))
+                self._record(TasksRecovered("settled_lost_session"))
                 log.warning("lost_session_settled", request_id=answer.request_id)

@@ -17,7 +17,7 @@ from services.platform.answers import ClaimAnswer, CompleteAnswer, FailAnswer
 from services.platform.storage_gate import LOOK_SECONDS, StorageGate
 from services.platform.supabase_client import SupabaseClient
 from services.shutdown import ShuttingDown
-from worker.samples import ChargeUndone, GenerationEnded, Measure
+from worker.samples import ChargeUndone, GenerationEnded, RecordSample
 from worker.settlement.away_watch import AwayWatch
 from worker.settlement.job_window import once_allowed
 from worker.settlement.landing import is_away, until_it_lands
@@ -43,7 +43,7 @@ class Settlement:
 
     Args:
         store: the platform.
-        measure: takes measurements.
+        record: takes samples.
         gate: told whether Storage takes pictures; only where pictures are bought.
         watch: told whether the database answers.
         cancelled: true once the process is shutting down.
@@ -52,7 +52,7 @@ class Settlement:
     def __init__(
         self,
         store: SupabaseClient,
-        measure: Measure,
+        record: RecordSample,
         *,
         gate: StorageGate | None = None,
         watch: AwayWatch | None = None,
@@ -60,7 +60,7 @@ class Settlement:
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._store = store
-        self._measure = measure
+        self._record = record
         self._gate = gate
         self._watch = watch or AwayWatch(lambda _reason: None)
         self._cancelled = cancelled
@@ -168,7 +168,7 @@ class Settlement:
         if outcome != "completed":
             log.warning("completion_came_too_late", outcome=outcome)
             return outcome
-        self._measure(GenerationEnded("completed"))
+        self._record(GenerationEnded("completed"))
         log.info(
             "session_completed",
             processing_time_ms=processing_time_ms,
@@ -213,8 +213,8 @@ class Settlement:
 
     def _failed(self, answer: FailAnswer, decision: Fail) -> str:
         if answer.outcome == "failed":
-            self._measure(GenerationEnded("failed", decision.reason))
-            self._measure(ChargeUndone(answer.refund_kind))
+            self._record(GenerationEnded("failed", decision.reason))
+            self._record(ChargeUndone(answer.refund_kind))
             log.info(
                 "session_failed",
                 reason=decision.reason,

@@ -120,8 +120,8 @@ class Executor:
             queue=TaskQueue(self._blocking_connection),
             publisher=self._publisher,
             dispatcher=self._dispatcher,
-            settlement=Settlement(store, metrics.measure),
-            measure=metrics.measure,
+            settlement=Settlement(store, metrics.record),
+            record=metrics.record,
             board=board,
             intake=self._intake,
         )
@@ -261,7 +261,7 @@ class Executor:
             # When its lease runs out, another worker's recovery does the same.
             log.warning("executor_left_to_recovery", executor=self.name, reason=type(error).__name__, detail=str(error))
         else:
-            self._metrics.measure(TasksRecovered("handed_back", handed_back))
+            self._metrics.record(TasksRecovered("handed_back", handed_back))
             log.info("executor_ended", executor=self.name, handed_back=handed_back)
         self._publisher.close()
         for client in (self._queue_connection, self._blocking_connection, self._broker):
@@ -283,10 +283,10 @@ class Executor:
             case RunStarted() | RunFinished() | RunPostponed():
                 self._dispatcher.receive(event)
             case _:
-                self._metrics.measure(event)
+                self._metrics.record(event)
 
     def _count_dropped(self) -> None:
-        self._metrics.measure(ErrorUnforeseen("link"))
+        self._metrics.record(ErrorUnforeseen("link"))
 
     def _unread(self) -> ExecutorState | None:
         """The state for a reader thread of the child's output that has ended, if one has."""

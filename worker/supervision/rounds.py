@@ -11,7 +11,7 @@ from models.failures import PlatformFailure
 
 log = structlog.get_logger()
 
-AWAY: Final = (redis.RedisError, PlatformFailure)
+UNREACHABLE: Final = (redis.RedisError, PlatformFailure)
 """The errors of a round when Redis or Supabase is unreachable, or does not do what was asked."""
 
 

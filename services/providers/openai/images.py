@@ -1,4 +1,4 @@
-"""OpenAI's image edits as an ``ImageProvider`` [pure]."""
+"""[pure] OpenAI's image edits as an ``ImageProvider``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -72,7 +72,7 @@ _NOTED_HEADERS: Final = (
 """Of an error, for the log; FR-3 decides whether there is a retry, the provider only how long it waits."""
 
 
-class TaskClock(Protocol):
+class Deadline(Protocol):
     """The task's own time limit (NFR-5.2), which stands still while the task waits for its turn."""
 
     @property
@@ -96,7 +96,7 @@ class Attempt:
 
     profile: ImageModelProfile
     request: ProviderRequest
-    clock: TaskClock
+    clock: Deadline
     turn: Turn
     timeout: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
     ends_with_task: bool = False

@@ -20,7 +20,7 @@ from worker.intake.dispatches import DispatchLedger
 from worker.intake.publishing import Publisher
 from worker.link import RunBroke, RunStarted
 from worker.queue_elements import TRANSFER_LIMITS
-from worker.samples import ErrorUnforeseen, LetterBuried, Measurement
+from worker.samples import ErrorUnforeseen, LetterBuried, Sample
 from worker.settlement.settle import Settlement
 
 pytest_plugins = ["tests.support.worker_fixtures"]
@@ -39,7 +39,7 @@ class Bench:
     def __init__(self, stage: Stage) -> None:
         self.executor: UUID = uuid4()
         self.dispatcher = DispatchLedger(capacity=8)
-        self.measured: list[Measurement] = []
+        self.measured: list[Sample] = []
         settings = Settings.model_validate(
             {name.lower(): value for name, value in stage.world.settings(**QUICK_SETTINGS).items()}
         )
@@ -50,7 +50,7 @@ class Bench:
             publisher=self.publisher,
             dispatcher=self.dispatcher,
             settlement=cast(Settlement, BrokenSettlement()),
-            measure=self.measured.append,
+            record=self.measured.append,
             board=HealthBoard(),
         )
 

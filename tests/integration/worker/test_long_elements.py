@@ -29,7 +29,7 @@ from worker.intake.dispatches import DispatchLedger
 from worker.intake.publishing import Publisher
 from worker.queue_elements import TRANSFER_LIMITS
 from worker.recovery.reaper import Reaper
-from worker.samples import LetterBuried, Measurement
+from worker.samples import LetterBuried, Sample
 from worker.settlement.settle import Settlement
 
 pytest_plugins = ["tests.support.worker_fixtures"]
@@ -86,14 +86,14 @@ class Taker:
     def __init__(self, settings: Settings, store: SupabaseClient, queue: TaskQueue) -> None:
         self.executor = uuid4()
         self.dispatcher = DispatchLedger(capacity=8)
-        self.measured: list[Measurement] = []
+        self.measured: list[Sample] = []
         self.consumer = Consumer(
             executor=self.executor,
             queue=queue,
             publisher=Publisher(create_celery_app(settings, self.executor)),
             dispatcher=self.dispatcher,
             settlement=Settlement(store, self.measured.append),
-            measure=self.measured.append,
+            record=self.measured.append,
             board=HealthBoard(),
         )
 
@@ -136,7 +136,7 @@ def reaper(settings: Settings, store: SupabaseClient, queue: Fragile, stage: Sta
         broker=connect(settings.celery_broker_url),
         store=store,
         settlement=Settlement(store, lambda _: None),
-        measure=lambda _: None,
+        record=lambda _: None,
         current_executor=lambda: executor,
     )
 

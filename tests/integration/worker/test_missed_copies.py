@@ -46,7 +46,7 @@ def test_the_second_of_two_equal_tasks_is_found_wherever_its_copy_stands_in_the_
         publisher=Publisher(create_celery_app(settings, executor)),
         dispatcher=dispatcher,
         settlement=Settlement(store, lambda _: None),
-        measure=lambda _: None,
+        record=lambda _: None,
         board=HealthBoard(),
     )
     element = stage.platform.submit_b2c([stage.photo], push=False).payload

@@ -68,7 +68,7 @@ def new_reaper(
         broker=client,
         store=store,
         settlement=Settlement(store, lambda _: None),
-        measure=lambda _: None,
+        record=lambda _: None,
         current_executor=lambda: executor,
         now=now,
         forget_limit=forget_limit,

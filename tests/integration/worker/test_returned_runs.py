@@ -42,7 +42,7 @@ class Running:
             publisher=cast(Publisher, self.published),
             dispatcher=self.dispatcher,
             settlement=cast(Settlement, None),
-            measure=lambda _: None,
+            record=lambda _: None,
             board=HealthBoard(),
         )
         self.thread = threading.Thread(target=self.consumer.run, daemon=True)

@@ -39,7 +39,7 @@ from tests.support.platform_proxy import (
     said,
     storage_error,
 )
-from worker.samples import ChargeUndone, GenerationEnded, Measurement
+from worker.samples import ChargeUndone, GenerationEnded, Sample
 from worker.settlement.landing import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, until_it_lands
 from worker.settlement.policy import Fail
 from worker.settlement.settle import Claim, Settlement
@@ -68,7 +68,7 @@ class Settling:
     """A settlement, what it measured, and the executor it settles for."""
 
     def __init__(self, store: SupabaseClient, look_seconds: float = LOOK_SECONDS) -> None:
-        self.measured: list[Measurement] = []
+        self.measured: list[Sample] = []
         self.stopping = threading.Event()
         self.settlement = Settlement(
             store, self.measured.append, cancelled=self.stopping.is_set, look_seconds=look_seconds

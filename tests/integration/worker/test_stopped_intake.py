@@ -45,7 +45,7 @@ class Intake:
             publisher=Publisher(create_celery_app(settings, self.executor)),
             dispatcher=self.dispatcher,
             settlement=Settlement(store, lambda _: None),
-            measure=lambda _: None,
+            record=lambda _: None,
             board=HealthBoard(),
             intake=self.stop,
             room_check_seconds=0.01,

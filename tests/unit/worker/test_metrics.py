@@ -31,9 +31,9 @@ from worker.samples import (
     GenerationEnded,
     GenerationTimed,
     LetterBuried,
-    Measurement,
     ModelRetired,
     ProviderAsked,
+    Sample,
     TasksRecovered,
     TurnTaken,
 )
@@ -50,7 +50,7 @@ def metrics(registry: CollectorRegistry) -> Metrics:
     return Metrics(registry)
 
 
-COUNTED: list[tuple[Measurement, str, dict[str, str]]] = [
+COUNTED: list[tuple[Sample, str, dict[str, str]]] = [
     (
         GenerationEnded("failed", "moderated"),
         "wearon_generation_total",
@@ -72,17 +72,17 @@ COUNTED: list[tuple[Measurement, str, dict[str, str]]] = [
 
 @pytest.mark.parametrize(("measured", "series", "labels"), COUNTED, ids=lambda value: type(value).__name__)
 def test_what_happened_is_added_up(
-    metrics: Metrics, registry: CollectorRegistry, measured: Measurement, series: str, labels: dict[str, str]
+    metrics: Metrics, registry: CollectorRegistry, measured: Sample, series: str, labels: dict[str, str]
 ) -> None:
-    metrics.measure(measured)
-    metrics.measure(measured)
+    metrics.record(measured)
+    metrics.record(measured)
     assert registry.get_sample_value(series, labels) == 2
 
 
 def test_tasks_that_were_recovered_together_are_counted_one_by_one(
     metrics: Metrics, registry: CollectorRegistry
 ) -> None:
-    metrics.measure(TasksRecovered("handed_back", 3))
+    metrics.record(TasksRecovered("handed_back", 3))
     assert registry.get_sample_value("wearon_recovered_total", {"action": "handed_back"}) == 3
 
 
@@ -94,17 +94,17 @@ def test_tasks_that_were_recovered_together_are_counted_one_by_one(
     ],
 )
 def test_times_go_into_a_histogram(
-    metrics: Metrics, registry: CollectorRegistry, timed: Callable[[float], Measurement], series: str
+    metrics: Metrics, registry: CollectorRegistry, timed: Callable[[float], Sample], series: str
 ) -> None:
-    metrics.measure(timed(32.0))
-    metrics.measure(timed(1.0))
+    metrics.record(timed(32.0))
+    metrics.record(timed(1.0))
     assert registry.get_sample_value(f"{series}_count") == 2
     assert registry.get_sample_value(f"{series}_sum") == 33
 
 
 def test_the_promised_45_seconds_are_a_bucket_of_their_own(metrics: Metrics, registry: CollectorRegistry) -> None:
-    metrics.measure(GenerationTimed(44.9))
-    metrics.measure(GenerationTimed(45.1))
+    metrics.record(GenerationTimed(44.9))
+    metrics.record(GenerationTimed(45.1))
     assert 45 in DURATION_BUCKETS_SECONDS
     assert registry.get_sample_value("wearon_generation_duration_seconds_bucket", {"le": "45.0"}) == 1
 
@@ -192,7 +192,7 @@ def test_the_wait_for_a_turn_has_buckets_from_a_free_gate_to_the_platforms_ten_m
     metrics: Metrics, registry: CollectorRegistry
 ) -> None:
     for waited_seconds in (0.001, 45.0, 599.0):
-        metrics.measure(TurnTaken(waited_seconds))
+        metrics.record(TurnTaken(waited_seconds))
     found = [
         registry.get_sample_value("wearon_turn_wait_seconds_bucket", {"le": le}) for le in ("0.01", "60.0", "600.0")
     ]
@@ -275,5 +275,5 @@ def test_what_works_is_asked_at_every_scrape(metrics: Metrics, registry: Collect
 def test_two_workers_in_one_process_do_not_share_their_counters(metrics: Metrics) -> None:
     other = CollectorRegistry()
     Metrics(other)
-    metrics.measure(COUNTED[2][0])
+    metrics.record(COUNTED[2][0])
     assert b'wearon_refund_total{kind="user_credit"} 0.0' in generate_latest(other)

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from models.failures import PlatformUnavailable
-from worker.supervision.rounds import AWAY, Rounds
+from worker.supervision.rounds import UNREACHABLE, Rounds
 
 WAIT_SECONDS = 30.0
 NEVER_AGAIN_SECONDS = 3_600.0
@@ -38,7 +38,7 @@ class Turns:
 
 @contextmanager
 def running(do_round: Callable[[], None], interval_seconds: float) -> Iterator[Rounds]:
-    rounds = Rounds("test", interval_seconds, do_round, expected=AWAY)
+    rounds = Rounds("test", interval_seconds, do_round, expected=UNREACHABLE)
     rounds.start()
     try:
         yield rounds
