@@ -1,4 +1,4 @@
-"""[pure] OpenAI's image edits as an ``ImageProvider``."""
+"""OpenAI's image edits as an ``ImageProvider``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -258,7 +258,9 @@ def test_every_line_of_the_log_is_json_with_the_tasks_ids_on_each_line_of_a_task
     """A line of the Celery process that comes from our code while a task runs, or one that names a session."""
     lines = day.worker.lines()  # raises for a line that is no JSON
     of_tasks = [
-        line for line in lines if line["logger"].startswith(("worker.execution", "worker.settlement.settle", "services."))
+        line
+        for line in lines
+        if line["logger"].startswith(("worker.execution", "worker.settlement.settle", "services."))
     ]
     assert len(of_tasks) > 100
     assert [line for line in of_tasks if line["process"] == "celery" and not has_ids(line)] == []
