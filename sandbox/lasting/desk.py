@@ -9,7 +9,7 @@ from typing import Final
 
 from sandbox.lasting.home import SandboxHome, worker_settings
 
-REPOSITORY: Final = Path(__file__).resolve().parent.parent
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 PASSED_ON: Final = ("PATH", "HOME", "LANG", "TERM", "NO_COLOR", "COLUMNS")
 """All that the command gets from the environment of whoever calls it: the rest comes from the sandbox."""

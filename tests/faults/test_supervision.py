@@ -151,7 +151,7 @@ def test_an_executor_whose_child_nobody_listens_to_is_replaced_after_what_runs_h
         monkeypatch.undo()
         raise SystemExit
 
-    monkeypatch.setattr(metrics, "measure", end_this_thread)
+    monkeypatch.setattr(metrics, "record", end_this_thread)
     running = stage.submit("[[sim:latency=1]] runs when the link dies")
     [row] = stage.wait_for(running)
     wait_until(lambda: supervisor.executor_id() != unheard, "the executor is replaced")

@@ -1,8 +1,14 @@
 -- Moves the stamps of a request that left later than at its moment.
 --
--- KEYS     the lists of stamps, as for taking
--- ARGV     seconds of the window, the stamp, seconds it is moved by; then for each key: how many it has there
---
+-- KEYS[1]  the stamps of requests
+-- KEYS[2]  the stamps of input pictures; only if they are limited
+-- ARGV[1]  seconds of the window
+-- ARGV[2]  the stamp
+-- ARGV[3]  seconds it is moved by
+-- ARGV[4]  how many stamps of requests it has
+-- ARGV[5]  how many stamps of input pictures it has
+-- Returns  nothing.
+
 -- Every window that ends at the new stamp held the old one too, so this exceeds no limit. A list without the old one has
 -- been forgotten, and learns of the request. The order is mended when the next moment is taken.
 local moved = string.format('%.6f', ARGV[2] + ARGV[3])

@@ -1,9 +1,14 @@
 -- Takes the next free moment of the provider's windows, if it is near enough.
 --
--- KEYS     one list of stamps for each limit (requests; input pictures, if they are limited): Unix seconds by this
---          server's clock, newest first; the first few may be moments to come
--- ARGV     seconds of the window, most seconds that a moment may be ahead, seconds between two moments;
---          then for each key: most stamps in the window, stamps that are taken now
+-- KEYS[1]  the stamps of requests: Unix seconds by this server's clock, newest first; the first few may be to come
+-- KEYS[2]  the stamps of input pictures; only if they are limited
+-- ARGV[1]  seconds of the window
+-- ARGV[2]  most seconds that a moment may be ahead
+-- ARGV[3]  seconds between two moments
+-- ARGV[4]  most stamps in the window of requests
+-- ARGV[5]  stamps of requests that are taken now
+-- ARGV[6]  most stamps in the window of input pictures
+-- ARGV[7]  stamps of input pictures that are taken now
 -- Returns  the time; the moment; 1 when it is the caller's now, or 0 when it is too far ahead and nothing was taken.
 local window, ahead, spacing = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')

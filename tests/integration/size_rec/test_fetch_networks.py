@@ -138,8 +138,11 @@ def test_the_images_build_has_all_that_fetching_needs(tmp_path: Path) -> None:
     for line in re.findall(r"^COPY (.*)$", stage, re.MULTILINE):
         *sources, target = line.split()
         (tmp_path / target).mkdir(exist_ok=True)
-        for source in sources:
-            shutil.copy(source, tmp_path / target)
+        for source in map(Path, sources):
+            if source.is_dir():
+                shutil.copytree(source, tmp_path / target, dirs_exist_ok=True)
+            else:
+                shutil.copy(source, tmp_path / target)
     run = subprocess.run(
         [sys.executable, "-c", WHAT_FETCHING_IMPORTS], cwd=tmp_path, capture_output=True, text=True, check=True
     )

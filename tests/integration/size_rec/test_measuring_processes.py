@@ -217,7 +217,15 @@ def test_the_death_of_the_fork_server_costs_no_answer(estimator: BodyEstimator) 
     estimator.wait_until_loaded(LOAD_TIMEOUT_SECONDS)
     assert isinstance(measure(estimator), SizeAdvice)
     assert estimator._server.pid != first_server
-    assert not any(psutil.pid_exists(pid) for pid in first)
+    wait_until(lambda: not any(is_running(pid) for pid in first), "the old ones end")
+
+
+def is_running(pid: int) -> bool:
+    """An orphan that has ended is a zombie until the machine's process 1 looks."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_process_that_is_replaced_needs_no_loading() -> None:

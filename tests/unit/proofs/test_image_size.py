@@ -17,7 +17,7 @@ PACKAGES: Final = Path(sysconfig.get_path("platlib"))
 
 EVERY_FILE_IN_USE: Final = """
 import json, pathlib, sys
-import main, worker.celery_process, scripts.dead_letters
+import main, worker.execution.process, operations.__main__
 from size_rec.processes.process import load, reply_to
 from size_rec.processes.link import Question
 from size_rec.vocabulary import SizeAdvice
