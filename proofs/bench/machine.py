@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import psutil
 
-VERSIONS_NAMED: Final = ("celery", "kombu", "redis", "httpx", "pillow", "supabase", "fastapi", "uvicorn")
+VERSIONS_NAMED: Final = ("celery", "kombu", "redis", "httpx", "pillow", "postgrest", "fastapi", "uvicorn")
 """Packages whose version moves the figures."""
 
 CPU_INFO: Final = Path("/proc/cpuinfo")
