@@ -33,6 +33,9 @@ from tests.support.size_photos import as_bytes, photo, photo_host
 from tests.support.size_service import LOAD_TIMEOUT_SECONDS, PATIENT_SECONDS, app_with, ask, loaded_estimator
 from tests.support.worker import wait_until
 
+UNSEEN_SECONDS = 5.0
+"""Longer than a photograph takes. Closing waits as long, because the thread that looks is asked no sooner."""
+
 STANDING = Question(photo("b0001.jpg"), 176.2, None)
 HUGE_LOSSLESS_PX = (7_000, 5_000)
 """More than LARGE_DECODE_BYTES when decoded; in one colour, so that the file is small."""
@@ -154,7 +157,7 @@ def test_health_follows_a_process_that_dies_while_it_has_nothing_to_do() -> None
 def test_a_photo_that_came_when_its_process_was_dead_already_is_answered_by_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(estimator_module, "LOOK_SECONDS", PATIENT_SECONDS)  # nobody looks meanwhile
+    monkeypatch.setattr(estimator_module, "LOOK_SECONDS", UNSEEN_SECONDS)  # nobody looks meanwhile
     with loaded_estimator(processes=1) as alone:
         [first] = alone.pids
         os.kill(first, signal.SIGKILL)
