@@ -62,7 +62,7 @@ test: $(STAMP) ## Run every test on real embedded parts (a few minutes)
 	@$(PYTEST)
 
 test-fast: TEST_PROCESSES := 2
-test-fast: $(STAMP) ## Run what needs no server: unit, contract and property tests (under a minute)
+test-fast: $(STAMP) ## Run what needs no server: unit, contract and property tests (a minute or two)
 	@$(PYTEST) -m "not services" tests/unit tests/contract tests/property
 
 test-redis7: $(STAMP) ## Run what depends on Redis on a Redis 7: make test-redis7 REDIS7=/path/to/redis-server

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import redis
 
 from sandbox.platform.producer import Producer
 from sandbox.servers.postgres import LocalPostgres
@@ -11,6 +12,17 @@ from sandbox.servers.supabase import LocalSupabase
 from size_rec.processes.pool import BodyEstimator
 from tests.support.size_service import loaded_estimator
 from tests.support.worker_sql import Superuser, WorkerSql
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _empty_redis(request: pytest.FixtureRequest) -> None:
+    """Whatever the file before left in Redis is gone: which one that was depends on the number of processes."""
+    items = [item for item in request.session.items if item.path == request.path]
+    if any("redis_server" in item.fixturenames for item in items if isinstance(item, pytest.Function)):
+        server: LocalRedis = request.getfixturevalue("redis_server")
+        server.start()
+        with redis.Redis.from_url(server.url) as client:
+            client.flushall()
 
 
 @pytest.fixture(scope="module")
