@@ -441,6 +441,7 @@ COSTLY: dict[str, Callable[[], bytes]] = {
 """What takes more memory for each pixel than others of its format, or less than its worst."""
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("make", COSTLY.values(), ids=COSTLY)
 def test_costly_kinds_take_no_more_memory_than_estimated_either(make: Callable[[], bytes], tmp_path: Path) -> None:
     large = make()

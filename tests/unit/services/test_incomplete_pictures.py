@@ -62,6 +62,7 @@ def assert_nothing_visible_is_lost(data: bytes, cut: bytes, side_px: int = 800) 
     assert np.abs(found[intact:] - expected[intact:]).mean() < 25
 
 
+@pytest.mark.heavy
 @BY_KIND
 @pytest.mark.parametrize("bytes_lost", [1, 2, 3, 10, 20])
 @pytest.mark.parametrize("side_px", [200, 800])
@@ -70,6 +71,7 @@ def test_a_photograph_without_its_last_bytes_is_accepted(kind: str, bytes_lost: 
     assert_nothing_visible_is_lost(data, data[:-bytes_lost], side_px)
 
 
+@pytest.mark.heavy
 @BY_KIND
 def test_however_much_is_cut_off_what_is_accepted_shows_all_of_it(kind: str) -> None:
     data, refused = whole(kind), 0

@@ -45,6 +45,7 @@ def photographs(request: pytest.FixtureRequest) -> tuple[Photograph, ...]:
     return phone_photographs() if request.param == "12 megapixels" else web_photographs()
 
 
+@pytest.mark.heavy
 def test_a_photograph_is_prepared_as_well_as_by_the_reference(photographs: tuple[Photograph, ...]) -> None:
     for photograph in photographs:
         prepared = opened(prepare_image(photograph.jpeg).jpeg)
@@ -69,6 +70,7 @@ def test_shrunken_pixels_are_pillows_within_a_level(mode: str, size: tuple[int, 
     assert difference(ours, noise.resize(size, Resampling.BICUBIC, box=box)) <= 1
 
 
+@pytest.mark.heavy
 def test_a_picture_in_several_blocks_of_memory_is_read_in_full() -> None:
     noise = Image.effect_noise((6000, 4000), 60).convert("RGB")  # 96 MB; Pillow's blocks have 16
     ours = resized(noise, (1024, 683), Resampling.BICUBIC, box=None, reducing_gap=4.0)
