@@ -74,7 +74,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import rules, shellcheck
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck .ci/run bin/wearon findings/*.sh; else echo "shellcheck left out: it has no wheel for this machine"; fi
+	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck --external-sources .ci/run bin/wearon findings/*.sh $(wildcard scripts/*.sh scripts/lib/*.sh nginx/*.sh); else echo "shellcheck left out: it has no wheel for this machine"; fi
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix --quiet .
