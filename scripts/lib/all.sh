@@ -22,3 +22,9 @@ source "$_library/bundle.sh"
 source "$_library/migrations.sh"
 # shellcheck source=scripts/lib/worker_containers.sh
 source "$_library/worker_containers.sh"
+# shellcheck source=scripts/lib/host.sh
+source "$_library/host.sh"
+# shellcheck source=scripts/lib/settings.sh
+source "$_library/settings.sh"
+# shellcheck source=scripts/lib/certificates.sh
+source "$_library/certificates.sh"
