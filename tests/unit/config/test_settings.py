@@ -72,7 +72,7 @@ REFUSED = [
     ("SUPABASE_URL", "https://host:port", "https://"),
     ("OPENAI_BASE_URL", "https://", "https://"),
     ("SUPABASE_SERVICE_ROLE_KEY", "your-service-role-key", "placeholder"),
-    ("SUPABASE_SERVICE_ROLE_KEY", "   ", "empty"),
+    ("SUPABASE_SERVICE_ROLE_KEY", "   ", "a space"),
     ("OPENAI_API_KEY", "<your key>", "placeholder"),
     ("OPENAI_API_KEY", "CHANGE-ME", "placeholder"),
     ("OPENAI_API_KEY", "xxxxxxxx", "placeholder"),
