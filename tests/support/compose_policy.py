@@ -62,6 +62,10 @@ def as_compose_reads(service: Service) -> dict[str, Any]:
     read = dict(service)
     if isinstance(networks := read.get("networks"), list):
         read["networks"] = dict.fromkeys(networks)
+    if isinstance(depends_on := read.get("depends_on"), list):
+        read["depends_on"] = {name: {"condition": "service_started", "required": True} for name in depends_on}
+    if isinstance(variables := read.get("environment"), list):
+        read["environment"] = {name: value for name, _, value in (line.partition("=") for line in variables)}
     read["ports"] = [_port(port) for port in read.get("ports", ())]
     read["volumes"] = [_mount(volume) for volume in read.get("volumes", ())]
     return read
@@ -221,9 +225,9 @@ RULES: Final[Mapping[str, Rule]] = {
 
 
 def _port(port: object) -> object:
-    if not isinstance(port, str):
+    if isinstance(port, Mapping):
         return port
-    published, _, target = port.rpartition(":")
+    published, _, target = str(port).rpartition(":")
     return {"published": published, "target": int(target)}
 
 

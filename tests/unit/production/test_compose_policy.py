@@ -124,6 +124,24 @@ def test_a_service_that_somebody_adds_is_held_to_the_rules() -> None:
     assert noticed >= {"publishes_what_it_may", "checks_its_health", "is_pinned_elsewhere", "is_read_only"}
 
 
+def test_short_forms_are_held_to_the_same_rules() -> None:
+    short = {
+        **copy.deepcopy(WRITTEN["services"]["worker"]),
+        "depends_on": ["redis"],
+        "environment": ["OPENAI_API_KEY=written-here"],
+        "ports": [8000],
+        "volumes": ["/var/run/docker.sock:/var/run/docker.sock:ro"],
+        "env_file": ".env",
+    }
+    assert {rule for _, rule in broken_rules({"worker": as_compose_reads(short)})} == {
+        "waits_for_health",
+        "holds_no_secret",
+        "publishes_what_it_may",
+        "mounts_what_it_may",
+        "reads_env_file_as_it_may",
+    }
+
+
 @pytest.mark.parametrize(("name", "rule"), EXEMPT)
 def test_an_exemption_has_a_reason_and_is_needed(name: str, rule: str) -> None:
     assert len(EXEMPT[name, rule].split()) > 3
