@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.infra.engine.docker import Docker
-from tests.infra.engine.root_filesystems import make_root_filesystems
+from tests.infra.engine.root_filesystems import RootFileSystems
 
 PYTHON_BASE: Final = "python:3.12-slim-bookworm"
 """As the Dockerfile names it."""
@@ -60,9 +60,12 @@ def versions(path: Path) -> dict[str, str]:
 class ImageMaker:
     """Makes what an engine does not have yet; ``proxy`` is where a build fetches its packages."""
 
-    def __init__(self, docker: Docker, cache: Path, proxy: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, docker: Docker, directory: Path, trees: RootFileSystems, proxy: str, say: Callable[[str], None]
+    ) -> None:
         self._docker = docker
-        self._cache = cache
+        self._directory = directory
+        self._trees = trees
         self._say = say
         self._proxy_options = ("--build-arg", f"HTTPS_PROXY={proxy}", "--build-arg", f"https_proxy={proxy}")
 
@@ -87,14 +90,14 @@ class ImageMaker:
 
     def derive(self, base: str, tag: str, *lines: str) -> None:
         """An image of ``base`` with a few more lines of Dockerfile: the next release, or a broken one."""
-        context = self._cache / "context"
+        context = self._directory / "context"
         shutil.rmtree(context, ignore_errors=True)
         context.mkdir(parents=True)
         (context / "Dockerfile").write_text("\n".join([f"FROM {base}", *lines, ""]))
         self._docker.build(context, tag, *self._proxy_options)
 
     def _import_bases(self, images: Images) -> None:
-        debian, busybox = make_root_filesystems(self._cache, self._say)
+        debian, busybox = self._trees.debian, self._trees.busybox
         if not self._docker.has_image(PYTHON_BASE):
             self._import(debian, PYTHON_BASE, f"ENV PIP_CERT={BUNDLE}")
         if not self._docker.has_image(images.redis):
@@ -114,7 +117,7 @@ class ImageMaker:
 
     def _make_certbot(self, tag: str, authority: Path) -> None:
         self._say(f"building a stand-in for {tag}")
-        context = self._cache / "certbot"
+        context = self._directory / "certbot"
         shutil.rmtree(context, ignore_errors=True)
         context.mkdir(parents=True)
         shutil.copyfile(authority, context / "authority.pem")

@@ -4,6 +4,7 @@ The sandbox's servers listen on loopback; each has a forwarder on the internet's
 """
 
 import json
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class Internet:
 
     def issued_by(self) -> Path:
         """The root certificate of what Pebble issues, for callers to trust."""
-        with httpx.Client(verify=str(self.authority.certificate_path), trust_env=False) as client:
+        with httpx.Client(verify=ssl.create_default_context(cafile=self.authority.certificate_path), trust_env=False) as client:
             root = client.get(f"https://{INTERNET_ADDRESS}:{MANAGEMENT_PORT}/roots/0").raise_for_status().content
         path = self.directory / "issued-by.pem"
         path.write_bytes(root)

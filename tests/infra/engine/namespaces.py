@@ -42,9 +42,9 @@ class Namespace:
         return cls(Path("/run/netns") / name)
 
     @classmethod
-    def of_the_machine(cls) -> "Namespace":
-        """Where everything else on this machine is, package servers included."""
-        return cls(Path("/proc/1/ns/net"))
+    def of_now(cls) -> "Namespace":
+        """Where the main thread is at this moment; it stays known to this process wherever that thread goes."""
+        return cls(Path(f"/proc/self/fd/{os.open('/proc/self/ns/net', os.O_RDONLY | os.O_CLOEXEC)}"))
 
     def enter(self) -> None:
         """Move the calling thread here; threads and processes it starts are born here, others stay where they are."""

@@ -20,6 +20,7 @@ from tests.infra.engine.internet import Internet, running_internet
 from tests.infra.engine.namespaces import HOST, HOST_ADDRESS, INTERNET, Namespace, lay_network, remove_network
 from tests.infra.engine.needs import MachineRefused, ensure_machine
 from tests.infra.engine.report import Report
+from tests.infra.engine.root_filesystems import make_root_filesystems
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 
@@ -69,6 +70,7 @@ def running_rig(report: Report) -> Iterator[Rig]:
         _clean(report, keep=cache)
         stack.callback(_clean, report, keep=cache)
         PLACE.mkdir(mode=0o700)
+        trees = make_root_filesystems(cache, report.say)
         lay_network()
         give_host_its_names()
         engine = Engine(PLACE / "engine", cache / "docker", Namespace.named(HOST))
@@ -81,7 +83,7 @@ def running_rig(report: Report) -> Iterator[Rig]:
         proxy = PackageProxy(
             "packages",
             listen((HOST_ADDRESS, PROXY_PORT), inside=Namespace.named(HOST)),
-            leads_to=Namespace.of_the_machine(),
+            leads_to=Namespace.of_now(),
         )
         proxy.start()
         stack.callback(proxy.stop)
@@ -89,7 +91,7 @@ def running_rig(report: Report) -> Iterator[Rig]:
         stack.enter_context(Namespace.named(INTERNET).inside())
         report.say("starting the platform, the provider, a name server and a certificate authority")
         internet = stack.enter_context(running_internet(PLACE / "internet"))
-        maker = ImageMaker(docker, cache, f"http://{HOST_ADDRESS}:{PROXY_PORT}", report.say)
+        maker = ImageMaker(docker, PLACE / "contexts", trees, f"http://{HOST_ADDRESS}:{PROXY_PORT}", report.say)
         images = maker.make(
             REPOSITORY,
             versions(REPOSITORY / "versions.env"),

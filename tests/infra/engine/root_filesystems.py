@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -50,11 +51,19 @@ exec /usr/lib/nginx/nginx -p /etc/nginx/ "$@"
 MIME_TYPES: Final = "types { text/html html; text/plain txt; application/json json; }\n"
 
 
-def make_root_filesystems(directory: Path, say: Callable[[str], None]) -> tuple[Path, Path]:
-    """The tar files of Debian and of BusyBox; what a run before made is taken."""
-    debian_tar, busybox_tar = directory / "debian.tar", directory / "busybox.tar"
-    if debian_tar.exists() and busybox_tar.exists():
-        return debian_tar, busybox_tar
+@dataclass(frozen=True, slots=True)
+class RootFileSystems:
+    """Tar files that ``docker import`` takes."""
+
+    debian: Path
+    busybox: Path
+
+
+def make_root_filesystems(directory: Path, say: Callable[[str], None]) -> RootFileSystems:
+    """Make both; what a run before made is taken. The calling thread must reach Debian's mirror."""
+    made = RootFileSystems(directory / "debian.tar", directory / "busybox.tar")
+    if made.debian.exists() and made.busybox.exists():
+        return made
     directory.mkdir(parents=True, exist_ok=True)
     debian, busybox = directory / "debian", directory / "busybox"
     for tree in (debian, busybox):
@@ -66,11 +75,11 @@ def make_root_filesystems(directory: Path, say: Callable[[str], None]) -> tuple[
     )
     _make_busybox(debian, busybox)
     _trim_debian(debian)
-    _pack(busybox, busybox_tar)
-    _pack(debian, debian_tar)
+    _pack(busybox, made.busybox)
+    _pack(debian, made.debian)
     for tree in (debian, busybox):
         shutil.rmtree(tree)
-    return debian_tar, busybox_tar
+    return made
 
 
 def _make_busybox(debian: Path, tree: Path) -> None:
