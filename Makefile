@@ -132,7 +132,7 @@ image-size: $(STAMP) ## What the image adds to its base, without Docker: make im
 build: ## Build the production image, labelled with the version and the commit
 	docker build -t wearon-worker \
 		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)" \
-		--build-arg REVISION="$$(git describe --always --abbrev=40 --match '' --dirty)" .
+		--build-arg REVISION="$$(git describe --always --abbrev=40 --match '' --dirty 2>/dev/null || echo unknown)" .
 
 clean: ## Remove .venv, the sandbox's data and build leftovers
 	@test ! -d .sandbox || $(RUN) -m sandbox reset

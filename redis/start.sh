@@ -3,17 +3,18 @@
 # On the command line or in a health check, everybody who may list processes or containers would read it.
 set -eu
 
-readonly CONFIGURATION=/run/redis/redis.conf # a tmpfs of mode 0700 (compose/services.yml)
-readonly EXIT_CONFIGURATION=78               # EX_CONFIG of sysexits.h: nothing to try again, somebody has to act
+readonly SETTINGS="${REDIS_SETTINGS:-/etc/wearon/redis/redis.conf}" # tests name others
+readonly WITH_PASSWORD="${REDIS_WITH_PASSWORD:-/run/redis/redis.conf}" # in a tmpfs of mode 0700 (compose/services.yml)
+readonly EXIT_CONFIGURATION=78 # EX_CONFIG of sysexits.h: nothing to try again, somebody has to act
 
 case "${REDISCLI_AUTH-}" in
-  '' | *[!A-Za-z0-9_-]*)
-    echo "REDIS_PASSWORD in .env must be letters, digits, _ and - only, and at least one of them." >&2
+  '' | change-me | *[!A-Za-z0-9_-]*)
+    echo "REDIS_PASSWORD in .env must be letters, digits, _ and - only, and not the placeholder." >&2
     exit "$EXIT_CONFIGURATION"
     ;;
 esac
 
 umask 077
-printf 'include /etc/wearon/redis/redis.conf\nrequirepass %s\n' "$REDISCLI_AUTH" >"$CONFIGURATION"
+printf 'include %s\nrequirepass %s\n' "$SETTINGS" "$REDISCLI_AUTH" >"$WITH_PASSWORD"
 unset REDISCLI_AUTH # the health check gets it from the container, not from here
-exec redis-server "$CONFIGURATION"
+exec redis-server "$WITH_PASSWORD"
