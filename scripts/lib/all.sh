@@ -14,3 +14,17 @@ source "$_library/env_file.sh"
 source "$_library/compose.sh"
 # shellcheck source=scripts/lib/waiting.sh
 source "$_library/waiting.sh"
+# shellcheck source=scripts/lib/releases.sh
+source "$_library/releases.sh"
+# shellcheck source=scripts/lib/bundle.sh
+source "$_library/bundle.sh"
+# shellcheck source=scripts/lib/migrations.sh
+source "$_library/migrations.sh"
+# shellcheck source=scripts/lib/worker_containers.sh
+source "$_library/worker_containers.sh"
+# shellcheck source=scripts/lib/host.sh
+source "$_library/host.sh"
+# shellcheck source=scripts/lib/settings.sh
+source "$_library/settings.sh"
+# shellcheck source=scripts/lib/certificates.sh
+source "$_library/certificates.sh"

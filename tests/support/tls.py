@@ -62,22 +62,26 @@ class Authority:
 
     def server_context(self, directory: Path, address: str) -> ssl.SSLContext:
         """What a server needs whose certificate is good for the IP address."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = (
-            _certificate(_named(f"server {address}"), issuer=self._certificate.subject, key=key, issuer_key=self._key)
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
+        chain, key = self.sign(x509.IPAddress(ipaddress.ip_address(address)))
         path = directory / f"server-{address}.pem"
-        path.write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
+        path.write_bytes(chain + key)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
         return context
+
+    def sign(self, name: x509.GeneralName) -> tuple[bytes, bytes]:
+        """A new certificate for a server, and its key, both as PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = (
+            _certificate(
+                _named(f"server {name.value}"), issuer=self._certificate.subject, key=key, issuer_key=self._key
+            )
+            .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
 
 
 def _named(name: str) -> x509.Name:
