@@ -30,10 +30,10 @@ class Event:
 class Docker:
     """One engine by its socket."""
 
-    def __init__(self, socket: Path, configuration: Path) -> None:
+    def __init__(self, socket: Path, configuration: Path, programs: Path) -> None:
         self.socket = socket
         self.environment: Final[dict[str, str]] = {
-            "PATH": f"{DEBIAN_DOCKER.parent}:/bin:/usr/sbin:/sbin",
+            "PATH": f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(configuration),
             "DOCKER_HOST": f"unix://{socket}",
             "DOCKER_CONFIG": str(configuration),

@@ -48,12 +48,18 @@ def take_host_its_names() -> None:
 class Host:
     """One ``/opt/wearon`` with its Compose project."""
 
-    def __init__(self, home: Path, docker: Docker, images: Images, project: str = PROJECT) -> None:
+    def __init__(self, home: Path, docker: Docker, images: Images, internet: Internet, project: str = PROJECT) -> None:
         self.home = home
+        self.cron_directory = home.with_name(f"{home.name}-cron")
+        self.internet = internet
         self.docker = docker
         self.images = images
         self.project = project
-        self.redis_password: Final = secrets.token_urlsafe(24)
+
+    def setting(self, name: str) -> str:
+        """One line of ``.env``. Raises ``KeyError`` when it has none."""
+        lines = (self.home / ".env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))[name]
 
     @property
     def network(self) -> str:
@@ -61,7 +67,7 @@ class Host:
         return f"{self.project}_{NETWORK}"
 
     def unpack(self, repository: Path) -> None:
-        """Put the bundle there."""
+        """Put the bundle there, as first-deploy does."""
         self.home.mkdir(parents=True, exist_ok=True)
         for name in BUNDLE:
             source, target = repository / name, self.home / name
@@ -70,12 +76,13 @@ class Host:
             elif source.exists():
                 shutil.copy2(source, target)
 
-    def settings(self, internet: Internet, **changed: str) -> dict[str, str]:
-        """A whole ``.env``; ``changed`` ones last."""
+    def settings(self, **changed: str) -> dict[str, str]:
+        """A whole ``.env``, where first-deploy does not write it; ``changed`` ones last."""
+        password = secrets.token_urlsafe(24)
         return {
-            **internet.settings(),
-            "REDIS_PASSWORD": self.redis_password,
-            "REDIS_URL": f"redis://default:{self.redis_password}@redis:6379/0",
+            **self.internet.settings(),
+            "REDIS_PASSWORD": password,
+            "REDIS_URL": f"redis://default:{password}@redis:6379/0",
             "DOMAIN": DOMAIN,
             "CERTBOT_EMAIL": "ops@example.com",
             **changed,
@@ -95,7 +102,14 @@ class Host:
     @property
     def environment(self) -> dict[str, str]:
         """All that a command on this host finds in its environment."""
-        return {**self.docker.environment, "WEARON_HOME": str(self.home)}
+        return {
+            **self.docker.environment,
+            "WEARON_HOME": str(self.home),
+            "WEARON_CRON_DIRECTORY": str(self.cron_directory),
+            "WEARON_ACME_SERVER": self.internet.acme_directory,
+            "WEARON_ACME_STAGING_SERVER": self.internet.acme_directory,
+            "CURL_CA_BUNDLE": str(self.internet.issuer_path),
+        }
 
     def compose(self, *arguments: str, timeout_seconds: float = SCRIPT_SECONDS, **shell: str) -> str:
         """``docker compose -f docker-compose.prod.yml ...`` in the bundle. Raises ``CommandFailed``."""
@@ -114,21 +128,31 @@ class Host:
         project = [] if self.project == PROJECT else ["--project-name", self.project]
         return ["docker", "compose", "-f", COMPOSE_FILE, *project, *arguments]
 
-    def script_command(self, name: str, *arguments: str, **env: str) -> list[str]:
-        """The command line of a script on the host: nothing of this process's environment, no terminal."""
+    def script_command(self, name: str, *arguments: str, bundle: Path | None = None, **env: str) -> list[str]:
+        """The command line of a script on the host: nothing of this process's environment, no terminal.
+
+        ``bundle`` is where the script lies; the host's own directory if not given.
+        """
         words = [f"{key}={value}" for key, value in {**self.environment, **env}.items()]
-        script = str(self.home / "scripts" / name)
+        script = str((bundle or self.home) / "scripts" / name)
         return ["ip", "netns", "exec", HOST, "setsid", "--wait", "env", "-i", *words, "bash", script, *arguments]
 
-    def script(self, name: str, *arguments: str, timeout_seconds: float = SCRIPT_SECONDS, **env: str) -> str:
+    def script(
+        self,
+        name: str,
+        *arguments: str,
+        bundle: Path | None = None,
+        timeout_seconds: float = SCRIPT_SECONDS,
+        **env: str,
+    ) -> str:
         """Run a script to its end. Raises ``CommandFailed``."""
-        return run(*self.script_command(name, *arguments, **env), cwd=self.home, timeout_seconds=timeout_seconds)
+        return run(*self.script_command(name, *arguments, bundle=bundle, **env), timeout_seconds=timeout_seconds)
 
     def attempt_script(
         self, name: str, *arguments: str, timeout_seconds: float = SCRIPT_SECONDS, **env: str
     ) -> tuple[int, str]:
         """The same; its status and output."""
-        return attempt(*self.script_command(name, *arguments, **env), cwd=self.home, timeout_seconds=timeout_seconds)
+        return attempt(*self.script_command(name, *arguments, **env), timeout_seconds=timeout_seconds)
 
     def containers(self, service: str, *, also_stopped: bool = False) -> list[str]:
         """Ids of a service's containers, the newest first."""
@@ -147,9 +171,22 @@ class Host:
         return len(found) == 1 and self.docker.health(found[0]) == "healthy"
 
     def wait_healthy(self, *services: str, seconds: float = HEALTHY_SECONDS) -> None:
-        """Until each is. Raises ``TimeoutError``."""
+        """Until each is. Raises ``TimeoutError`` with what the service wrote and its check said."""
         for service in services:
-            wait_for(f"{service} is healthy", lambda name=service: self.is_healthy(name), seconds=seconds)
+            try:
+                wait_for(f"{service} is healthy", lambda name=service: self.is_healthy(name), seconds=seconds)
+            except TimeoutError as error:
+                raise TimeoutError(f"{error}\n{self.story(service)}") from error
+
+    def story(self, service: str) -> str:
+        """The end of what a service's containers wrote, and their last checks."""
+        told = []
+        for container in self.containers(service, also_stopped=True):
+            state = self.docker.inspect(container)["State"]
+            checks = [check["Output"] for check in (state.get("Health") or {"Log": []})["Log"]]
+            told.append(f"{state['Status']}, exit code {state['ExitCode']}; checks: {checks}")
+            told.append(self.docker("logs", "--tail", "25", container))
+        return "\n".join(told)
 
     def log(self, service: str) -> str:
         """What a service wrote."""

@@ -101,13 +101,9 @@ class ImageMaker:
         if not self._docker.has_image(PYTHON_BASE):
             self._import(debian, PYTHON_BASE, f"ENV PIP_CERT={BUNDLE}")
         if not self._docker.has_image(images.redis):
-            self._import(
-                busybox, images.redis, "VOLUME /data", "WORKDIR /data", "EXPOSE 6379", 'CMD ["redis-server"]'
-            )
+            self._import(busybox, images.redis, "VOLUME /data", "WORKDIR /data", "EXPOSE 6379", 'CMD ["redis-server"]')
         if not self._docker.has_image(images.nginx):
-            self._import(
-                busybox, images.nginx, "EXPOSE 80", "STOPSIGNAL SIGQUIT", 'CMD ["nginx", "-g", "daemon off;"]'
-            )
+            self._import(busybox, images.nginx, "EXPOSE 80", 'CMD ["nginx", "-g", "daemon off;"]')
 
     def _import(self, tar: Path, tag: str, *changes: str) -> None:
         self._say(f"importing a stand-in for {tag}")

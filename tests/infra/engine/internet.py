@@ -81,13 +81,17 @@ class Internet:
         with PlatformStorage(self.supabase_url, self.world.supabase.service_role_key) as storage:
             return storage.put_picture(SAMPLES / sample, Channel.B2C, UPLOADER)
 
-    def issued_by(self) -> Path:
+    @property
+    def issuer_path(self) -> Path:
         """The root certificate of what Pebble issues, for callers to trust."""
-        with httpx.Client(verify=ssl.create_default_context(cafile=self.authority.certificate_path), trust_env=False) as client:
+        return self.directory / "issuer.pem"
+
+    def fetch_issuer(self) -> None:
+        """Ask Pebble for it; a new one is made at each of its starts. Raises ``httpx.HTTPError``."""
+        trusted = ssl.create_default_context(cafile=self.authority.certificate_path)
+        with httpx.Client(verify=trusted, trust_env=False) as client:
             root = client.get(f"https://{INTERNET_ADDRESS}:{MANAGEMENT_PORT}/roots/0").raise_for_status().content
-        path = self.directory / "issued-by.pem"
-        path.write_bytes(root)
-        return path
+        self.issuer_path.write_bytes(root)
 
     def orders(self) -> int:
         """How many certificates Pebble has issued since it started."""
@@ -107,7 +111,10 @@ def running_internet(directory: Path) -> Iterator[Internet]:
         for server in (world.supabase, world.simulator):
             target = (LOOPBACK, server.port)
             door = Forwarder(
-                server.name, listen((INTERNET_ADDRESS, server.port), inside=here), leads_to=here, target=lambda at=target: at
+                server.name,
+                listen((INTERNET_ADDRESS, server.port), inside=here),
+                leads_to=here,
+                target=lambda at=target: at,
             )
             door.start()
             stack.callback(door.stop)
@@ -147,9 +154,10 @@ def _acme_server(internet: Internet) -> Background:
 
     def answers() -> bool:
         try:
-            return internet.issued_by().exists()
+            internet.fetch_issuer()
         except httpx.HTTPError:
             return False
+        return True
 
     return Background(
         "the ACME server",

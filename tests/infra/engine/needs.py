@@ -21,6 +21,7 @@ PACKAGE_OF: Final = {
     "ip": "iproute2",
     "nsenter": "util-linux",
     "curl": "curl",
+    "dig": "bind9-dnsutils",
     "openssl": "openssl",
     "mkfs.ext4": "e2fsprogs",
 }

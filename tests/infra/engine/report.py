@@ -39,4 +39,6 @@ def table(parts: Iterable[Part]) -> list[str]:
     rows = [(part.name, STAND_IN if part.stands_for else REAL, part.what, part.stands_for) for part in parts]
     head = ("part", "", "what ran", "in place of")
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+    ]

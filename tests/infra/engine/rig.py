@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from tests.infra.engine.host import Host, give_host_its_names, take_host_its_nam
 from tests.infra.engine.images import ImageMaker, Images, Part, versions
 from tests.infra.engine.internet import Internet, running_internet
 from tests.infra.engine.namespaces import HOST, HOST_ADDRESS, INTERNET, Namespace, lay_network, remove_network
-from tests.infra.engine.needs import MachineRefused, ensure_machine
+from tests.infra.engine.needs import DEBIAN_DOCKER, MachineRefused, ensure_machine
 from tests.infra.engine.report import Report
 from tests.infra.engine.root_filesystems import make_root_filesystems
 
@@ -27,6 +28,10 @@ REPOSITORY: Final = Path(__file__).resolve().parents[3]
 PLACE: Final = Path("/var/tmp/wearon-infra")  # noqa: S108 - a fixed name, so that a run finds what a killed one left; 0700
 CACHE_VARIABLE: Final = "WEARON_INFRA_CACHE"
 """Names a directory that keeps images from one run to the next; without it every run makes its own."""
+
+TREES_BY: Final = ("root_filesystems.py",)
+IMAGES_BY: Final = ("images.py",)
+"""What decides about the contents of the cache."""
 
 LOCK: Final = Path("/run/wearon-infra.lock")
 PROXY_PORT: Final = 3_128
@@ -70,14 +75,14 @@ def running_rig(report: Report) -> Iterator[Rig]:
         _clean(report, keep=cache)
         stack.callback(_clean, report, keep=cache)
         PLACE.mkdir(mode=0o700)
-        trees = make_root_filesystems(cache, report.say)
+        trees = make_root_filesystems(cache / f"trees-{_made_by(*TREES_BY)}", report.say)
         lay_network()
         give_host_its_names()
-        engine = Engine(PLACE / "engine", cache / "docker", Namespace.named(HOST))
+        engine = Engine(PLACE / "engine", cache / f"docker-{_made_by(*TREES_BY, *IMAGES_BY)}", Namespace.named(HOST))
         report.say("starting dockerd in a network namespace of its own")
         engine.start()
         stack.callback(engine.stop)
-        docker = Docker(engine.socket, _docker_configuration())
+        docker = Docker(engine.socket, _docker_configuration(), _programs_of_a_host())
         stack.callback(_empty_engine, docker)
         _empty_engine(docker)
         proxy = PackageProxy(
@@ -98,11 +103,8 @@ def running_rig(report: Report) -> Iterator[Rig]:
             worker_tag=WORKER_TAG,
             authority=internet.authority.certificate_path,
         )
-        host = Host(PLACE / "wearon", docker, images)
-        host.unpack(REPOSITORY)
-        yield Rig(
-            docker, engine, host, internet, images, maker, report, PLACE, parts=[*REAL_PARTS, *images.parts]
-        )
+        host = Host(PLACE / "wearon", docker, images, internet)
+        yield Rig(docker, engine, host, internet, images, maker, report, PLACE, parts=[*REAL_PARTS, *images.parts])
 
 
 @contextmanager
@@ -117,11 +119,14 @@ def _only_one() -> Iterator[None]:
 
 
 def _cache() -> Path:
-    """Where images are kept; what made them is in the name, so that a change makes them anew."""
-    sources = [Path(__file__).with_name(name) for name in ("root_filesystems.py", "images.py")]
-    made_by = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    """Where root file systems and the engine's images are kept."""
     named = os.environ.get(CACHE_VARIABLE)
-    return Path(named).absolute() / made_by if named else PLACE / "cache"
+    return Path(named).absolute() if named else PLACE / "cache"
+
+
+def _made_by(*names: str) -> str:
+    """Stands for what these files make: changed ones make it anew."""
+    return hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in names)).hexdigest()[:12]
 
 
 def _docker_configuration() -> Path:
@@ -129,8 +134,17 @@ def _docker_configuration() -> Path:
     configuration = PLACE / "docker-configuration"
     plugins = configuration / "cli-plugins"
     plugins.mkdir(parents=True)
-    (plugins / "docker-compose").symlink_to(REPOSITORY / ".venv" / "bin" / "docker-compose")
+    (plugins / "docker-compose").symlink_to(Path(sys.executable).with_name("docker-compose"))
     return configuration
+
+
+def _programs_of_a_host() -> Path:
+    """What comes before this machine's own programs on a host's path."""
+    programs = PLACE / "programs"
+    programs.mkdir()
+    (programs / "docker").symlink_to(DEBIAN_DOCKER)
+    (programs / "crontab").symlink_to("/bin/true")  # asked for as a sign of cron, which only a real host runs
+    return programs
 
 
 def _empty_engine(docker: Docker) -> None:
