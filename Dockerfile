@@ -1,6 +1,11 @@
 # The production image: the worker and what it needs to run, nothing to build or test with.
-FROM python:3.12-slim AS packages
+# Built alike by BuildKit and by the classic builder: no syntax line, no --mount, no --chmod.
+# The name says the Debian release too: the bare 3.12-slim moves to the next one by itself.
+ARG BASE_IMAGE=python:3.12-slim-bookworm
+
+FROM ${BASE_IMAGE} AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /build
 COPY requirements.txt .
 RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-deps --require-hashes -r requirements.txt
@@ -11,15 +16,20 @@ COPY size_rec/pose/__init__.py size_rec/pose/network_files.py size_rec/pose/fetc
 RUN /opt/venv/bin/python -m size_rec.pose.fetch_networks
 # Last, as it takes pip away, too (docs/adr/0039-only-what-is-used-is-installed.md).
 COPY image image
-RUN /opt/venv/bin/python -m image.prune_packages
+RUN /opt/venv/bin/python -m image.prune_packages \
+    && rm /opt/venv/bin/pip*
 
-FROM python:3.12-slim
+FROM ${BASE_IMAGE}
 ENV PATH=/opt/venv/bin:/app/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     # Two heaps instead of eight per core: see MALLOC_ARENAS in worker/supervision/executor.py.
     MALLOC_ARENA_MAX=2
-RUN useradd --system --uid 10001 --no-create-home worker
+# The base brings pip, and Python the means to get it back; whoever breaks in shall find neither.
+RUN groupadd --system --gid 10001 worker \
+    && useradd --system --uid 10001 --gid worker --no-create-home --shell /usr/sbin/nologin worker \
+    && rm -rf "$(python -c 'import ensurepip; print(*ensurepip.__path__)')" \
+        /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip*
 WORKDIR /app
 COPY --from=packages /opt/venv /opt/venv
 COPY main.py ./
@@ -31,9 +41,19 @@ COPY size_rec size_rec
 COPY web web
 COPY operations operations
 COPY bin bin
-USER worker
+# A working copy made under umask 077 builds an image that runs, too.
+RUN chmod -R a+rX .
+USER 10001:10001
 EXPOSE 8000
 # Exec form: SIGTERM reaches the worker itself, which then drains.
 CMD ["python", "main.py"]
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
     CMD ["wearon", "health"]
+# At the end: another commit changes no layer above.
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG BASE_IMAGE
+LABEL org.opencontainers.image.title="wearon-worker" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}"

@@ -69,12 +69,13 @@ test-redis7: $(STAMP) ## Run what depends on Redis on a Redis 7: make test-redis
 	@test -x "$(REDIS7)" || { echo "$(REDIS7) is not there. On Debian 12 and Ubuntu 24.04: apt-get install redis-server; or say REDIS7=/path/to/redis-server"; exit 2; }
 	@WEARON_REDIS_SERVER="$(REDIS7)" $(PYTEST) $(REDIS_TESTS)
 
-lint: $(STAMP) ## ruff, mypy --strict, import rules, shellcheck
+lint: $(STAMP) ## ruff, mypy --strict, import rules, hadolint, shellcheck
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck .ci/run bin/wearon findings/*.sh; else echo "shellcheck left out: it has no wheel for this machine"; fi
+	@$(BIN)/hadolint Dockerfile
+	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck --external-sources .ci/run bin/wearon findings/*.sh $(wildcard scripts/*.sh scripts/lib/*.sh nginx/*.sh redis/*.sh); else echo "shellcheck left out: it has no wheel for this machine"; fi
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix --quiet .
@@ -128,8 +129,10 @@ logs: ## Follow the worker's log
 image-size: $(STAMP) ## What the image adds to its base, without Docker: make image-size [BASE=commit] [IMAGE_PYTHON=python3.12]
 	@$(RUN) -m proofs.image_size $(if $(BASE),--base $(BASE)) $(if $(IMAGE_PYTHON),--python $(IMAGE_PYTHON))
 
-build: ## Build the production image
-	docker build -t wearon-worker .
+build: ## Build the production image, labelled with the version and the commit
+	docker build -t wearon-worker \
+		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)" \
+		--build-arg REVISION="$$(git describe --always --abbrev=40 --match '' --dirty 2>/dev/null || echo unknown)" .
 
 clean: ## Remove .venv, the sandbox's data and build leftovers
 	@test ! -d .sandbox || $(RUN) -m sandbox reset

@@ -6,7 +6,8 @@ handed down by argument; the Celery process gets it from the main process (docs/
 
 import json
 from collections.abc import Collection
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -20,6 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from config.env_file import file_faults, value_fault
 from models.image_models import Effort, ImageModelProfile, check_complexity, check_quality, parse_models
 from models.task_payload import MAX_IMAGES
 
@@ -28,6 +30,9 @@ DEFAULT_IMAGE_MODELS = "gpt-image-2.6-sunburst,gpt-image-2.6-flare"
 
 TASK_LIMIT_SECONDS = 300.0
 """NFR-5.2: one task may take this long over everything it does, waiting for its turn not counted."""
+
+ENV_FILE = ".env"
+"""In the working directory; the image has none, there the environment brings everything."""
 
 NO_LIMIT = 0
 """Of ``OPENAI_INPUT_IMAGES_PER_MINUTE``."""
@@ -92,7 +97,7 @@ class Settings(BaseSettings):
     """Every setting the code reads; each stands in ``.env.example`` with a line of explanation."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
+        env_file=ENV_FILE, env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
     )
 
     redis_url: RedisUrl = Field(repr=False)
@@ -126,6 +131,13 @@ class Settings(BaseSettings):
     host: str = "0.0.0.0"  # noqa: S104 - inside a container; only nginx reaches it (ADR-3)
     port: int = Field(default=8000, ge=0, le=65_535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _means_the_same_everywhere(cls, value: Any) -> Any:
+        if isinstance(value, str) and (fault := value_fault(value)):
+            raise ValueError(fault)
+        return value
 
     @model_validator(mode="after")
     def _broker_defaults_to_the_queue(self) -> Self:
@@ -195,12 +207,16 @@ def _models_before(info: ValidationInfo) -> tuple[ImageModelProfile, ...]:
 
 
 def load_settings() -> Settings:
-    """Read and check the settings.
+    """Read and check the settings, and ``.env`` itself before them (docs/adr/0110).
 
     Raises:
         SettingsError: with one line for each missing or malformed setting; values are not repeated, they may be
             secret.
     """
+    if faults := [f"  {fault}" for fault in file_faults(_text_of(Path(ENV_FILE)))]:
+        raise SettingsError(
+            "Not every reader of .env would read the same:\n" + "\n".join(faults) + "\nMend those lines."
+        )
     try:
         return Settings()
     except ValidationError as error:
@@ -212,6 +228,11 @@ def load_settings() -> Settings:
             + "\n".join(lines)
             + "\nSet them in the environment or in .env; .env.example explains each one."
         ) from None
+
+
+def _text_of(file: Path) -> str:
+    """Of the file, and of none if it is not there; an undecodable byte stays visible as no ASCII character."""
+    return file.read_bytes().decode(errors="replace") if file.is_file() else ""
 
 
 def pack(settings: Settings) -> bytes:

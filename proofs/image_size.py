@@ -52,14 +52,15 @@ class ImageSize:
 
 
 def stages_of(dockerfile: str) -> list[list[Instruction]]:
-    """[pure] The instructions of every stage, comments left out."""
+    """[pure] The instructions of every stage, comments and what stands before the first stage left out."""
     stages: list[list[Instruction]] = []
     lines = [line for line in dockerfile.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     for line in "\n".join(lines).replace("\\\n", " ").splitlines():
         keyword, _, rest = line.strip().partition(" ")
         if keyword == "FROM":
             stages.append([])
-        stages[-1].append(Instruction(keyword, rest.strip()))
+        if stages:
+            stages[-1].append(Instruction(keyword, rest.strip()))
     return stages
 
 

@@ -17,6 +17,8 @@ ASSIGNMENT: Final = re.compile(r"(?P<off># )?(?P<name>[A-Z][A-Z0-9_]*)=(?P<value
 
 READ_BY_OTHERS: Final = {
     "MALLOC_ARENA_MAX": "the C library",
+    "WORKER_IMAGE": "Compose",
+    "REDIS_PASSWORD": "the host's Redis",
     "DOMAIN": "nginx",
     "CERTBOT_EMAIL": "certbot",
     "GF_SECURITY_ADMIN_PASSWORD": "Grafana",

@@ -68,7 +68,7 @@ def test_the_last_thing_in_the_build_stage_is_the_pruning() -> None:
 
 
 def test_continued_lines_and_comments_are_read_as_docker_reads_them() -> None:
-    stages = stages_of("# one\nFROM a AS b\nRUN x \\\n    # between\n    && y\nFROM c\nCOPY d e\n")
+    stages = stages_of("# one\nARG BASE=a\nFROM a AS b\nRUN x \\\n    # between\n    && y\nFROM c\nCOPY d e\n")
     assert stages[0][1:] == [Instruction("RUN", "x      && y")]
     assert stages[1][1:] == [Instruction("COPY", "d e")]
 

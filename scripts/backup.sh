@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Saves what this host alone knows (ADR 0119). `backup.sh --help` explains it.
+set -Eeuo pipefail
+# shellcheck source=scripts/lib/all.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
+
+usage() {
+  cat <<'HELP'
+backup.sh [--dry-run]
+
+Writes one archive (0600) to /opt/wearon/backups with: Redis (the broker, and the queue where none is hosted), .env,
+release.env, the history of deploys, the certificates, and Grafana's database when there is one. Nothing is stopped;
+Grafana alone pauses for a second. The last 14 are kept (WEARON_KEPT_BACKUPS). When it is done it writes the metric
+wearon_backup_last_success_timestamp_seconds.
+
+The archive holds every secret of the host, and lies on the same disk: copy it away, encrypted, for example
+  age -r RECIPIENT -o latest.age /opt/wearon/backups/wearon-...tar
+HELP
+}
+
+case "${1:-}" in
+  --help | -h) usage && exit 0 ;;
+  --dry-run) DRY_RUN=yes ;;
+  "") ;;
+  *) usage >&2 && exit "$EXIT_USAGE" ;;
+esac
+
+readonly COMMAND_WITHIN_SECONDS=900 # the lock is waited for: a deploy may drain for 430 s
+
+save_redis() {
+  compose exec -T "$REDIS_SERVICE" redis-cli --rdb - </dev/null 2>/dev/null >"$1/redis.rdb" &&
+    [[ $(head -c 6 "$1/redis.rdb") == @(REDIS?|VALKEY) ]] ||
+    die "Redis gave no copy of its data. Is it well? See \`docker compose -f $COMPOSE_FILE_NAME ps redis\` in $WEARON_HOME. No backup was written."
+}
+
+save_files() {
+  local file
+  for file in "$ENV_FILE" "$RELEASE_FILE" "$HISTORY_FILE"; do
+    if [[ -e $file ]]; then cp -p "$file" "$1/"; fi
+  done
+}
+
+save_certificates() {
+  certbot_tool tar -C "$CERTIFICATES_IN_CONTAINER" -cf - . </dev/null >"$1/certificates.tar" ||
+    die "The certificates could not be read; the words are above. No backup was written."
+}
+
+# Its database may be in the middle of a change: for the copy nothing in the container moves, so that the copy is what a
+# machine that lost power would have, which SQLite repairs.
+save_grafana() {
+  local id
+  id=$(containers_of "$GRAFANA_SERVICE" | head -n 1)
+  if [[ -z $id ]] || ! is_running "$id"; then return 0; fi
+  docker pause "$id" >/dev/null
+  docker cp "$id:/var/lib/grafana/grafana.db" - >"$1/grafana.tar" || true
+  docker unpause "$id" >/dev/null
+  [[ -s $1/grafana.tar ]] || die "Grafana's database could not be copied. No backup was written."
+}
+
+keep_the_last() {
+  local file
+  while IFS= read -r file; do
+    act "remove ${file##*/}, older than the last $KEPT_BACKUPS" rm -f "$file"
+  done < <(find "$BACKUP_DIRECTORY" -name 'wearon-*.tar' | sort -r | tail -n +"$((KEPT_BACKUPS + 1))")
+}
+
+write_archive() { # write_archive DIRECTORY NAME
+  (umask 077 && mkdir -p "$BACKUP_DIRECTORY")
+  tar -C "$1" -cf - . | write_by_rename "$BACKUP_DIRECTORY/$2" 0600
+}
+
+main() {
+  local work name
+  need_bundle
+  if [[ $DRY_RUN == yes ]]; then
+    say "would save Redis, .env, release.env, the certificates and Grafana's database to $BACKUP_DIRECTORY"
+    return 0
+  fi
+  take_lock "$COMMAND_WITHIN_SECONDS"
+  work=$(umask 077 && mktemp -d "$WEARON_HOME/.backup.XXXXXX")
+  # shellcheck disable=SC2064  # the name as it is now
+  trap "rm -rf '$work'" EXIT
+  step redis
+  save_redis "$work"
+  step files
+  save_files "$work"
+  step certificates
+  save_certificates "$work"
+  step grafana
+  save_grafana "$work"
+  step archive
+  name="wearon-$(date -u +%Y%m%dT%H%M%SZ).tar"
+  write_archive "$work" "$name"
+  step keep
+  keep_the_last
+  step metric
+  write_gauge wearon_backup_last_success_timestamp_seconds "When the last backup was written." "$(date +%s)"
+  end_of_step
+  good "$BACKUP_DIRECTORY/$name, $(stat -c %s "$BACKUP_DIRECTORY/$name") bytes. It holds every secret; copy it away encrypted."
+}
+
+main

@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# The bundle: what a release brings beside the worker's image (compose files, nginx, redis, scripts, migrations). It
+# comes from a working copy (first-deploy) or from an image of its own with the same tag (ADR 0118).
+
+bundle_image() { printf "%s-bundle" "$(worker_image)"; }
+
+# install_bundle DIRECTORY: each file that differs is put in place by rename, so that containers which mount the
+# directories, and a script that is just running, never read half of one. Files that a release no longer has are removed.
+install_bundle() {
+  local source="$1" part file target
+  for part in "${BUNDLE_PARTS[@]}"; do
+    [[ -e $source/$part ]] || die "$source/$part is not there; this is no complete bundle. Get the whole of it."
+  done
+  while IFS= read -r -d '' file; do
+    target="$WEARON_HOME/$file"
+    if cmp -s "$source/$file" "$target"; then continue; fi
+    act "put $file in place" _install_file "$source/$file" "$target"
+  done < <(_bundle_files "$source")
+  while IFS= read -r -d '' file; do
+    if [[ -e $source/$file ]]; then continue; fi
+    act "remove $file, which this release does not have" rm -f "$WEARON_HOME/$file"
+  done < <(_bundle_files "$WEARON_HOME")
+}
+
+# _bundle_files DIRECTORY: relative names, each ended by NUL. Scripts come last, so that they find what they need.
+_bundle_files() {
+  (
+    cd "$1" || exit
+    for part in "${BUNDLE_PARTS[@]}"; do
+      if [[ -e $part ]]; then find "$part" -type f ! -name '.*' ! -name '*.pyc' -print0; fi
+    done
+  )
+}
+
+_install_file() {
+  local mode=0644
+  if [[ -x $1 ]]; then mode=0755; fi
+  (umask 022 && mkdir -p "$(dirname "$2")")
+  write_by_rename "$2" "$mode" <"$1"
+}
+
+# fetch_bundle TAG DIRECTORY: the files out of the bundle's image. The container is never started.
+fetch_bundle() {
+  local image container
+  image="$(bundle_image):$1"
+  docker pull --quiet "$image" >/dev/null || docker image inspect "$image" >/dev/null 2>&1 || return 1
+  container=$(docker create "$image" none)
+  docker cp "$container:/." "$2"
+  docker rm "$container" >/dev/null
+}

@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# The containers of the service worker. Two of them run during a deploy; only their ids tell them apart.
+
+readonly RESTARTS_TOLERATED=2 # a worker that ended three times does not come up by itself
+readonly SHOWN_LOG_LINES=40   # of a worker that is not well: its last messages, on one screen
+
+short() { printf '%s' "${1:0:12}"; }
+
+# container_state ID: "STATUS HEALTH RESTARTS", for example "running healthy 0"; "gone none 0" if there is none.
+container_state() {
+  docker inspect --format '{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{.RestartCount}}' \
+    "$1" 2>/dev/null || echo "gone none 0"
+}
+
+is_running() { [[ $(container_state "$1") == @(running|restarting)\ * ]]; }
+
+is_healthy() { [[ $(container_state "$1") == "running healthy "* ]]; }
+
+# is_decided ID: it is healthy, or it will not become so.
+is_decided() {
+  local status health restarts
+  read -r status health restarts < <(container_state "$1")
+  [[ $health == @(healthy|unhealthy) || $status == @(exited|dead|gone) ]] || ((restarts > RESTARTS_TOLERATED))
+}
+
+# is_current ID TAG: it runs the image that TAG names now, with the settings that the files have now.
+is_current() {
+  local hash image
+  hash=$(compose_with_tag "$2" config --hash "$WORKER_SERVICE")
+  image=$(docker image inspect --format '{{.Id}}' "$(worker_image "$2")" 2>/dev/null) || return 1
+  [[ $(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}} {{.Image}}' "$1") == "${hash##* } $image" ]]
+}
+
+# show_why_unwell ID: state, the last health checks, the last lines of its log.
+show_why_unwell() {
+  warn "$(short "$1") is: $(container_state "$1") (state, health, restarts)"
+  docker inspect --format '{{if .State.Health}}{{range .State.Health.Log}}health check: {{.ExitCode}} {{.Output}}{{end}}{{end}}' "$1" >&2 || true
+  docker logs --tail "$SHOWN_LOG_LINES" "$1" >&2 || true
+}
+
+# retire ID: lets it finish what it does, within its own stop_grace_period, and removes it.
+retire() {
+  if is_running "$1"; then
+    run_and_report "$(short "$1") finishes its tasks (at most $STOP_WITHIN_SECONDS s)" _stop_quietly "$1"
+  fi
+  remove_container "$1"
+}
+
+remove_container() { docker rm "$1" >/dev/null; }
+
+_stop_quietly() { docker stop "$1" >/dev/null; }

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Brings back what backup.sh saved (ADR 0119). `restore.sh --help` explains it.
+set -Eeuo pipefail
+# shellcheck source=scripts/lib/all.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
+
+usage() {
+  cat <<'HELP'
+restore.sh [--dry-run] [--yes] ARCHIVE
+
+Brings back Redis, .env, release.env, the certificates (if no valid ones are here) and Grafana's database from an archive
+of backup.sh. The worker finishes its tasks first; then Redis is stopped, and what it holds now is REPLACED. Tasks of the
+archive that were settled since are dropped when a worker meets them, so nobody is charged or refunded twice.
+
+On a new machine: install Docker, unpack the release's files, run this, then first-deploy.sh DOMAIN, which finds the
+settings and the certificate and does the rest. Killed at any moment it can be run again.
+
+  --yes      do not ask; needed where nobody sits at a terminal.
+  --dry-run  says what would be done and touches nothing.
+HELP
+}
+
+archive="" sure=no
+bundle=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+readonly bundle
+
+parse_arguments() {
+  while (($#)); do
+    case "$1" in
+      --help | -h) usage && exit 0 ;;
+      --dry-run) DRY_RUN=yes ;;
+      --yes) sure=yes ;;
+      -*) usage >&2 && exit "$EXIT_USAGE" ;;
+      *)
+        [[ -z $archive ]] || { usage >&2 && exit "$EXIT_USAGE"; }
+        archive=$1
+        ;;
+    esac
+    shift
+  done
+  [[ -n $archive ]] || { usage >&2 && exit "$EXIT_USAGE"; }
+}
+
+check_archive() {
+  local name names
+  names=$(tar -tf "$archive" 2>/dev/null) || die "$archive is no archive of backup.sh, or is cut short. Take another one."
+  for name in ./redis.rdb ./.env ./release.env ./certificates.tar; do
+    grep -Fxq -- "$name" <<<"$names" || die "$archive has no ${name#./} in it. Take another archive."
+  done
+}
+
+make_sure() {
+  local answer
+  if [[ $sure == yes || $DRY_RUN == yes ]]; then return 0; fi
+  [[ -t 0 ]] || die "What Redis holds now is replaced. Say --yes if that is meant."
+  printf 'What Redis and .env in %s hold now is replaced. Type yes: ' "$WEARON_HOME" >&2
+  read -r answer
+  [[ $answer == yes ]] || die "Nothing was changed."
+}
+
+stop_services() {
+  compose stop "$WORKER_SERVICE"
+  compose stop "$REDIS_SERVICE"
+}
+
+# The file that is there is kept beside it once; the copy of a second run would be the restored one.
+restore_file() { # restore_file DIRECTORY FILE MODE
+  local name=${2##*/}
+  if [[ ! -e $1/$name ]] || cmp -s "$1/$name" "$2"; then return 0; fi
+  if [[ -e $2 && ! -e $2.before-restore ]]; then write_by_rename "$2.before-restore" "$3" <"$2"; fi
+  write_by_rename "$2" "$3" <"$1/$name"
+}
+
+restore_certificates() {
+  ensure_volume_owner
+  if has_real_certificate "$(setting DOMAIN)"; then
+    good "certificates: valid ones are here and stay"
+    return 0
+  fi
+  certbot_tool tar -C "$CERTIFICATES_IN_CONTAINER" -xf - <"$1/certificates.tar"
+}
+
+# The program comes as an argument, the dump on stdin; nothing but the volume is needed in the container.
+restore_redis() {
+  local keys
+  keys=$(compose run --rm --no-deps -T --entrypoint sh "$REDIS_SERVICE" \
+    -c "$(<"$bundle/scripts/lib/redis_from_rdb.sh")" redis_from_rdb.sh /data <"$1/redis.rdb") ||
+    die "Redis did not take the dump; its words are above. What it held before is in replaced/ of its volume. Run this again."
+  compose up -d --no-deps --wait "$REDIS_SERVICE"
+  good "Redis: ${keys##*$'\n'} keys are back, and in its append-only file"
+}
+
+restore_grafana() {
+  local id
+  id=$(containers_of "$GRAFANA_SERVICE" | head -n 1)
+  if [[ -z $id || ! -s $1/grafana.tar ]]; then return 0; fi
+  docker stop "$id" >/dev/null
+  docker cp --archive - "$id:/var/lib/grafana" <"$1/grafana.tar"
+}
+
+main() {
+  local work
+  parse_arguments "$@"
+  step look
+  check_archive
+  make_sure
+  if [[ $DRY_RUN == yes ]]; then
+    say "would stop the worker and Redis in $WEARON_HOME, bring back what $archive holds, and start everything"
+    return 0
+  fi
+  compose_is_there || die "Docker with Compose is not here. Install it (docs.docker.com/engine/install) and run this again."
+  install -d -m 0755 "$WEARON_HOME"
+  take_lock
+  if [[ ! -e $WEARON_HOME/$COMPOSE_FILE_NAME ]]; then install_bundle "$bundle"; fi
+  work=$(umask 077 && mktemp -d "$WEARON_HOME/.restore.XXXXXX")
+  # shellcheck disable=SC2064  # the name as it is now
+  trap "rm -rf '$work'" EXIT
+  tar -C "$work" -xf "$archive"
+  check_env_file "$work/.env"
+
+  step stop
+  if [[ -e $ENV_FILE && -e $RELEASE_FILE ]]; then stop_services; fi
+  step files
+  restore_file "$work" "$ENV_FILE" 0600
+  restore_file "$work" "$RELEASE_FILE" 0644
+  restore_file "$work" "$HISTORY_FILE" 0644
+  step certificates
+  restore_certificates "$work"
+  step redis
+  restore_redis "$work"
+  step grafana
+  restore_grafana "$work"
+  step start
+  compose up -d --wait
+  end_of_step
+  good "$archive is restored. Next: docker compose -f $COMPOSE_FILE_NAME exec worker wearon status"
+}
+
+main "$@"

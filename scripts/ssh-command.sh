@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# What the deploy key may do on this host: `deploy TAG`, and nothing else (ADR 0118). In ~/.ssh/authorized_keys of root:
+#   restrict,command="/opt/wearon/scripts/ssh-command.sh" ssh-ed25519 AAAA... deploy
+# What the other side asked for comes in SSH_ORIGINAL_COMMAND. It is compared, never run, and stdin is not read.
+set -Eeuo pipefail
+# shellcheck source=scripts/lib/all.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
+
+LC_ALL=C
+[[ ${SSH_ORIGINAL_COMMAND:-} =~ ^deploy\ ([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$ ]] ||
+  die "This key may say only: deploy TAG"
+tag=${BASH_REMATCH[1]}
+[[ $tag != rollback ]] || die "This key may say only: deploy TAG. A rollback is done on the host: scripts/deploy.sh rollback"
+exec "$(dirname "${BASH_SOURCE[0]}")/deploy.sh" --with-bundle "$tag" </dev/null
