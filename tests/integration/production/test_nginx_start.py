@@ -155,6 +155,14 @@ def test_render_only_looks(edge: Edge) -> None:
     assert DOMAIN in (edge.directory / "conf.d" / "next" / "conf.d" / "https.conf").read_text()
 
 
+def test_what_a_killed_start_sh_left_is_cleared_away(edge: Edge) -> None:
+    left = edge.directory / "conf.d" / "next.4194305"  # above the highest id that Linux gives
+    left.mkdir()
+    edge._hand_over()
+    assert edge.start_sh("render").returncode == 0
+    assert not left.exists()
+
+
 @pytest.mark.parametrize("broken", ["no certificate at all", ""])
 def test_a_broken_certificate_leaves_port_80_up_so_that_it_can_be_replaced(
     name_server: NameServer, backend: Backend, broken: str
