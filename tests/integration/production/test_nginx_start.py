@@ -178,6 +178,27 @@ def test_a_broken_certificate_leaves_port_80_up_so_that_it_can_be_replaced(
         assert plain.get("/", headers=NEW_CONNECTION).status_code == 308
 
 
+@pytest.mark.parametrize("closed", [f"live/{DOMAIN}/privkey.pem", "live"])
+def test_a_certificate_that_it_may_not_read_is_told_with_the_command_that_mends_it(
+    name_server: NameServer, backend: Backend, closed: str
+) -> None:
+    edge = Edge(name_server.address, backend.port)
+    edge.certify()
+    path = edge.certificates / closed
+    mode = path.stat().st_mode
+    path.chmod(0)  # as certbot run by root leaves it for anybody else
+    with edge, edge.plain_client() as plain:
+        assert plain.get("/", headers=NEW_CONNECTION).status_code == 503
+        done = edge.start_sh("reload")
+        for told in (edge.output.read_text(), done.stderr):
+            assert "cannot read it" in told
+            assert "chown certbot -R 101:101 /etc/letsencrypt" in told
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "start.sh: nothing was changed.")
+        path.chmod(mode)
+        edge.reload()
+        assert plain.get("/", headers=NEW_CONNECTION).status_code == 308
+
+
 def test_a_broken_renewal_leaves_the_good_one_in_service(edge: Edge) -> None:
     serial = edge.certify()
     edge.reload()
