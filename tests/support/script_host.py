@@ -21,7 +21,16 @@ sys.exit(stand_in_docker.main())
 """Imported and not copied, so that Python compiles it once."""
 
 PROGRAMS: Final = ("docker", "curl", "dig", "ip", "ss", "apt-get", "gpg", "dpkg", "openssl", "df", "crontab")
-BUNDLE: Final = ("docker-compose.prod.yml", "versions.env", "CHANGELOG.md", "compose", "nginx", "redis", "scripts", "supabase")
+BUNDLE: Final = (
+    "docker-compose.prod.yml",
+    "versions.env",
+    "CHANGELOG.md",
+    "compose",
+    "nginx",
+    "redis",
+    "scripts",
+    "supabase",
+)
 DOMAIN: Final = "worker.example.com"
 RUN_TIMEOUT_SECONDS: Final = 60.0
 """For one script on stand-ins; it takes a few seconds on a busy machine."""
@@ -154,15 +163,19 @@ class ScriptHost:
     def first_deploy(self, *arguments: str, **more: str) -> Finished:
         return self.run("first-deploy.sh", "--tag", "v1", *arguments, DOMAIN, **(ANSWERS | more))
 
+    def make_bundle(self, target: Path) -> None:
+        """A release's files, as in this working copy, or as on this host if it has some already."""
+        source = self.home if self.home.exists() else REPOSITORY
+        target.mkdir(parents=True)
+        for part in BUNDLE:
+            if (source / part).is_dir():
+                shutil.copytree(source / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source / part, target / part)
+
     def install(self, tag: str = "v1") -> None:
         """A host as first-deploy leaves it, without the time that takes."""
-        self.home.mkdir(parents=True)
-        for part in BUNDLE:
-            source = REPOSITORY / part
-            if source.is_dir():
-                shutil.copytree(source, self.home / part)
-            else:
-                shutil.copy2(source, self.home / part)
+        self.make_bundle(self.home)
         settings = ANSWERS | {"DOMAIN": DOMAIN, "REDIS_PASSWORD": "p", "REDIS_URL": "redis://default:p@redis:6379/0"}
         (self.home / ".env").write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         (self.home / ".env").chmod(0o600)

@@ -2,12 +2,10 @@
 
 import fcntl
 import os
-import shutil
-from pathlib import Path
 
 import pytest
 
-from tests.support.script_host import BUNDLE, ScriptHost, steps_of
+from tests.support.script_host import ScriptHost, steps_of
 
 RELEASE = "WORKER_TAG={}\n"
 
@@ -27,7 +25,13 @@ def test_the_old_worker_is_stopped_only_when_the_new_one_is_healthy_and_in_force
     mutating = [call for call in host.calls if call.split()[-1] != "worker" or " up " in call or " pull " in call]
     order = [
         next(number for number, call in enumerate(mutating) if words in call)
-        for words in ("pull worker", "--no-recreate --scale worker=2 worker", "docker stop", "--scale worker=1", "up -d --wait")
+        for words in (
+            "pull worker",
+            "--no-recreate --scale worker=2 worker",
+            "docker stop",
+            "--scale worker=1",
+            "up -d --wait",
+        )
     ]
     assert order == sorted(order)
 
@@ -208,7 +212,7 @@ def test_a_secret_of_the_callers_shell_does_not_reach_compose(host: ScriptHost) 
 
 def test_a_bundle_that_comes_with_the_release_is_put_in_place_before_the_worker(host: ScriptHost) -> None:
     bundle = host.folder / "bundles" / "v2"
-    make_bundle(host, bundle)
+    host.make_bundle(bundle)
     (bundle / "nginx" / "new.conf").write_text("# new\n")
     done = host.run("deploy.sh", "--with-bundle", "v2")
     assert done.status == 0, done.said
@@ -218,20 +222,10 @@ def test_a_bundle_that_comes_with_the_release_is_put_in_place_before_the_worker(
 
 def test_the_files_of_the_old_release_come_back_when_the_new_worker_is_not_well(host: ScriptHost) -> None:
     for tag in ("v1", "v2"):
-        make_bundle(host, host.folder / "bundles" / tag)
+        host.make_bundle(host.folder / "bundles" / tag)
     (host.folder / "bundles" / "v2" / "nginx" / "new.conf").write_text("# new\n")
     files = host.files()
     host.save(health_of_tag={"v2": "unhealthy"})
     done = host.run("deploy.sh", "--with-bundle", "v2")
     assert done.status != 0
     assert host.files() == files
-
-
-def make_bundle(host: ScriptHost, target: Path) -> None:
-    for part in BUNDLE:
-        source = host.home / part
-        if source.is_dir():
-            shutil.copytree(source, target / part)
-        else:
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / part)
