@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from sandbox.servers.redis import server_program
+from tests.support.edge import wait_until
 from tests.support.script_host import SCRIPTS, Finished, ScriptHost, steps_of
 
 BIN = Path(sys.executable).parent
@@ -16,7 +17,6 @@ BIN = Path(sys.executable).parent
 
 LIST = "wearon:tasks:generation"
 TASKS = 1_000
-WITHIN_SECONDS = 20.0
 
 
 @pytest.fixture(params=["Redis 6.2", "the sandbox's server"])
@@ -52,13 +52,14 @@ class Server:
             ],
             stdout=subprocess.DEVNULL,
         )
-        self.client = redis.Redis(
-            unix_socket_path=str(self.socket),
-            decode_responses=True,
-            retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), int(WITHIN_SECONDS / 0.05)),
-            retry_on_error=[redis.exceptions.ConnectionError, redis.exceptions.BusyLoadingError],
-        )
-        self.client.ping()
+        self.client = redis.Redis(unix_socket_path=str(self.socket), decode_responses=True)
+        wait_until(self.answers, "Redis serves")
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except redis.exceptions.ConnectionError:  # no socket yet, or still loading (BusyLoadingError)
+            return False
 
     def dump(self, programs: Path) -> bytes:
         command = [programs / "redis-cli", "-s", self.socket, "--rdb", "-"]
