@@ -93,6 +93,13 @@ REFUSED = [
     ("ORPHAN_GRACE_SECONDS", "0", "greater than or equal to 1"),
     ("PORT", "65536", "less than or equal to 65535"),
     ("LOG_LEVEL", "LOUD", "DEBUG"),
+    ("OPENAI_API_KEY", '"sk-live-1"', "begins with a quote; write it without quotes"),
+    ("SUPABASE_URL", "'https://project.supabase.co'", "quote"),
+    ("SUPABASE_SERVICE_ROLE_KEY", "key # of the project", "a comment would begin"),
+    ("WORKER_CONCURRENCY", "100 # for now", "a comment would begin"),
+    ("OPENAI_API_KEY", "sk-live-1\n", "line break"),
+    ("SUPABASE_SERVICE_ROLE_KEY", "key\nOPENAI_API_KEY=other", "line break"),
+    ("OPENAI_API_KEY", "sk-live-ü", "printable ASCII"),
 ]
 
 
@@ -244,3 +251,28 @@ def test_what_a_model_does_not_take_is_refused_by_the_name_of_its_setting(
 def test_quality_and_complexity_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = loaded(monkeypatch, OPENAI_IMAGE_QUALITY="max", OPENAI_IMAGE_COMPLEXITY="low")
     assert (settings.image_effort.quality, settings.image_effort.complexity) == ("max", "low")
+
+
+def test_a_dollar_that_came_by_the_environment_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loaded(monkeypatch, OPENAI_API_KEY="sk-$live").openai_api_key.get_secret_value() == "sk-$live"
+
+
+def test_a_dollar_in_the_file_is_refused_with_its_line_and_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, directory_without_env_file: Path
+) -> None:
+    (directory_without_env_file / ".env").write_text("# keys\nOPENAI_API_KEY=sk-$s3cr3t\n")
+    said = refusal(monkeypatch)
+    assert "line 2: OPENAI_API_KEY has a $" in said
+    assert "s3cr3t" not in said
+
+
+def test_every_faulty_line_of_the_file_is_named_at_once(
+    monkeypatch: pytest.MonkeyPatch, directory_without_env_file: Path
+) -> None:
+    (directory_without_env_file / ".env").write_bytes(b'A="1"\nexport B=1\n\nC=\xff\nA=2\n')
+    assert refusal(monkeypatch).splitlines()[1:-1] == [
+        "  line 1: A begins with a quote; write it without quotes",
+        "  line 2 is neither a comment nor KEY=VALUE, with nothing before the key",
+        "  line 4: C has a character that is not printable ASCII",
+        "  line 5 has A for the second time",
+    ]

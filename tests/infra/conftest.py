@@ -1,0 +1,107 @@
+"""Runs only where it is asked for: ``pytest -m infra tests/infra``, as ``make test-infra`` does."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.infra.engine.calls import Caller
+from tests.infra.engine.docker import EventWatch
+from tests.infra.engine.host import Host
+from tests.infra.engine.internet import DOMAIN
+from tests.infra.engine.report import Report, table
+from tests.infra.engine.rig import REPOSITORY, Rig, running_rig
+from tests.infra.engine.shop import Shop, door_to_redis, open_shop
+
+MARKER: Final = "infra"
+ROOM: Final = Path(__file__).parent
+
+REPORT: Final = Report()
+PARTS: Final[list[str]] = []
+"""The table's lines, once the run knows them."""
+
+
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    """``make test`` must neither need Docker nor touch it."""
+    return None if config.option.markexpr == MARKER else True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All in this room."""
+    for item in items:
+        if item.path.is_relative_to(ROOM):
+            item.add_marker(MARKER)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was proved, and with what."""
+    terminalreporter.section("what was proved")
+    for line in (*REPORT.lines, "", *PARTS):
+        terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session")
+def rig() -> Iterator[Rig]:
+    """Engine, network, internet and images."""
+    with running_rig(REPORT) as bed:
+        PARTS.extend(table(bed.parts))
+        yield bed
+
+
+@dataclass(frozen=True, slots=True)
+class FirstDeploy:
+    """How a bare host became one that serves: what first-deploy printed, and what the engine saw."""
+
+    output: str
+    seconds: float
+    events: EventWatch
+
+
+FROM_THE_ENVIRONMENT: Final = ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+"""The settings that first-deploy finds in its environment; the one for pictures on private addresses is no operator's."""
+
+
+@pytest.fixture(scope="session")
+def first_deploy(rig: Rig) -> FirstDeploy:
+    """``first-deploy.sh`` of this repository, on a host that has nothing but Docker."""
+    host, settings = rig.host, rig.internet.settings()
+    host.home.mkdir()
+    host.cron_directory.mkdir()
+    (host.home / ".env").write_text(f"IMAGE_URL_TRUSTED_HOSTS={settings['IMAGE_URL_TRUSTED_HOSTS']}\n")
+    given = {name: settings[name] for name in FROM_THE_ENVIRONMENT}
+    rig.report.say("first-deploy.sh on a bare host")
+    began_at = time.monotonic()
+    with EventWatch(rig.docker) as events:
+        output = host.script(
+            *("first-deploy.sh", "--tag", rig.images.worker_tag, DOMAIN),
+            bundle=REPOSITORY,
+            CERTBOT_EMAIL="ops@example.com",
+            **given,
+        )
+    return FirstDeploy(output, time.monotonic() - began_at, events)
+
+
+@pytest.fixture
+def host(rig: Rig, first_deploy: FirstDeploy) -> Host:
+    """A host that serves, whatever the test before did to it."""
+    if not all(rig.host.is_healthy(service) for service in ("redis", "worker", "nginx")):
+        rig.host.compose("up", "-d", "--wait")
+    return rig.host
+
+
+@pytest.fixture
+def caller(rig: Rig) -> Caller:
+    """Somebody on the internet who trusts the certificate authority."""
+    return Caller(rig.internet.issuer_path)
+
+
+@pytest.fixture
+def shop(rig: Rig, host: Host) -> Iterator[Shop]:
+    """The platform with empty tables, pushing to the host's own Redis; the provider answers at once."""
+    with rig.internet.provider() as provider:
+        provider.reset()
+    with door_to_redis(host) as url, open_shop(rig.internet, url) as opened:
+        yield opened
