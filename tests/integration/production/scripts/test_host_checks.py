@@ -14,7 +14,16 @@ MIB = 1024 * 1024
 def test_the_memory_that_is_asked_for_is_the_sum_of_all_limits_with_two_workers(host: ScriptHost) -> None:
     program = f'source "{SCRIPTS}/lib/all.sh"; memory_needed_mib "{REPOSITORY}"'
     needed = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True).stdout
-    command: list[str | Path] = [COMPOSE, "-f", "docker-compose.prod.yml", "--profile", "*", "config", "--format", "json"]
+    command: list[str | Path] = [
+        COMPOSE,
+        "-f",
+        "docker-compose.prod.yml",
+        "--profile",
+        "*",
+        "config",
+        "--format",
+        "json",
+    ]
     parsed = subprocess.run(command, cwd=host.home, capture_output=True, text=True, check=True)
     services = json.loads(parsed.stdout)["services"]
     limits = {name: int(each["deploy"]["resources"]["limits"]["memory"]) for name, each in services.items()}
