@@ -26,7 +26,7 @@ WEARON_HOME: the host's directory, /opt/wearon if not set.
 HELP
 }
 
-wanted_tag="" with_bundle=no
+wanted_tag="" wanted_identity="" with_bundle=no
 
 parse_arguments() {
   while (($#)); do
@@ -114,14 +114,14 @@ clear_leftovers() {
 old_workers() {
   local id
   for id in $(containers_of "$WORKER_SERVICE"); do
-    if ! is_current "$id" "$wanted_tag"; then echo "$id"; fi
+    if [[ $(identity_of "$id") != "$wanted_identity" ]]; then echo "$id"; fi
   done
 }
 
 current_worker() {
   local id
   for id in $(containers_of "$WORKER_SERVICE"); do
-    if is_running "$id" && is_current "$id" "$wanted_tag"; then
+    if [[ $(identity_of "$id") == "$wanted_identity" ]] && is_running "$id"; then
       echo "$id"
       return 0
     fi
@@ -129,14 +129,19 @@ current_worker() {
 }
 
 start_beside() {
-  local workers
+  local before workers id
   if [[ -n $(current_worker) ]]; then
     good "a worker of $wanted_tag runs"
     return 0
   fi
-  workers=$(containers_of "$WORKER_SERVICE" | wc -l)
+  before=$(containers_of "$WORKER_SERVICE")
+  workers=$(wc -w <<<"$before")
   act "start a worker of $wanted_tag beside $workers that run(s)" \
     compose_with_tag "$wanted_tag" up -d --no-deps --no-recreate --scale "worker=$((workers + 1))" worker
+  # What has just been started is what is wanted, whatever Compose and the image store say about it by other ways.
+  for id in $(containers_of "$WORKER_SERVICE"); do
+    if ! grep -Fxq -- "$id" <<<"$before"; then wanted_identity=$(identity_of "$id"); fi
+  done
 }
 
 wait_until_healthy() {
@@ -191,6 +196,7 @@ main() {
   step migrate
   if [[ -n ${DATABASE_URL:-} ]]; then apply_migrations; fi
   step leftovers
+  wanted_identity=$(identity_of_tag "$wanted_tag")
   clear_leftovers
   step start
   start_beside
