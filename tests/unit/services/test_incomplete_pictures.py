@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from models.failures import IncompletePicture, NotAnImage
-from services.images import processor as image_processor
 from services.images.incomplete_pictures import MAX_LOST_SHARE, completions
+from services.images.limits import DecodeLimits
 from services.images.processor import load_rgb, prepare_image
 from tests.support.images import encoded, plain, with_orientation
 from tests.support.lossless_jpeg import lossless_jpeg
@@ -217,7 +217,7 @@ def test_a_whole_file_with_broken_pixels_is_not_called_incomplete(image_format: 
     assert image_format in {"WEBP", "HEIF", "AVIF"}  # whose decoders make something of any bytes
 
 
-def test_a_whole_file_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_file_is_decoded_once() -> None:
     for kind in KINDS:
         data = whole(kind)
         versions = completions(data)
@@ -225,12 +225,12 @@ def test_a_whole_file_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert versions[0] is data
 
 
-def test_a_picture_that_is_too_large_to_be_decoded_twice_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_processor, "MAX_DECODE_BYTES", 12 * SIZE[0] * SIZE[1])
+def test_a_picture_that_is_too_large_to_be_decoded_twice_is_incomplete() -> None:
+    limits = DecodeLimits(max_decode_bytes=12 * SIZE[0] * SIZE[1])
     data = whole("HEIC")
-    assert load_rgb(data, 800).size == SIZE
+    assert load_rgb(data, 800, limits=limits).size == SIZE
     with pytest.raises(IncompletePicture, match="twice"):
-        load_rgb(data[:-2], 800)
+        load_rgb(data[:-2], 800, limits=limits)
 
 
 def test_threads_that_decode_whole_and_cut_files_do_not_disturb_one_another() -> None:
