@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # nginx 1.31.3: with `http_503` in proxy_next_upstream (most examples have the line) one address that answers 503 takes
-# every other address with it, once there are two servers behind nginx. The first server's 503 puts that server aside for
-# fail_timeout, the second one's 503 puts the second aside, and then nginx answers everything with a 502 of its own, also
-# what both servers would answer with 200, and the busy address too, whose own 503 and Retry-After the caller no longer
-# sees. One caller who asks twice in ten seconds is enough. With one server the same settings and callers do no harm, so that adding a second
-# server "for safety" is what brings the site down.
+# every other address with it, once there are two servers behind nginx. The first server's 503 puts that server aside
+# for fail_timeout, the second one's 503 puts the second aside, and then nginx answers everything with a 502 of its own,
+# also what both servers would answer with 200, and the busy address too, whose own 503 and Retry-After the caller no
+# longer sees. One caller who asks twice in ten seconds is enough. With one server the same settings and callers do no
+# harm, so that adding a second server "for safety" is what brings the site down.
 #
 # Each half is documented (max_fails counts what proxy_next_upstream names; a single server is never put aside); a service
 # that says 503 because it is busy or has lost something behind it is then treated like one that is dead.
