@@ -9,8 +9,8 @@ import pytest
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 
 FULL_TAG: Final = re.compile(r"(?P<repository>[a-z0-9./-]+):v?(?P<version>\d+(\.\d+)+)(-[a-z0-9.]+)?")
-"""As many numbers as the floor has: with fewer, the registry decides what runs tomorrow. No digest: it would bind the stack to one
-registry's copy, and the deploy records the digest that it pulled."""
+"""As many numbers as the floor has: with fewer, the registry decides what runs tomorrow. No digest: it would bind the
+stack to one registry's copy, and the deploy records the digest that it pulled."""
 
 FLOORS: Final = {
     "NGINX_IMAGE": (
