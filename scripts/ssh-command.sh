@@ -11,4 +11,12 @@ LC_ALL=C
   die "This key may say only: deploy TAG"
 tag=${BASH_REMATCH[1]}
 [[ $tag != rollback ]] || die "This key may say only: deploy TAG. A rollback is done on the host: scripts/deploy.sh rollback"
-exec "$(dirname "${BASH_SOURCE[0]}")/deploy.sh" --with-bundle "$tag" </dev/null
+here=$(dirname "${BASH_SOURCE[0]}")
+# A host whose first deploy never came to its end has no cron file. A person has laid out the release's files and .env.
+if [[ ! -e $CRON_FILE ]]; then
+  has_setting DOMAIN ||
+    die "Nothing runs here yet, and $ENV_FILE has no DOMAIN. Write it and the settings without a default there (docs/operations.md), or run first-deploy.sh by hand."
+  first_tag=$(tag_in_force)
+  "$here/first-deploy.sh" --tag "${first_tag:-$tag}" "$(read_env_value "$ENV_FILE" DOMAIN)" </dev/null
+fi
+exec "$here/deploy.sh" --with-bundle "$tag" </dev/null

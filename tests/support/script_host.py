@@ -181,6 +181,7 @@ class ScriptHost:
         (self.home / ".env").chmod(0o600)
         (self.home / "release.env").write_text(f"WORKER_TAG={tag}\n")
         (self.home / "deploys.log").write_text(f"2026-11-01T00:00:00Z {tag} sha256:0\n")
+        (self.folder / "cron.d" / "wearon").write_text("0 3 * * * root scripts/renew-certs.sh\n")
         self.save(images=[tag], owners={"/etc/letsencrypt": "101:101", "/var/www/acme": "101:101"})
         started = subprocess.run(
             ["docker", "compose", "-f", "docker-compose.prod.yml", "up", "-d", "--wait"],
