@@ -1,10 +1,11 @@
 """Runs only where it is asked for: ``pytest -m infra tests/infra``, as ``make test-infra`` does."""
 
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
@@ -22,6 +23,15 @@ ROOM: Final = Path(__file__).parent
 REPORT: Final = Report()
 PARTS: Final[list[str]] = []
 """The table's lines, once the run knows them."""
+
+
+def pytest_sessionstart() -> None:
+    """A run that is told to stop must clean up, too."""
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(*_: object) -> NoReturn:
+    raise KeyboardInterrupt("told to stop")
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
@@ -61,7 +71,8 @@ class FirstDeploy:
 
 
 FROM_THE_ENVIRONMENT: Final = ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL")
-"""The settings that first-deploy finds in its environment; the one for pictures on private addresses is no operator's."""
+"""The settings that first-deploy finds in its environment; the one for pictures on private addresses is no
+operator's."""
 
 
 @pytest.fixture(scope="session")
@@ -78,8 +89,7 @@ def first_deploy(rig: Rig) -> FirstDeploy:
         output = host.script(
             *("first-deploy.sh", "--tag", rig.images.worker_tag, DOMAIN),
             bundle=REPOSITORY,
-            CERTBOT_EMAIL="ops@example.com",
-            **given,
+            env={"CERTBOT_EMAIL": "ops@example.com", **given},
         )
     return FirstDeploy(output, time.monotonic() - began_at, events)
 

@@ -2,10 +2,9 @@
 
 from tests.infra.conftest import FirstDeploy
 from tests.infra.engine.calls import Caller
-from tests.infra.engine.docker import EventWatch
 from tests.infra.engine.host import Host
-from tests.infra.engine.rig import REPOSITORY, Rig
 from tests.infra.engine.internet import DOMAIN
+from tests.infra.engine.rig import REPOSITORY, Rig
 
 AGAIN = 5
 """Let's Encrypt gives the same name five certificates a week."""

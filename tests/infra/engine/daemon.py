@@ -25,6 +25,11 @@ PARENT_CGROUP: Final = "wearon-infra"
 """Above all containers, so that what is left of them is found and is not another engine's."""
 
 
+CPU_SHARES: Final = 16 * 1024
+"""All containers together weigh as much as this many ordinary processes divided by 1024: a machine that serves for real
+has no test process beside the worker. By default they would weigh as much as one."""
+
+
 class Engine:
     """One ``dockerd`` in ``directory``; images lie in ``data_root``, which may outlive the run."""
 
@@ -40,6 +45,7 @@ class Engine:
         """Start it and wait until it answers. Raises ``TimeoutError`` with the end of its log."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._data_root.mkdir(parents=True, exist_ok=True)
+        _weigh_containers()
         with self._namespace.inside(), self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -74,11 +80,23 @@ class Engine:
         return status == 0
 
 
+def _weigh_containers() -> None:
+    """cgroup v1 calls it shares, v2 weight (1 to 10,000, 100 by default)."""
+    for place, name, value in (
+        (CGROUPS / "cpu" / PARENT_CGROUP, "cpu.shares", CPU_SHARES),
+        (CGROUPS / PARENT_CGROUP, "cpu.weight", CPU_SHARES * 100 // 1024),
+    ):
+        if (place.parent / name).exists() or (place.parent / "cgroup.controllers").exists():
+            place.mkdir(exist_ok=True)
+            if (place / name).exists():
+                (place / name).write_text(str(value))
+
+
 def sweep(directory: Path, *, keep: Path | None, say: Callable[[str], None]) -> None:
     """Remove all that an engine in ``directory`` left: processes, mounts, cgroups, files; ``keep`` stays."""
     for process in _processes_of(directory):
-        say(f"ending a process that was left: {process.pid} {process.name()}")
         with suppress(psutil.NoSuchProcess):
+            say(f"ending a process that was left: {process.pid} {process.name()}")
             process.kill()
             process.wait(STOP_SECONDS)
     for mount in _mounts_below(directory, keep):

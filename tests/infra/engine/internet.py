@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -21,7 +22,7 @@ from sandbox.platform.uploads import PlatformStorage
 from sandbox.servers.processes import LOOPBACK
 from sandbox.world import World
 from tests.infra.engine.background import Background
-from tests.infra.engine.forwarding import Forwarder, listen
+from tests.infra.engine.forwarding import Address, Forwarder, listen
 from tests.infra.engine.namespaces import HOST_ADDRESS, INTERNET, INTERNET_ADDRESS, Namespace
 from tests.support.tls import Authority
 
@@ -109,18 +110,21 @@ def running_internet(directory: Path) -> Iterator[Internet]:
         stack.callback(world.postgres.wipe)
         stack.enter_context(world.running())
         for server in (world.supabase, world.simulator):
-            target = (LOOPBACK, server.port)
             door = Forwarder(
                 server.name,
                 listen((INTERNET_ADDRESS, server.port), inside=here),
                 leads_to=here,
-                target=lambda at=target: at,
+                target=partial(_on_loopback, server.port),
             )
             door.start()
             stack.callback(door.stop)
         stack.enter_context(_name_server(directory))
         stack.enter_context(_acme_server(internet))
         yield internet
+
+
+def _on_loopback(port: int) -> Address:
+    return (LOOPBACK, port)
 
 
 def _name_server(directory: Path) -> Background:

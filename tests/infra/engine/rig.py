@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -85,6 +86,8 @@ def running_rig(report: Report) -> Iterator[Rig]:
         docker = Docker(engine.socket, _docker_configuration(), _programs_of_a_host())
         stack.callback(_empty_engine, docker)
         _empty_engine(docker)
+        # An engine that finds containers of a killed run starts them, and makes the directories they mount.
+        shutil.rmtree(PLACE / "wearon", ignore_errors=True)
         proxy = PackageProxy(
             "packages",
             listen((HOST_ADDRESS, PROXY_PORT), inside=Namespace.named(HOST)),

@@ -1,0 +1,154 @@
+"""A deploy loses no request and no task, whatever happens in the middle of it (story 6.2, NFR-2.1, ADR-6)."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.infra.engine.calls import Caller, SteadyCalls
+from tests.infra.engine.docker import EventWatch
+from tests.infra.engine.host import Host
+from tests.infra.engine.rig import WORKER_TAG, Rig
+from tests.infra.engine.shop import Shop
+
+PROVIDER_SECONDS = "30"
+"""What a picture takes on a good day (NFR-1.1)."""
+
+TASKS = 40
+DELIVERED_WITHIN_SECONDS = 120.0
+PUSH_INTERVAL_SECONDS = 1.0
+
+SECOND = "second"
+BROKEN = "broken"
+
+STAND_INS = ("nginx", "redis", "python", "provider", "platform")
+
+
+@pytest.fixture
+def next_release(rig: Rig, host: Host) -> Iterator[str]:
+    """A tag of another worker image; at the end the first one is in force again."""
+    repository = rig.images.worker
+    rig.maker.derive(f"{repository}:{WORKER_TAG}", f"{repository}:{SECOND}", "LABEL org.example.release=second")
+    yield SECOND
+    if host.release_in_force() != WORKER_TAG:
+        host.script("deploy.sh", WORKER_TAG)
+
+
+@pytest.fixture
+def photo(rig: Rig) -> dict[str, object]:
+    """A request for a size."""
+    return {"image_url": rig.internet.upload("person-1.jpg"), "height_cm": 178}
+
+
+def test_a_deploy_in_the_middle_of_forty_tasks_fails_no_request_and_delivers_every_task(
+    rig: Rig, host: Host, caller: Caller, shop: Shop, next_release: str, photo: dict[str, object]
+) -> None:
+    with rig.internet.provider() as provider:
+        provider.set_latency(PROVIDER_SECONDS)
+    tasks = shop.submit(TASKS // 2)
+    shop.wait_under_way(tasks, seconds=DELIVERED_WITHIN_SECONDS)
+    began_at = time.monotonic()
+    with (
+        SteadyCalls(caller, photo) as calls,
+        EventWatch(rig.docker) as events,
+        ThreadPoolExecutor() as threads,
+    ):
+        deploy = threads.submit(host.script, "deploy.sh", next_release)
+        for _ in range(TASKS - TASKS // 2):
+            tasks += shop.submit(1)
+            time.sleep(PUSH_INTERVAL_SECONDS)
+        deploy.result()
+        seconds = time.monotonic() - began_at
+        shop.wait_delivered(tasks, seconds=DELIVERED_WITHIN_SECONDS)
+
+    healthy, stopped = events.of("worker", "health_status: healthy")[0], events.of("worker", "die")[0]
+    assert healthy.at_nanoseconds < stopped.at_nanoseconds
+    assert calls.answers.failures == []
+    assert calls.answers.degraded == []
+    assert shop.wrong_credits() == []
+    rig.report.proved(
+        f"deploy in the middle of {TASKS} tasks of {PROVIDER_SECONDS} s, the old one stopped after the new one was healthy",
+        f"{seconds:.0f} s; {calls.answers}; {len(tasks)} delivered, 0 wrong credits",
+        stand_ins=STAND_INS,
+    )
+
+
+def test_a_newcomer_that_does_not_get_well_leaves_the_old_worker_alone_and_the_deploy_fails(
+    rig: Rig, host: Host, caller: Caller, shop: Shop
+) -> None:
+    repository = rig.images.worker
+    rig.maker.derive(
+        f"{repository}:{WORKER_TAG}", f"{repository}:{BROKEN}", 'CMD ["sh", "-c", "echo no model; exit 1"]'
+    )
+    old = host.container("worker")
+    with SteadyCalls(caller, None) as calls:
+        status, output = host.attempt_script("deploy.sh", BROKEN)
+    assert status != 0
+    assert "no model" in output
+    assert host.container("worker") == old
+    assert host.release_in_force() == WORKER_TAG
+    assert calls.answers.failures == []
+    rig.report.proved(
+        "broken newcomer: its words are shown, it is removed, the old one never noticed",
+        f"exit status {status}; {calls.answers}",
+        stand_ins=STAND_INS,
+    )
+
+
+def test_a_rollback_is_a_deploy_of_the_tag_before(
+    rig: Rig, host: Host, caller: Caller, shop: Shop, next_release: str
+) -> None:
+    host.script("deploy.sh", next_release)
+    tasks = shop.submit(4)
+    with SteadyCalls(caller, None) as calls:
+        host.script("deploy.sh", "rollback")
+    shop.wait_delivered(tasks, seconds=DELIVERED_WITHIN_SECONDS)
+    assert host.release_in_force() == WORKER_TAG
+    assert calls.answers.failures == []
+    rig.report.proved("rollback", f"{calls.answers}; {len(tasks)} tasks delivered", stand_ins=STAND_INS)
+
+
+def test_up_by_hand_at_any_step_of_a_killed_deploy_leaves_a_healthy_worker(
+    rig: Rig, host: Host, caller: Caller, next_release: str
+) -> None:
+    fewest = []
+    for step in ("start", "healthy", "in-force", "old"):
+        with HealthyWorkers(host) as workers, SteadyCalls(caller, None) as calls:
+            target = next_release if host.release_in_force() == WORKER_TAG else WORKER_TAG
+            host.attempt_script("deploy.sh", target, env={"WEARON_FAIL_AFTER": step})
+            host.compose("up", "-d", "--wait")
+        assert workers.fewest >= 1, f"after {step}"
+        assert calls.answers.failures == [], f"after {step}"
+        fewest.append(f"{step}: {workers.fewest}")
+    host.script("deploy.sh", WORKER_TAG)
+    rig.report.proved(
+        "deploy killed after a step, then `up -d` by hand (docker/compose #4923)",
+        f"fewest healthy workers seen after {', '.join(fewest)}; no request failed",
+        stand_ins=STAND_INS,
+    )
+
+
+class HealthyWorkers:
+    """Counts the healthy workers again and again while the block around it runs."""
+
+    LOOK_SECONDS = 0.3
+
+    def __init__(self, host: Host) -> None:
+        self.fewest = len(host.containers("worker"))
+        self._host = host
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="healthy-workers", daemon=True)
+
+    def __enter__(self) -> "HealthyWorkers":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self.LOOK_SECONDS):
+            self.fewest = min(self.fewest, len(self._host.healthy("worker")))
