@@ -16,7 +16,8 @@ COPY size_rec/pose/__init__.py size_rec/pose/network_files.py size_rec/pose/fetc
 RUN /opt/venv/bin/python -m size_rec.pose.fetch_networks
 # Last, as it takes pip away, too (docs/adr/0039-only-what-is-used-is-installed.md).
 COPY image image
-RUN /opt/venv/bin/python -m image.prune_packages
+RUN /opt/venv/bin/python -m image.prune_packages \
+    && rm /opt/venv/bin/pip*
 
 FROM ${BASE_IMAGE}
 ENV PATH=/opt/venv/bin:/app/bin:$PATH \
@@ -27,7 +28,8 @@ ENV PATH=/opt/venv/bin:/app/bin:$PATH \
 # The base brings pip, and Python the means to get it back; whoever breaks in shall find neither.
 RUN groupadd --system --gid 10001 worker \
     && useradd --system --uid 10001 --gid worker --no-create-home --shell /usr/sbin/nologin worker \
-    && rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/ensurepip /usr/local/lib/python3*/site-packages/pip*
+    && rm -rf "$(python -c 'import ensurepip; print(*ensurepip.__path__)')" \
+        /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip*
 WORKDIR /app
 COPY --from=packages /opt/venv /opt/venv
 COPY main.py ./

@@ -53,25 +53,27 @@ def write_env(home: Path, values: Mapping[str, str]) -> None:
     (home / ".env").write_bytes(lines.encode(errors="surrogateescape"))
 
 
-def compose(home: Path, *arguments: str, shell: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-    """The plain command of an operator in ``home``, whose shell has nothing set but ``shell``."""
+def compose(
+    home: Path, *arguments: str, exported: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """The plain command of an operator in ``home``, whose shell has nothing set but ``exported``."""
     return subprocess.run(
         [COMPOSE, "-f", STACK, *arguments],
         cwd=home,
-        env={"PATH": os.environ["PATH"], "HOME": str(home), **(shell or {})},
+        env={"PATH": os.environ["PATH"], "HOME": str(home), **(exported or {})},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def services(home: Path, *, shell: Mapping[str, str] | None = None) -> dict[str, Any]:
+def services(home: Path, *, exported: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Every service as Compose would start it.
 
     Raises:
         ComposeRefused: it would start nothing.
     """
-    read = compose(home, "--profile", "*", "config", "--format", "json", shell=shell)
+    read = compose(home, "--profile", "*", "config", "--format", "json", exported=exported)
     if read.returncode:
         raise ComposeRefused(read.stderr.strip())
     found: dict[str, Any] = json.loads(read.stdout)["services"]

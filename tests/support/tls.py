@@ -69,12 +69,16 @@ class Authority:
         context.load_cert_chain(path)
         return context
 
-    def sign(self, name: x509.GeneralName) -> tuple[bytes, bytes]:
-        """A new certificate for a server, and its key, both as PEM."""
+    def sign(self, name: x509.GeneralName, *, ended: bool = False) -> tuple[bytes, bytes]:
+        """A new certificate for a server, and its key, both as PEM; with ``ended`` one that has run out."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             _certificate(
-                _named(f"server {name.value}"), issuer=self._certificate.subject, key=key, issuer_key=self._key
+                _named(f"server {name.value}"),
+                issuer=self._certificate.subject,
+                key=key,
+                issuer_key=self._key,
+                valid_for=-VALID_FOR / 2 if ended else VALID_FOR,
             )
             .add_extension(x509.SubjectAlternativeName([name]), critical=False)
             .sign(self._key, hashes.SHA256())
@@ -89,7 +93,12 @@ def _named(name: str) -> x509.Name:
 
 
 def _certificate(
-    subject: x509.Name, *, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, issuer_key: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    *,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    valid_for: timedelta = VALID_FOR,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -99,7 +108,7 @@ def _certificate(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - VALID_FOR)
-        .not_valid_after(now + VALID_FOR)
+        .not_valid_after(now + valid_for)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )

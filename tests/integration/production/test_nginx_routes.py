@@ -162,6 +162,25 @@ def test_every_answer_carries_the_security_headers_once(edge: Edge, backend: Bac
     assert answer.headers["Server"] == "nginx", "without its version"
 
 
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /" + b"x" * 9000, b"414"),
+        (b"GET /%00", b"400"),
+        (b"TRACE /health", b"405"),
+        (b"nonsense\r\n", b"400"),
+    ],
+    ids=["long", "zero", "trace", "nonsense"],
+)
+def test_what_nginx_refuses_by_itself_carries_them_too(edge: Edge, request_: bytes, status: bytes) -> None:
+    with edge.tls() as connection:
+        connection.sendall(request_ + f" HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    for name, text in ON_EVERY_ANSWER.items():
+        assert f"\r\n{name}: {text}\r\n".encode() in answer, name
+
+
 def test_headers_of_an_upstream_do_not_contradict_ours(name_server: NameServer) -> None:
     theirs = {"X-Frame-Options": "SAMEORIGIN", "Strict-Transport-Security": "max-age=0", "X-Request-Id": "another"}
     with Backend("grafana", free_port(), reply=lambda _: Reply(200, theirs)) as grafana:

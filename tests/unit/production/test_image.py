@@ -94,10 +94,9 @@ def test_both_stages_stand_on_a_base_that_can_be_named_and_that_says_its_debian_
 
 
 def test_neither_pip_nor_the_means_to_get_it_back_is_left_in_the_base() -> None:
-    removed = " ".join(rest_of(IMAGE, "RUN"))
-    assert "rm -rf /usr/local/bin/pip* " in removed
-    assert "/ensurepip " in removed
-    assert "/site-packages/pip*" in removed
+    removed = " ".join(rest_of(IMAGE, "RUN")).partition(" rm -rf ")[2]
+    assert all(place in removed for place in ("ensurepip.__path__", "/usr/local/bin/pip*", "/site-packages/pip*"))
+    assert rest_of(BUILD, "RUN")[-1].endswith("rm /opt/venv/bin/pip*"), "its programs lie outside the packages"
 
 
 def test_the_worker_runs_as_a_number_so_that_every_engine_sees_that_it_is_not_root() -> None:

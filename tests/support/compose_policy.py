@@ -1,0 +1,254 @@
+"""[pure] The rules that every service of the production stack keeps (docs/adr/0112), one function for each.
+
+They read a service as Compose's ``config --no-interpolate`` writes it; ``as_compose_reads`` brings the short forms of
+the file into that shape. A rule returns what is wrong in words, or nothing.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+Service = Mapping[str, Any]
+Rule = Callable[[str, Service], str | None]
+
+NETWORK: Final = "wearon-net"
+PUBLISHED: Final = {"nginx": [("80", 80), ("443", 443)]}
+"""FR-7.4: host port and container port, and of whom."""
+
+ENV_FILE: Final = {"worker": [{"path": ".env", "format": "raw"}]}
+"""Story 2.1; raw, because Compose would interpret a secret otherwise (docs/adr/0110)."""
+
+MOUNTED_DIRECTORIES: Final = frozenset({"nginx", "redis"})
+"""Of the bundle, without a secret in them."""
+
+LIMITS: Final = frozenset({"cpus", "memory", "pids"})
+LOGGING: Final = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
+
+CHECKS_THAT_FAIL: Final = {
+    r"wearon health": "exits 1 unless the worker says ok",
+    r"redis-cli ping \| grep -q PONG": "grep's status; redis-cli alone exits 0 on NOAUTH and LOADING",
+    r"wget -q -O /dev/null http://127\.0\.0\.1:\d+/[a-z/]*": "wget exits 1 on a refused connection and on 4xx and 5xx",
+}
+"""Commands of health checks that are known to fail when the service does, and by what."""
+
+UNHEALTHY_WITHIN_SECONDS: Final = 60
+"""Interval, times retries, and the last timeout: a dead service is seen by then."""
+
+KNOWN_KEYS: Final = frozenset(
+    [
+        *("cap_drop", "command", "depends_on", "deploy", "entrypoint", "env_file", "environment", "expose"),
+        *("healthcheck", "image", "init", "labels", "logging", "networks", "ports", "profiles", "read_only"),
+        *("restart", "security_opt", "stop_grace_period", "stop_signal", "tmpfs", "user", "volumes", "working_dir"),
+    ]
+)
+"""What somebody has thought about. Among the others are privileged, pid, devices, cap_add and container_name."""
+
+EXEMPT: Final = {
+    ("certbot", "restarts"): "runs to its end when it is asked; restarted, it would renew in a loop",
+    ("certbot", "checks_its_health"): "serves nothing; its exit status says how it went",
+}
+"""Service and rule, and why it need not be kept."""
+
+IMAGE: Final = re.compile(r"\$\{[A-Z_]+_IMAGE:\?[^}]+\}(:\$\{WORKER_TAG:\?[^}]+\})?")
+VARIABLE: Final = re.compile(r"\$\{?[A-Za-z_]")
+SECRET_WORD: Final = re.compile(r"pass|secret|token|api.?key", re.IGNORECASE)
+SECRET_NAME: Final = re.compile(r"KEY|TOKEN|PASSWORD|SECRET|AUTH|CREDENTIAL")
+TMPFS: Final = re.compile(r"/[\w./-]+:mode=[01]?\d{3}(,uid=\d+,gid=\d+)?,size=\d+m")
+NOT_ROOT: Final = re.compile(r"[1-9]\d*:[1-9]\d*")
+
+
+def as_compose_reads(service: Service) -> dict[str, Any]:
+    """A service as it is written, with its short forms written out."""
+    read = dict(service)
+    if isinstance(networks := read.get("networks"), list):
+        read["networks"] = dict.fromkeys(networks)
+    if isinstance(depends_on := read.get("depends_on"), list):
+        read["depends_on"] = {name: {"condition": "service_started", "required": True} for name in depends_on}
+    if isinstance(variables := read.get("environment"), list):
+        read["environment"] = {name: value for name, _, value in (line.partition("=") for line in variables)}
+    read["ports"] = [_port(port) for port in read.get("ports", ())]
+    read["volumes"] = [_mount(volume) for volume in read.get("volumes", ())]
+    return read
+
+
+def faults(services: Mapping[str, Service]) -> Iterator[tuple[str, str, str]]:
+    """Every service and rule that do not go together, and why; without those that are exempt."""
+    for name, service in services.items():
+        for rule, broken in RULES.items():
+            if (name, rule) not in EXEMPT and (why := broken(name, service)):
+                yield name, rule, why
+
+
+def restarts(_: str, service: Service) -> str | None:
+    """NFR-2.2."""
+    return None if service.get("restart") == "unless-stopped" else f"restart is {service.get('restart')}"
+
+
+def is_limited(_: str, service: Service) -> str | None:
+    """Of ``deploy.resources.limits`` all three; ``pids_limit`` beside it is refused by Compose."""
+    limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
+    missing = LIMITS - {name for name, value in limits.items() if value}
+    return f"no limit of {', '.join(sorted(missing))}" if missing else None
+
+
+def gains_no_privilege(_: str, service: Service) -> str | None:
+    """A program with a setuid bit gives nothing."""
+    return None if service.get("security_opt") == ["no-new-privileges:true"] else "new privileges can be had"
+
+
+def has_no_capability(_: str, service: Service) -> str | None:
+    """None at all: low ports need none inside a container."""
+    return None if service.get("cap_drop") == ["ALL"] else f"drops {service.get('cap_drop')} only"
+
+
+def is_not_root(_: str, service: Service) -> str | None:
+    """As numbers: a name is looked up in the image, which can change."""
+    user = str(service.get("user", ""))
+    return None if NOT_ROOT.fullmatch(user) else f"user is {user or 'that of the image'}"
+
+
+def is_read_only(_: str, service: Service) -> str | None:
+    """The root of the file system."""
+    return None if service.get("read_only") is True else "its root can be written"
+
+
+def writes_in_named_places(_: str, service: Service) -> str | None:
+    """A tmpfs has a mode, which it would take from the image otherwise, and a size."""
+    wrong = [tmpfs for tmpfs in service.get("tmpfs", ()) if not TMPFS.fullmatch(tmpfs)]
+    return f"tmpfs without mode or size: {wrong}" if wrong else None
+
+
+def has_bounded_logs(_: str, service: Service) -> str | None:
+    """30 MB a service."""
+    return None if service.get("logging") == LOGGING else f"logging is {service.get('logging')}"
+
+
+def is_on_the_network(_: str, service: Service) -> str | None:
+    """Story 2.1: one, and no other."""
+    networks = list(service.get("networks") or ())
+    return None if networks == [NETWORK] else f"networks are {networks}"
+
+
+def publishes_what_it_may(name: str, service: Service) -> str | None:
+    """NFR-3.5."""
+    ports = [(str(port.get("published")), port.get("target")) for port in service.get("ports", ())]
+    return None if ports == PUBLISHED.get(name, []) else f"publishes {ports}"
+
+
+def mounts_what_it_may(_: str, service: Service) -> str | None:
+    """Named volumes; of the host, directories of the bundle, read-only and not made when they are missing."""
+    wrong = [mount for mount in service.get("volumes", ()) if not _may_be_mounted(mount)]
+    return f"mounts {wrong}" if wrong else None
+
+
+def checks_its_health(_: str, service: Service) -> str | None:
+    """By a command that fails when the service does, and soon."""
+    check = service.get("healthcheck", {})
+    command = " ".join(check.get("test", ["none"])[1:])
+    if check.get("disable") or not any(re.fullmatch(known, command) for known in CHECKS_THAT_FAIL):
+        return f"not known to fail when the service does: {command or 'no health check'}"
+    if missing := {"interval", "timeout", "retries"} - set(check):
+        return f"no {', '.join(sorted(missing))}"
+    seconds = _seconds(check["interval"]) * check["retries"] + _seconds(check["timeout"])
+    return None if seconds <= UNHEALTHY_WITHIN_SECONDS else f"unhealthy only after {seconds} s"
+
+
+def waits_for_health(name: str, service: Service) -> str | None:
+    """Pattern 6. nginx also starts beside an ill service; the others need what they wait for."""
+    for other, how in dict(service.get("depends_on", {})).items():
+        if how.get("condition") != "service_healthy":
+            return f"does not wait for the health of {other}"
+        if (name == "nginx") == how.get("required", True):
+            return f"{other} is {'required' if name == 'nginx' else 'not required'}"
+    return None
+
+
+def shows_no_secret(_: str, service: Service) -> str | None:
+    """What every process list and ``docker ps`` show has no variable in it, and no word that goes before a secret."""
+    shown = {key: str(service.get(key, "")) for key in ("command", "entrypoint", "healthcheck", "labels")}
+    wrong = [key for key, value in shown.items() if VARIABLE.search(value) or SECRET_WORD.search(value)]
+    return f"a variable or a secret in {', '.join(wrong)}" if wrong else None
+
+
+def holds_no_secret(_: str, service: Service) -> str | None:
+    """The file has no value of a secret; a variable stops Compose when it is missing, or the value is empty."""
+    for name, value in dict(service.get("environment", {})).items():
+        if SECRET_NAME.search(name) and value and not re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", str(value)):
+            return f"a value for {name}"
+    return None
+
+
+def reads_env_file_as_it_may(name: str, service: Service) -> str | None:
+    """The worker, as bytes; the others get single variables."""
+    files = [
+        {key: value for key, value in file.items() if key != "required"} if isinstance(file, Mapping) else file
+        for file in service.get("env_file", ())
+    ]
+    return None if files == ENV_FILE.get(name, []) else f"env_file is {files}"
+
+
+def is_pinned_elsewhere(_: str, service: Service) -> str | None:
+    """In ``versions.env``, where one line raises it."""
+    image = str(service.get("image", ""))
+    return None if IMAGE.fullmatch(image) else f"image is {image}"
+
+
+def has_only_known_keys(_: str, service: Service) -> str | None:
+    """Somebody thinks about a key before it is used."""
+    unknown = {key for key, value in service.items() if value not in ([], {})} - KNOWN_KEYS
+    return f"nobody has thought about {', '.join(sorted(unknown))}" if unknown else None
+
+
+RULES: Final[Mapping[str, Rule]] = {
+    rule.__name__: rule
+    for rule in (
+        restarts,
+        is_limited,
+        gains_no_privilege,
+        has_no_capability,
+        is_not_root,
+        is_read_only,
+        writes_in_named_places,
+        has_bounded_logs,
+        is_on_the_network,
+        publishes_what_it_may,
+        mounts_what_it_may,
+        checks_its_health,
+        waits_for_health,
+        shows_no_secret,
+        holds_no_secret,
+        reads_env_file_as_it_may,
+        is_pinned_elsewhere,
+        has_only_known_keys,
+    )
+}
+
+
+def _port(port: object) -> object:
+    if isinstance(port, Mapping):
+        return port
+    published, _, target = str(port).rpartition(":")
+    return {"published": published, "target": int(target)}
+
+
+def _mount(volume: object) -> object:
+    if not isinstance(volume, str):
+        return volume
+    source, target, *mode = volume.split(":")
+    kind = "bind" if source.startswith((".", "/", "~")) else "volume"
+    return {"type": kind, "source": source, "target": target, "read_only": mode == ["ro"]}
+
+
+def _may_be_mounted(mount: Mapping[str, Any]) -> bool:
+    if mount.get("type") == "volume":
+        return bool(re.fullmatch(r"[a-z-]+", mount.get("source") or ""))
+    directory = str(mount.get("source")).removeprefix("./")
+    made = mount.get("bind", {}).get("create_host_path", True)
+    return (
+        mount.get("type") == "bind" and directory in MOUNTED_DIRECTORIES and bool(mount.get("read_only")) and not made
+    )
+
+
+def _seconds(text: str) -> int:
+    minutes, seconds = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", text).groups(default="0")  # type: ignore[union-attr]
+    return int(minutes) * 60 + int(seconds)

@@ -1,0 +1,85 @@
+"""Which images the stack runs: each by its full tag, none below the floor that a known attack has set."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+REPOSITORY: Final = Path(__file__).resolve().parents[3]
+
+FULL_TAG: Final = re.compile(r"(?P<repository>[a-z0-9./-]+):v?(?P<version>\d+\.\d+\.\d+)(-[a-z0-9.]+)?")
+"""Three numbers: with fewer, the registry decides what runs tomorrow. No digest: it would bind the stack to one
+registry's copy, and the deploy records the digest that it pulled."""
+
+FLOORS: Final = {
+    "NGINX_IMAGE": (
+        (1, 30, 7),
+        "NGINX2Root (CVE-2026-123007 and eight more, 18 November 2026): code execution through HTTP/2, an endless loop "
+        "over TLS 1.3 and a use after free in the resolver, all of which we use; fixed in 1.30.7 and 1.31.9",
+    ),
+    "REDIS_IMAGE": ((7, 4, 11), "the security fixes of the 7.4 line up to August 2026"),
+    "CERTBOT_IMAGE": ((5, 8, 0), "the release whose renewal behaviour the scripts were tried with"),
+}
+"""Lowest version, and why."""
+
+MAINLINE_FLOOR: Final = (1, 31, 9)
+"""nginx's other branch: 1.31.0 to 1.31.8 are above 1.30.7 as numbers and have the same holes."""
+
+
+def pins() -> dict[str, str]:
+    """What ``versions.env`` says."""
+    lines = (REPOSITORY / "versions.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def is_below_floor(name: str, image: str) -> bool:
+    """Whether an image of this name is too old."""
+    found = FULL_TAG.fullmatch(image)
+    assert found, f"{name}={image} has no full tag"
+    version = tuple(map(int, found["version"].split(".")))
+    floor, _ = FLOORS[name]
+    return version < floor or (name == "NGINX_IMAGE" and (1, 31) <= version < MAINLINE_FLOOR)
+
+
+@pytest.mark.parametrize(("name", "image"), [it for it in pins().items() if it[0] != "WORKER_IMAGE"])
+def test_a_pin_is_a_full_tag_that_is_not_below_its_floor(name: str, image: str) -> None:
+    assert not is_below_floor(name, image), FLOORS[name][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "below"),
+    [
+        ("NGINX_IMAGE", "nginx:1.30.6-alpine", True),
+        ("NGINX_IMAGE", "nginx:1.30.7-alpine", False),
+        ("NGINX_IMAGE", "nginx:1.31.8-alpine", True),
+        ("NGINX_IMAGE", "nginx:1.31.9-alpine", False),
+        ("NGINX_IMAGE", "nginx:1.32.0-alpine", False),
+        ("REDIS_IMAGE", "redis:7.4.9-alpine", True),
+        ("REDIS_IMAGE", "redis:8.10.0-alpine", False),
+    ],
+)
+def test_the_floor_knows_both_branches_and_compares_numbers(name: str, image: str, below: bool) -> None:
+    assert is_below_floor(name, image) is below
+
+
+@pytest.mark.parametrize(
+    "image", ["nginx:alpine", "nginx:1.30-alpine", "nginx", "nginx:latest", "nginx:1.30.7@sha256:0"]
+)
+def test_a_tag_that_moves_is_no_pin(image: str) -> None:
+    with pytest.raises(AssertionError, match="no full tag"):
+        is_below_floor("NGINX_IMAGE", image)
+
+
+def test_the_worker_has_no_tag_there() -> None:
+    assert re.fullmatch(r"[a-z0-9./-]+", pins()["WORKER_IMAGE"])
+
+
+def test_every_image_that_the_services_name_is_pinned_and_no_other() -> None:
+    services = (REPOSITORY / "compose" / "services.yml").read_text()
+    assert set(re.findall(r"\$\{([A-Z_]+_IMAGE)[:}]", services)) == set(pins())
+    assert set(pins()) - {"WORKER_IMAGE"} == set(FLOORS)
+
+
+def test_development_runs_the_same_redis() -> None:
+    assert f"image: {pins()['REDIS_IMAGE']}\n" in (REPOSITORY / "docker-compose.yml").read_text()
