@@ -106,6 +106,13 @@ has_certificate() {
     fi
 }
 
+# What a start.sh that was killed has left in the tmpfs.
+forget_the_killed() {
+    for left in "$CONF_DIR"/next.*; do
+        if [ -d "$left" ] && ! kill -0 "${left##*.}" 2>/dev/null; then rm -rf "$left"; fi
+    done
+}
+
 # render DIRECTORY with|without: the whole configuration, with or without HTTPS.
 render() {
     target=$1
@@ -115,6 +122,7 @@ render() {
         *) plain_http='wait' ;;
     esac
     program=$({ settings; echo "PLAIN_HTTP $plain_http"; } | sed 's/^\([A-Z_]*\) \(.*\)$/s|${\1}|\2|g/')
+    forget_the_killed
     rm -rf "$target"
     mkdir -p "$target/conf.d" "$target/snippets"
     for file in "$SOURCE"/nginx.conf "$SOURCE"/conf.d/*.conf "$SOURCE"/snippets/*.conf; do

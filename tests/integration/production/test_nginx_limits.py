@@ -2,7 +2,9 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -19,7 +21,8 @@ CLIENT_SECONDS = 5.0
 """The platform's client gives up."""
 
 BURST = 20
-MORE_THAN_A_BURST = 60
+MORE_THAN_A_BURST = 100
+AT_ONCE = 8
 
 
 @pytest.fixture
@@ -45,11 +48,14 @@ def problem(answer: httpx.Response) -> Problem:
 
 def test_too_many_requests_of_one_client_get_429_and_when_to_come_back(edge: Edge, backend: Backend) -> None:
     with client_from(edge, "127.0.0.5") as greedy, client_from(edge, "127.0.0.6") as other:
-        answers = [greedy.post("/estimate-body", json={}) for _ in range(MORE_THAN_A_BURST)]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            answers = list(pool.map(lambda _: greedy.post("/estimate-body", json={}), range(MORE_THAN_A_BURST)))
         refused = [answer for answer in answers if answer.status_code == 429]
-        assert [answer.status_code for answer in answers[:BURST]] == [200] * BURST
-        assert refused
-        assert len(backend.seen) == len(answers) - len(refused), "what is refused reaches nobody"
+        assert Counter(answer.status_code for answer in answers) == {
+            200: len(answers) - len(refused),
+            429: len(refused),
+        }
+        assert BURST <= len(backend.seen) == len(answers) - len(refused), "what is refused reaches nobody"
         assert problem(refused[0]).code == "too_many_requests"
 
         assert other.post("/estimate-body", json={}).status_code == 200, "another client has places of its own"
@@ -100,9 +106,9 @@ def test_a_worker_that_does_not_answer_is_given_up_before_the_client_does(name_s
         with edge, edge.client() as client:
             wait_until(lambda: client.get("/health").status_code == 200, "nginx has found the worker")
             slow.seen.clear()
-            began = time.monotonic()
             answer = client.post("/estimate-body", json={})
-            assert time.monotonic() - began < CLIENT_SECONDS
+            wait_until(lambda: edge.log_lines()[-1]["status"] == 504, "its line in the log")
+            assert edge.log_lines()[-1]["seconds"] < CLIENT_SECONDS
             assert (answer.status_code, problem(answer).code) == (504, "deadline_exceeded")
             over.set()
             assert len(slow.seen) == 1, "it is not asked twice: there is no time left"

@@ -155,6 +155,14 @@ def test_render_only_looks(edge: Edge) -> None:
     assert DOMAIN in (edge.directory / "conf.d" / "next" / "conf.d" / "https.conf").read_text()
 
 
+def test_what_a_killed_start_sh_left_is_cleared_away(edge: Edge) -> None:
+    left = edge.directory / "conf.d" / "next.4194305"  # above the highest id that Linux gives
+    left.mkdir()
+    edge._hand_over()
+    assert edge.start_sh("render").returncode == 0
+    assert not left.exists()
+
+
 @pytest.mark.parametrize("broken", ["no certificate at all", ""])
 def test_a_broken_certificate_leaves_port_80_up_so_that_it_can_be_replaced(
     name_server: NameServer, backend: Backend, broken: str
@@ -166,6 +174,27 @@ def test_a_broken_certificate_leaves_port_80_up_so_that_it_can_be_replaced(
         assert plain.get("/", headers=NEW_CONNECTION).status_code == 503
         assert "only port 80 is served until this is mended" in edge.output.read_text()
         edge.certify()
+        edge.reload()
+        assert plain.get("/", headers=NEW_CONNECTION).status_code == 308
+
+
+@pytest.mark.parametrize("closed", [f"live/{DOMAIN}/privkey.pem", "live"])
+def test_a_certificate_that_it_may_not_read_is_told_with_the_command_that_mends_it(
+    name_server: NameServer, backend: Backend, closed: str
+) -> None:
+    edge = Edge(name_server.address, backend.port)
+    edge.certify()
+    path = edge.certificates / closed
+    mode = path.stat().st_mode
+    path.chmod(0)  # as certbot run by root leaves it for anybody else
+    with edge, edge.plain_client() as plain:
+        assert plain.get("/", headers=NEW_CONNECTION).status_code == 503
+        done = edge.start_sh("reload")
+        for told in (edge.output.read_text(), done.stderr):
+            assert "cannot read it" in told
+            assert "chown certbot -R 101:101 /etc/letsencrypt" in told
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "start.sh: nothing was changed.")
+        path.chmod(mode)
         edge.reload()
         assert plain.get("/", headers=NEW_CONNECTION).status_code == 308
 
