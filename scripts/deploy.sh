@@ -26,7 +26,7 @@ WEARON_HOME: the host's directory, /opt/wearon if not set.
 HELP
 }
 
-wanted_tag="" with_bundle=no
+wanted_tag="" wanted_identity="" with_bundle=no
 
 parse_arguments() {
   while (($#)); do
@@ -114,14 +114,14 @@ clear_leftovers() {
 old_workers() {
   local id
   for id in $(containers_of "$WORKER_SERVICE"); do
-    if ! is_current "$id" "$wanted_tag"; then echo "$id"; fi
+    if [[ $(identity_of "$id") != "$wanted_identity" ]]; then echo "$id"; fi
   done
 }
 
 current_worker() {
   local id
   for id in $(containers_of "$WORKER_SERVICE"); do
-    if is_running "$id" && is_current "$id" "$wanted_tag"; then
+    if [[ $(identity_of "$id") == "$wanted_identity" ]] && is_running "$id"; then
       echo "$id"
       return 0
     fi
@@ -191,6 +191,7 @@ main() {
   step migrate
   if [[ -n ${DATABASE_URL:-} ]]; then apply_migrations; fi
   step leftovers
+  wanted_identity=$(identity_of_tag "$wanted_tag")
   clear_leftovers
   step start
   start_beside

@@ -39,9 +39,8 @@ memory_needed_mib() {
   awk '
     /^  [a-z0-9-]+:/ { service = $1; sub(/:.*/, "", service) }
     match($0, /memory: *"?[0-9]+[MmGg]/) {
-      limit = substr($0, RSTART, RLENGTH); gsub(/[^0-9MmGg]/, "", limit)
-      unit = tolower(substr(limit, length(limit))); sub(/^memory/, "", limit)
-      mib = (limit + 0) * (unit == "g" ? 1024 : 1)
+      limit = substr($0, RSTART, RLENGTH); sub(/^memory: *"?/, "", limit)
+      mib = (limit + 0) * (limit ~ /[Gg]$/ ? 1024 : 1)
       sum += (service == "worker" ? 2 : 1) * mib
     }
     END { print sum + 0 }' "$1"/compose/*.yml

@@ -27,7 +27,7 @@ _unforeseen() { # _unforeseen STATUS FILE LINE
   ((BASH_SUBSHELL == 0 && $1 != EXIT_FAILED)) || return 0
   _paint 2 31 "STOP  ${2##*/} line $3 failed with status $1; the lines above say more. Running it again is safe."
 }
-trap '_unforeseen "$?" "${BASH_SOURCE[0]}" "$LINENO"' ERR
+trap '_unforeseen "$?" "${BASH_SOURCE[0]:-$0}" "$LINENO"' ERR
 
 # --- Steps ----------------------------------------------------------------------------------------------------------
 

@@ -70,9 +70,9 @@ changes_between() {
 prune_images() {
   local kept tag repository
   for repository in "$(worker_image)" "$(bundle_image)"; do
-    kept=$(tag_in_force; deployed_tags | head -n "$KEPT_WORKER_TAGS")
+    kept="$(tag_in_force)"$'\n'"$(deployed_tags | head -n "$KEPT_WORKER_TAGS")"
     while read -r tag; do
-      if [[ $tag == "<none>" ]] || grep -Fxq -- "$tag" <<<"$kept"; then continue; fi
+      if [[ -z $tag || $tag == "<none>" ]] || grep -Fxq -- "$tag" <<<"$kept"; then continue; fi
       act "remove the image $repository:$tag" _remove_image "$repository:$tag" ||
         warn "$repository:$tag stays; something still uses it"
     done < <(docker image ls --format '{{.Tag}}' "$repository")

@@ -23,13 +23,15 @@ is_decided() {
   [[ $health == @(healthy|unhealthy) || $status == @(exited|dead|gone) ]] || ((restarts > RESTARTS_TOLERATED))
 }
 
-# is_current ID TAG: it runs the image that TAG names now, with the settings that the files have now.
-is_current() {
+# identity_of_tag TAG: "HASH IMAGE" that a container has which runs what TAG names now, with the settings of now.
+identity_of_tag() {
   local hash image
-  hash=$(compose_with_tag "$2" config --hash "$WORKER_SERVICE")
-  image=$(docker image inspect --format '{{.Id}}' "$(worker_image "$2")" 2>/dev/null) || return 1
-  [[ $(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}} {{.Image}}' "$1") == "${hash##* } $image" ]]
+  hash=$(compose_with_tag "$1" config --hash "$WORKER_SERVICE")
+  image=$(docker image inspect --format '{{.Id}}' "$(worker_image "$1")" 2>/dev/null) || image=none
+  printf '%s %s' "${hash##* }" "$image"
 }
+
+identity_of() { docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}} {{.Image}}' "$1"; }
 
 # show_why_unwell ID: state, the last health checks, the last lines of its log.
 show_why_unwell() {

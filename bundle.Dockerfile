@@ -1,0 +1,9 @@
+# The release's other files as an image of their own, with the worker's tag: NAME-bundle:TAG (docs/adr/0118). Nothing runs
+# in it; scripts/deploy.sh --with-bundle takes the files out.
+FROM scratch
+COPY docker-compose.prod.yml versions.env CHANGELOG.md /
+COPY compose /compose
+COPY nginx /nginx
+COPY redis /redis
+COPY scripts /scripts
+COPY supabase/migrations /supabase/migrations

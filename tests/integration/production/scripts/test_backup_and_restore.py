@@ -1,0 +1,238 @@
+"""backup.sh and restore.sh: stand-ins for Docker, but real Redis servers that write and read the dump."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+
+from sandbox.servers.redis import server_program
+from tests.support.edge import wait_until
+from tests.support.script_host import SCRIPTS, Finished, ScriptHost, steps_of
+
+BIN = Path(sys.executable).parent
+"""Has redis-server and redis-cli 6.2 of a development package."""
+
+LIST = "wearon:tasks:generation"
+TASKS = 1_000
+
+
+@pytest.fixture(params=["Redis 6.2", "the sandbox's server"])
+def programs(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A folder with redis-server and redis-cli. The append-only file of 6.2 is one file, of later ones a folder."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    server = BIN / "redis-server" if request.param == "Redis 6.2" else server_program()
+    (folder / "redis-server").symlink_to(server)
+    (folder / "redis-cli").symlink_to(BIN / "redis-cli")
+    return folder
+
+
+class Server:
+    """A server as in production: with append-only file, without dumps of its own."""
+
+    def __init__(self, programs: Path, data: Path) -> None:
+        data.mkdir(exist_ok=True)
+        self.socket = data.parent / f"{data.name}.sock"
+        self.process = subprocess.Popen(
+            [
+                programs / "redis-server",
+                "--port",
+                "0",
+                "--unixsocket",
+                self.socket,
+                "--dir",
+                data,
+                "--appendonly",
+                "yes",
+                "--save",
+                "",
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        self.client = redis.Redis(unix_socket_path=str(self.socket), decode_responses=True)
+        wait_until(self.answers, "Redis serves")
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except redis.exceptions.ConnectionError:  # no socket yet, or still loading (BusyLoadingError)
+            return False
+
+    def dump(self, programs: Path) -> bytes:
+        command = [programs / "redis-cli", "-s", self.socket, "--rdb", "-"]
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
+    def stop(self) -> None:
+        self.client.close()
+        self.process.terminate()
+        self.process.wait()
+
+
+@pytest.fixture
+def dump(programs: Path, tmp_path: Path) -> bytes:
+    """Of a queue with a thousand tasks."""
+    server = Server(programs, tmp_path / "before")
+    try:
+        server.client.rpush(LIST, *[f"task {number}" for number in range(TASKS)])
+        return server.dump(programs)
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def volume(programs: Path, tmp_path: Path) -> Path:
+    """Redis' volume on the host that is restored: with an append-only file of its own."""
+    folder = tmp_path / "host" / "redis"
+    folder.parent.mkdir(exist_ok=True)
+    server = Server(programs, folder)
+    server.client.set("newer", "than the backup")
+    server.stop()
+    return folder
+
+
+def from_dump(programs: Path, volume: Path, dump: bytes) -> Finished:
+    done = subprocess.run(
+        ["sh", SCRIPTS / "lib" / "redis_from_rdb.sh", volume],
+        input=dump,
+        capture_output=True,
+        env={"PATH": f"{programs}:/usr/bin:/bin"},
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def tasks_of(programs: Path, volume: Path) -> list[str]:
+    server = Server(programs, volume)
+    try:
+        tasks: list[str] = server.client.lrange(LIST, 0, -1)
+        assert server.client.get("newer") is None
+        return tasks
+    finally:
+        server.stop()
+
+
+def test_the_queue_is_back_in_a_server_with_an_append_only_file(programs: Path, volume: Path, dump: bytes) -> None:
+    done = from_dump(programs, volume, dump)
+    assert (done.status, done.stdout) == (0, "1\n"), done.stderr
+    assert tasks_of(programs, volume) == [f"task {number}" for number in range(TASKS)]
+    assert not (volume / "replaced").exists()
+
+
+def test_a_dump_laid_beside_an_append_only_file_would_be_lost(programs: Path, volume: Path, dump: bytes) -> None:
+    """Why restore.sh does more than to lay it there."""
+    (volume / "dump.rdb").write_bytes(dump)
+    server = Server(programs, volume)
+    try:
+        assert server.client.llen(LIST) == 0
+    finally:
+        server.stop()
+
+
+def test_what_is_no_dump_is_refused_and_what_was_there_is_kept(programs: Path, volume: Path, dump: bytes) -> None:
+    done = from_dump(programs, volume, dump[: len(dump) // 2])
+    assert done.status != 0
+    assert "Redis ended before it could load the dump" in done.stderr
+    assert any((volume / "replaced").iterdir())
+    assert from_dump(programs, volume, dump).status == 0
+
+
+@pytest.fixture
+def saved(host: ScriptHost) -> ScriptHost:
+    """A host with a certificate, and a dump that its Redis hands out."""
+    (host.folder / "dump.rdb").write_bytes(b"REDIS0011 and so on")
+    for name, text in {
+        "renewal/worker.example.com.conf": "server = x\n",
+        "live/worker.example.com/fullchain.pem": "VALID\n",
+    }.items():
+        file = host.folder / "certificates" / name
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    return host
+
+
+def archives(host: ScriptHost) -> list[Path]:
+    return sorted((host.home / "backups").glob("*"))
+
+
+def test_a_backup_is_whole_private_and_its_age_can_be_seen(saved: ScriptHost) -> None:
+    done = saved.run("backup.sh")
+    assert done.status == 0, done.said
+    [archive] = archives(saved)
+    assert stat.S_IMODE(archive.stat().st_mode) == 0o600
+    names = subprocess.run(["tar", "-tf", archive], capture_output=True, text=True, check=True).stdout.split()
+    assert {"./redis.rdb", "./.env", "./release.env", "./deploys.log", "./certificates.tar"} <= set(names)
+    metric = saved.home / "metrics" / "wearon_backup_last_success_timestamp_seconds.prom"
+    assert "# TYPE wearon_backup_last_success_timestamp_seconds gauge" in metric.read_text()
+    assert stat.S_IMODE(metric.stat().st_mode) == 0o644
+
+
+def test_only_the_last_backups_are_kept(saved: ScriptHost) -> None:
+    (saved.home / "backups").mkdir()
+    for day in range(1, 6):
+        (saved.home / "backups" / f"wearon-2026110{day}T023000Z.tar").touch()
+    assert saved.run("backup.sh", WEARON_KEPT_BACKUPS="3").status == 0
+    assert [file.name[7:15] for file in archives(saved)][:2] == ["20261104", "20261105"]
+    assert len(archives(saved)) == 3
+
+
+@pytest.mark.parametrize("step", ["redis", "files", "certificates", "grafana"])
+def test_a_backup_that_was_killed_leaves_no_archive_and_no_age(saved: ScriptHost, step: str) -> None:
+    assert saved.run("backup.sh", WEARON_FAIL_AFTER=step).killed
+    assert archives(saved) == []
+    assert not (saved.home / "metrics").exists()
+
+
+def test_a_redis_that_gives_no_dump_is_no_backup(saved: ScriptHost) -> None:
+    (saved.folder / "dump.rdb").write_bytes(b"NOAUTH Authentication required.")
+    done = saved.run("backup.sh")
+    assert done.status != 0
+    assert "Redis gave no copy" in done.stderr
+    assert archives(saved) == []
+
+
+def test_dry_runs_touch_nothing(saved: ScriptHost) -> None:
+    saved.run("backup.sh")
+    [archive] = archives(saved)
+    files, state = saved.files(), saved.state
+    assert saved.run("backup.sh", "--dry-run").status == 0
+    assert saved.run("restore.sh", "--dry-run", str(archive)).status == 0
+    assert (saved.files(), saved.state) == (files, state)
+
+
+@pytest.mark.parametrize("step", [None, *steps_of("restore.sh")])
+def test_a_host_is_restored_also_when_the_first_try_was_killed(
+    saved: ScriptHost, programs: Path, volume: Path, dump: bytes, step: str | None
+) -> None:
+    (saved.folder / "dump.rdb").write_bytes(dump)
+    saved.run("backup.sh")
+    [archive] = archives(saved)
+    before = (saved.home / ".env").read_bytes()
+    (saved.home / ".env").write_text("REDIS_PASSWORD=other\nDOMAIN=worker.example.com\n")
+    (saved.home / "release.env").write_text("WORKER_TAG=v1\n")
+    path = f"{saved.folder / 'bin'}:{programs}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    if step:
+        assert saved.run("restore.sh", "--yes", str(archive), WEARON_FAIL_AFTER=step, PATH=path).killed
+    done = saved.run("restore.sh", "--yes", str(archive), PATH=path)
+    assert done.status == 0, done.said
+    assert (saved.home / ".env").read_bytes() == before
+    assert (saved.home / ".env.before-restore").read_text().startswith("REDIS_PASSWORD=other")
+    assert tasks_of(programs, volume) == [f"task {number}" for number in range(TASKS)]
+    assert [worker["health"] for worker in saved.workers()] == ["healthy"]
+
+
+def test_nothing_is_replaced_unless_somebody_is_sure(saved: ScriptHost) -> None:
+    saved.run("backup.sh")
+    [archive] = archives(saved)
+    done = saved.run("restore.sh", str(archive))
+    assert done.status != 0
+    assert "Say --yes" in done.stderr
+
+
+def test_what_is_no_archive_is_refused(saved: ScriptHost) -> None:
+    (saved.folder / "x.tar").write_bytes(b"x" * 2000)
+    done = saved.run("restore.sh", "--yes", str(saved.folder / "x.tar"))
+    assert done.status != 0
+    assert "is no archive of backup.sh" in done.stderr

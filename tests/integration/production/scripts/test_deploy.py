@@ -1,0 +1,231 @@
+"""scripts/deploy.sh on stand-ins: the order of what it does, and every way in which it can end."""
+
+import fcntl
+import os
+
+import pytest
+
+from tests.support.script_host import ScriptHost, steps_of
+
+RELEASE = "WORKER_TAG={}\n"
+
+
+def in_force(host: ScriptHost) -> str:
+    return (host.home / "release.env").read_text()
+
+
+def test_the_old_worker_is_stopped_only_when_the_new_one_is_healthy_and_in_force(host: ScriptHost) -> None:
+    [old] = (i for i, c in host.state["containers"].items() if c["service"] == "worker")
+    done = host.run("deploy.sh", "v2")
+    assert done.status == 0, done.said
+    assert in_force(host) == RELEASE.format("v2")
+    assert [worker["tag"] for worker in host.workers()] == ["v2"]
+    assert host.state["stopped"] == [old]
+    assert host.state.get("moments_without_healthy_worker", 0) == 0
+    mutating = [call for call in host.calls if call.split()[-1] != "worker" or " up " in call or " pull " in call]
+    order = [
+        next(number for number, call in enumerate(mutating) if words in call)
+        for words in (
+            "pull worker",
+            "--no-recreate --scale worker=2 worker",
+            "docker stop",
+            "--scale worker=1",
+            "up -d --wait",
+        )
+    ]
+    assert order == sorted(order)
+
+
+def test_it_calls_what_the_pipeline_promises_to_the_letter(host: ScriptHost) -> None:
+    host.run("deploy.sh", "v2")
+    assert "docker compose -f docker-compose.prod.yml pull worker" in host.calls
+    assert host.calls[-1] == "docker compose -f docker-compose.prod.yml up -d --wait"
+
+
+def test_a_second_run_changes_nothing(host: ScriptHost) -> None:
+    host.run("deploy.sh", "v2")
+    containers, files = host.state["containers"], host.files()
+    done = host.run("deploy.sh", "v2")
+    assert done.status == 0, done.said
+    assert (host.state["containers"], host.files()) == (containers, files)
+
+
+@pytest.mark.parametrize("step", steps_of("deploy.sh"))
+def test_killed_after_any_step_a_plain_up_does_no_harm_and_the_next_run_ends_well(host: ScriptHost, step: str) -> None:
+    killed = host.run("deploy.sh", "v2", WEARON_FAIL_AFTER=step)
+    assert killed.killed, killed.said
+    assert host.state.get("moments_without_healthy_worker", 0) == 0
+    assert any(worker["health"] == "healthy" for worker in host.workers())
+
+    done = host.run("deploy.sh", "v2")
+    assert done.status == 0, done.said
+    assert in_force(host) == RELEASE.format("v2")
+    assert [worker["tag"] for worker in host.workers()] == ["v2"]
+    assert host.state.get("moments_without_healthy_worker", 0) == 0
+
+
+@pytest.mark.parametrize("health", ["unhealthy", "dies"])
+def test_a_newcomer_that_is_not_well_is_shown_and_removed_and_the_old_one_stays(host: ScriptHost, health: str) -> None:
+    before = host.state["containers"]
+    host.save(health_of_tag={"v2": health})
+    done = host.run("deploy.sh", "v2")
+    assert done.status != 0
+    assert "cannot_start: OPENAI_API_KEY is refused" in done.stderr
+    assert "health check: 1 worker degraded: redis" in done.stderr
+    assert done.stderr.count("STOP") == 1
+    assert host.state["containers"] == before
+    assert in_force(host) == RELEASE.format("v1")
+
+
+def test_one_that_never_decides_is_given_up_when_its_time_is_over(host: ScriptHost) -> None:
+    before = host.state["containers"]
+    host.save(health_of_tag={"v2": "starting"})
+    done = host.run("deploy.sh", "v2", WEARON_HEALTHY_WITHIN_SECONDS="1")
+    assert done.status != 0
+    assert host.state["containers"] == before
+
+
+def test_a_tag_that_is_nowhere_changes_nothing(host: ScriptHost) -> None:
+    before, files = host.state["containers"], host.files()
+    done = host.run("deploy.sh", "v9")
+    assert done.status != 0
+    assert "neither in the registry nor here" in done.stderr
+    assert (host.state["containers"], host.files()) == (before, files)
+
+
+def test_rollback_goes_to_the_tag_before_also_without_a_registry(host: ScriptHost) -> None:
+    host.run("deploy.sh", "v2")
+    host.save(registry=[])
+    done = host.run("deploy.sh", "rollback")
+    assert done.status == 0, done.said
+    assert in_force(host) == RELEASE.format("v1")
+    assert [worker["tag"] for worker in host.workers()] == ["v1"]
+
+
+def test_rollback_without_an_earlier_tag_says_so(host: ScriptHost) -> None:
+    done = host.run("deploy.sh", "rollback")
+    assert done.status != 0
+    assert "Say which one: deploy.sh TAG" in done.stderr
+
+
+def test_without_a_tag_changed_settings_are_taken_over_by_a_new_worker(host: ScriptHost) -> None:
+    [before] = (i for i, c in host.state["containers"].items() if c["service"] == "worker")
+    with (host.home / ".env").open("a") as file:
+        file.write("LOG_LEVEL=DEBUG\n")
+    done = host.run("deploy.sh")
+    assert done.status == 0, done.said
+    [after] = (i for i, c in host.state["containers"].items() if c["service"] == "worker")
+    assert before != after
+    assert host.state.get("moments_without_healthy_worker", 0) == 0
+
+
+def test_the_digest_is_recorded(host: ScriptHost) -> None:
+    host.run("deploy.sh", "v2")
+    time, tag, digest = (host.home / "deploys.log").read_text().splitlines()[-1].split()
+    assert time.endswith("Z")
+    assert tag == "v2"
+    assert digest.startswith("sha256:")
+
+
+def test_the_last_three_tags_are_kept_and_no_volume_is_touched(host: ScriptHost) -> None:
+    host.save(registry=["v1", "v2", "v3", "v4", "v5"], images=["v1", "stray"])
+    for tag in ("v2", "v3", "v4", "v5"):
+        done = host.run("deploy.sh", tag)
+        assert done.status == 0, done.said
+    assert sorted(host.state["images"]) == ["v3", "v4", "v5"]
+    assert not any("volume" in call or "prune" in call for call in host.calls)
+
+
+def test_the_changes_between_the_two_releases_are_printed(host: ScriptHost) -> None:
+    (host.home / "CHANGELOG.md").write_text(
+        "# Changes\n\n## Unreleased\n\n- unborn\n\n## v3 (2026-11-30)\n\n- third\n\n## v2\n\n- second\n\n## v1\n\n- first\n"
+    )
+    said = host.run("deploy.sh", "v3").stdout
+    assert "third" in said
+    assert "second" in said
+    assert "first" not in said
+    assert "unborn" not in said
+    back = host.run("deploy.sh", "v1").stdout
+    assert not any(word in back for word in ("first", "second", "third", "unborn"))
+
+
+def test_a_tag_without_a_heading_is_told_what_is_unreleased(host: ScriptHost) -> None:
+    (host.home / "CHANGELOG.md").write_text("# Changes\n\n## Unreleased\n\n- unborn\n\n## v1\n\n- first\n")
+    said = host.run("deploy.sh", "v2").stdout
+    assert "unborn" in said
+    assert "first" not in said
+
+
+def test_dry_run_touches_nothing(host: ScriptHost) -> None:
+    state, files = host.state, host.files()
+    done = host.run("deploy.sh", "--dry-run", "v2")
+    assert done.status == 0, done.said
+    assert "would start a worker of v2 beside 1" in done.stdout
+    assert (host.state["containers"], host.files()) == (state["containers"], files)
+    assert host.state["images"] == state["images"]
+
+
+def test_migrations_come_before_the_new_worker_and_the_address_is_nowhere(host: ScriptHost) -> None:
+    address = "postgresql://postgres:s3cret@db.example.com/postgres"
+    done = host.run("deploy.sh", "v2", DATABASE_URL=address)
+    assert done.status == 0, done.said
+    assert [name.rpartition("_wearon")[0] for name in host.state["migrated"]] == [
+        "/migrations/20261121000000",
+        "/migrations/20261128000000",
+        "/migrations/20261129000000",
+    ]
+    assert "s3cret" not in done.said + "\n".join(host.calls)
+    assert not any(b"s3cret" in content for content in host.files().values())
+
+
+def test_a_database_that_refuses_stops_the_deploy_before_the_new_worker(host: ScriptHost) -> None:
+    before = host.state["containers"]
+    host.save(database_refuses=True)
+    done = host.run("deploy.sh", "v2", DATABASE_URL="postgresql://x")
+    assert done.status != 0
+    assert "did not take the migrations" in done.stderr
+    assert host.state["containers"] == before
+
+
+def test_two_deploys_do_not_run_at_once(host: ScriptHost) -> None:
+    descriptor = os.open(host.home, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        done = host.run("deploy.sh", "v2")
+    finally:
+        os.close(descriptor)
+    assert done.status != 0
+    assert "Another script is at work" in done.stderr
+
+
+@pytest.mark.parametrize("tag", ["v2;reboot", "-v", "a b", "../x", "ä"])
+def test_what_is_no_tag_is_refused(host: ScriptHost, tag: str) -> None:
+    done = host.run("deploy.sh", tag)
+    assert done.status in (2, 3)
+    assert host.calls == []
+
+
+def test_a_secret_of_the_callers_shell_does_not_reach_compose(host: ScriptHost) -> None:
+    done = host.run("deploy.sh", "v2", REDIS_PASSWORD="another", OPENAI_API_KEY="another")
+    assert done.status == 0, done.said
+
+
+def test_a_bundle_that_comes_with_the_release_is_put_in_place_before_the_worker(host: ScriptHost) -> None:
+    bundle = host.folder / "bundles" / "v2"
+    host.make_bundle(bundle)
+    (bundle / "nginx" / "new.conf").write_text("# new\n")
+    done = host.run("deploy.sh", "--with-bundle", "v2")
+    assert done.status == 0, done.said
+    assert (host.home / "nginx" / "new.conf").read_text() == "# new\n"
+    assert "SUPABASE_URL" in (host.home / ".env").read_text()
+
+
+def test_the_files_of_the_old_release_come_back_when_the_new_worker_is_not_well(host: ScriptHost) -> None:
+    for tag in ("v1", "v2"):
+        host.make_bundle(host.folder / "bundles" / tag)
+    (host.folder / "bundles" / "v2" / "nginx" / "new.conf").write_text("# new\n")
+    files = host.files()
+    host.save(health_of_tag={"v2": "unhealthy"})
+    done = host.run("deploy.sh", "--with-bundle", "v2")
+    assert done.status != 0
+    assert host.files() == files
