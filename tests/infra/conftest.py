@@ -94,6 +94,25 @@ def first_deploy(rig: Rig) -> FirstDeploy:
     return FirstDeploy(output, time.monotonic() - began_at, events)
 
 
+@dataclass(frozen=True, slots=True)
+class AwayRedis:
+    """A second project whose worker was started at ``since`` (steady clock, seconds) without a Redis."""
+
+    host: Host
+    since: float
+
+
+@pytest.fixture(scope="session", autouse=True)
+def redis_away(rig: Rig, first_deploy: FirstDeploy) -> Iterator[AwayRedis]:
+    """Started early, so that the three minutes go by while other proofs run."""
+    host = Host(rig.place / "away", rig.docker, rig.images, rig.internet, project="away")
+    host.unpack(REPOSITORY)
+    host.configure(host.settings())
+    host.compose("up", "-d", "--no-deps", "worker")
+    yield AwayRedis(host, time.monotonic())
+    host.remove()
+
+
 @pytest.fixture
 def host(rig: Rig, first_deploy: FirstDeploy) -> Host:
     """A host that serves, whatever the test before did to it."""

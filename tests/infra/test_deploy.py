@@ -36,14 +36,8 @@ def next_release(rig: Rig, host: Host) -> Iterator[str]:
         host.script("deploy.sh", WORKER_TAG)
 
 
-@pytest.fixture
-def photo(rig: Rig) -> dict[str, object]:
-    """A request for a size."""
-    return {"image_url": rig.internet.upload("person-1.jpg"), "height_cm": 178}
-
-
 def test_a_deploy_in_the_middle_of_forty_tasks_fails_no_request_and_delivers_every_task(
-    rig: Rig, host: Host, caller: Caller, shop: Shop, next_release: str, photo: dict[str, object]
+    rig: Rig, host: Host, caller: Caller, shop: Shop, next_release: str
 ) -> None:
     with rig.internet.provider() as provider:
         provider.set_latency(PROVIDER_SECONDS)
@@ -51,7 +45,7 @@ def test_a_deploy_in_the_middle_of_forty_tasks_fails_no_request_and_delivers_eve
     shop.wait_under_way(tasks, seconds=DELIVERED_WITHIN_SECONDS)
     began_at = time.monotonic()
     with (
-        SteadyCalls(caller, photo) as calls,
+        SteadyCalls(caller, photo(rig)) as calls,
         EventWatch(rig.docker) as events,
         ThreadPoolExecutor() as threads,
     ):
@@ -69,7 +63,7 @@ def test_a_deploy_in_the_middle_of_forty_tasks_fails_no_request_and_delivers_eve
     assert calls.answers.degraded == []
     assert shop.wrong_credits() == []
     rig.report.proved(
-        f"deploy in the middle of {TASKS} tasks of {PROVIDER_SECONDS} s, the old one stopped after the new one was healthy",
+        f"deploy in the middle of {TASKS} tasks of {PROVIDER_SECONDS} s: the old one stopped after the new one was well",
         f"{seconds:.0f} s; {calls.answers}; {len(tasks)} delivered, 0 wrong credits",
         stand_ins=STAND_INS,
     )
@@ -128,6 +122,11 @@ def test_up_by_hand_at_any_step_of_a_killed_deploy_leaves_a_healthy_worker(
         f"fewest healthy workers seen after {', '.join(fewest)}; no request failed",
         stand_ins=STAND_INS,
     )
+
+
+def photo(rig: Rig) -> dict[str, object]:
+    """A request for a size."""
+    return {"image_url": rig.internet.upload("person-1.jpg"), "height_cm": 178}
 
 
 class HealthyWorkers:

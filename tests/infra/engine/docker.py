@@ -32,6 +32,8 @@ class Docker:
 
     def __init__(self, socket: Path, configuration: Path, programs: Path) -> None:
         self.socket = socket
+        self.configuration = configuration
+        self.programs = programs
         self.environment: Final[dict[str, str]] = {
             "PATH": f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(configuration),

@@ -64,6 +64,11 @@ class Internet:
         """The platform's API."""
         return f"http://{INTERNET_ADDRESS}:{self.world.supabase.port}"
 
+    @property
+    def hosted_redis_url(self) -> str:
+        """A queue outside every host."""
+        return f"redis://{INTERNET_ADDRESS}:{self.world.redis.port}/0"
+
     def settings(self) -> dict[str, str]:
         """The worker's settings that name the world outside."""
         return {
@@ -109,7 +114,7 @@ def running_internet(directory: Path) -> Iterator[Internet]:
     with ExitStack() as stack:
         stack.callback(world.postgres.wipe)
         stack.enter_context(world.running())
-        for server in (world.supabase, world.simulator):
+        for server in (world.redis, world.supabase, world.simulator):
             door = Forwarder(
                 server.name,
                 listen((INTERNET_ADDRESS, server.port), inside=here),

@@ -19,6 +19,8 @@ CLONE_NEWNET: Final = 0x40000000
 
 HOST: Final = "wearon-host"
 INTERNET: Final = "wearon-internet"
+SMALL: Final = "wearon-small"
+"""Of the host with a small disk, which is connected to nothing."""
 
 HOST_ADDRESS: Final = "198.51.100.1"
 INTERNET_ADDRESS: Final = "198.51.100.2"
@@ -88,7 +90,7 @@ def lay_network() -> None:
 
 
 def remove_network() -> None:
-    """Both namespaces and everything in them; nothing happens when they are not there."""
-    for name in (HOST, INTERNET):
+    """All namespaces and everything in them; nothing happens when they are not there."""
+    for name in (HOST, INTERNET, SMALL):
         if (Path("/run/netns") / name).exists():
             attempt("ip", "netns", "delete", name)
