@@ -50,6 +50,9 @@ save_certificates() {
 save_grafana() {
   local id
   id=$(containers_of "$GRAFANA_SERVICE" | head -n 1)
+  if [[ -n $id && $(container_state "$id") == paused* ]]; then # a backup was killed at the wrong moment
+    docker unpause "$id" >/dev/null
+  fi
   if [[ -z $id ]] || ! is_running "$id"; then return 0; fi
   docker pause "$id" >/dev/null
   docker cp "$id:/var/lib/grafana/grafana.db" - >"$1/grafana.tar" || true

@@ -129,14 +129,19 @@ current_worker() {
 }
 
 start_beside() {
-  local workers
+  local before workers id
   if [[ -n $(current_worker) ]]; then
     good "a worker of $wanted_tag runs"
     return 0
   fi
-  workers=$(containers_of "$WORKER_SERVICE" | wc -l)
+  before=$(containers_of "$WORKER_SERVICE")
+  workers=$(wc -w <<<"$before")
   act "start a worker of $wanted_tag beside $workers that run(s)" \
     compose_with_tag "$wanted_tag" up -d --no-deps --no-recreate --scale "worker=$((workers + 1))" worker
+  # What has just been started is what is wanted, whatever Compose and the image store say about it by other ways.
+  for id in $(containers_of "$WORKER_SERVICE"); do
+    if ! grep -Fxq -- "$id" <<<"$before"; then wanted_identity=$(identity_of "$id"); fi
+  done
 }
 
 wait_until_healthy() {

@@ -20,6 +20,7 @@ install_bundle() {
     if [[ -e $source/$file ]]; then continue; fi
     act "remove $file, which this release does not have" rm -f "$WEARON_HOME/$file"
   done < <(_bundle_files "$WEARON_HOME")
+  if [[ $DRY_RUN == no ]]; then sync --file-system "$WEARON_HOME"; fi
 }
 
 # _bundle_files DIRECTORY: relative names, each ended by NUL. Scripts come last, so that they find what they need.
@@ -32,11 +33,12 @@ _bundle_files() {
   )
 }
 
+# One sync for all of them comes at the end: there are fifty.
 _install_file() {
-  local mode=0644
+  local mode=0644 temporary="${2%/*}/.${2##*/}.new"
   if [[ -x $1 ]]; then mode=0755; fi
-  (umask 022 && mkdir -p "$(dirname "$2")")
-  write_by_rename "$2" "$mode" <"$1"
+  (umask 022 && mkdir -p "${2%/*}")
+  install -m "$mode" "$1" "$temporary" && mv -fT "$temporary" "$2"
 }
 
 # fetch_bundle TAG DIRECTORY: the files out of the bundle's image. The container is never started.

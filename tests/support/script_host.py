@@ -148,9 +148,9 @@ class ScriptHost:
             **more,
         }
 
-    def run(self, script: str, *arguments: str, stdin: str = "", scripts: Path = SCRIPTS, **more: str) -> Finished:
+    def run(self, script: str, *arguments: str, stdin: str = "", **more: str) -> Finished:
         done = subprocess.run(
-            ["bash", str(scripts / script), *arguments],
+            ["bash", str(SCRIPTS / script), *arguments],
             input=stdin,
             capture_output=True,
             text=True,

@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 import redis
@@ -62,7 +63,7 @@ class Server:
             return False
 
     def dump(self, programs: Path) -> bytes:
-        command = [programs / "redis-cli", "-s", self.socket, "--rdb", "-"]
+        command: list[str | Path] = [programs / "redis-cli", "-s", self.socket, "--rdb", "-"]
         return subprocess.run(command, capture_output=True, check=True).stdout
 
     def stop(self) -> None:
@@ -107,7 +108,7 @@ def from_dump(programs: Path, volume: Path, dump: bytes) -> Finished:
 def tasks_of(programs: Path, volume: Path) -> list[str]:
     server = Server(programs, volume)
     try:
-        tasks: list[str] = server.client.lrange(LIST, 0, -1)
+        tasks = cast("list[str]", server.client.lrange(LIST, 0, -1))
         assert server.client.get("newer") is None
         return tasks
     finally:

@@ -138,7 +138,8 @@ def test_the_last_three_tags_are_kept_and_no_volume_is_touched(host: ScriptHost)
 
 def test_the_changes_between_the_two_releases_are_printed(host: ScriptHost) -> None:
     (host.home / "CHANGELOG.md").write_text(
-        "# Changes\n\n## Unreleased\n\n- unborn\n\n## v3 (2026-11-30)\n\n- third\n\n## v2\n\n- second\n\n## v1\n\n- first\n"
+        "# Changes\n\n## Unreleased\n\n- unborn\n\n## v3 (2026-11-30)\n\n- third\n\n"
+        "## v2\n\n- second\n\n## v1\n\n- first\n"
     )
     said = host.run("deploy.sh", "v3").stdout
     assert "third" in said
