@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import httpx
 
-from tests.infra.engine.calls import CLIENT_SECONDS, Caller, SteadyCalls, request
+from tests.infra.engine.calls import CLIENT_SECONDS, Caller, SteadyCalls, expect_all_well, request
 from tests.infra.engine.host import Host
 from tests.infra.engine.internet import DOMAIN
 from tests.infra.engine.neighbours import neighbour
@@ -45,7 +45,7 @@ def test_a_renewal_from_cron_is_served_to_new_connections_while_a_request_of_thi
     assert status == 200
     assert caller.serial() != old
     assert rig.internet.orders() == orders + 1
-    assert calls.answers.failures == []
+    expect_all_well(host, calls.answers)
     metrics = (host.home / "metrics").glob("*.prom")
     assert any("wearon_certificate_renewal_last_success_timestamp_seconds" in path.read_text() for path in metrics)
     rig.report.proved(

@@ -1,7 +1,7 @@
 """Stands in for Grafana, and for a stranger; in a container with nothing but Python, so it imports nothing of ours.
 
-Tells as JSON what reached it and under which name it runs, after as many seconds as the query asks for. A websocket gets
-back what it sends.
+Tells as JSON what reached it and under which name it runs, after as many seconds as the query asks for. A websocket
+gets back what it sends.
 """
 
 import json
