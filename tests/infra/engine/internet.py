@@ -27,7 +27,10 @@ from tests.infra.engine.namespaces import HOST_ADDRESS, INTERNET, INTERNET_ADDRE
 from tests.support.tls import Authority
 
 DOMAIN: Final = "worker.example.com"
-"""The host's public name; the internet's name server knows only the host's address."""
+"""The host's public name."""
+
+ACME_NAME: Final = "acme-v02.api.letsencrypt.org"
+"""first-deploy resolves it inside a container."""
 
 ACME_PORT: Final = 14_000
 MANAGEMENT_PORT: Final = 15_000
@@ -133,13 +136,25 @@ def _on_loopback(port: int) -> Address:
 
 
 def _name_server(directory: Path) -> Background:
-    """Every name is the host; there is no AAAA."""
+    """Knows the host's name and one that a preflight asks for; there is no AAAA."""
+
+    def tell_the_names() -> bool:
+        control = f"http://{LOOPBACK}:{NAMES_CONTROL_PORT}/add-a"
+        try:
+            for name in (DOMAIN, ACME_NAME):
+                record = {"host": f"{name}.", "addresses": [HOST_ADDRESS]}
+                httpx.post(control, json=record, trust_env=False).raise_for_status()
+        except httpx.HTTPError:
+            return False
+        return True
+
     return Background(
         "the name server",
         *("pebble-challtestsrv", "-dns01", f"{INTERNET_ADDRESS}:{NAMES_PORT}", "-http01", "", "-https01", ""),
         *("-tlsalpn01", "", "-management", f"{LOOPBACK}:{NAMES_CONTROL_PORT}"),
-        *("-defaultIPv4", HOST_ADDRESS, "-defaultIPv6", ""),
+        *("-defaultIPv4", "", "-defaultIPv6", ""),
         log_path=directory / "names.log",
+        is_ready=tell_the_names,
     )
 
 

@@ -88,26 +88,33 @@ def running_rig(report: Report) -> Iterator[Rig]:
         _empty_engine(docker)
         # An engine that finds containers of a killed run starts them, and makes the directories they mount.
         shutil.rmtree(PLACE / "wearon", ignore_errors=True)
-        proxy = PackageProxy(
-            "packages",
-            listen((HOST_ADDRESS, PROXY_PORT), inside=Namespace.named(HOST)),
-            leads_to=Namespace.of_now(),
-        )
-        proxy.start()
-        stack.callback(proxy.stop)
+        machine = Namespace.of_now()
         # Everything that the test process opens from here on, it opens on the internet.
         stack.enter_context(Namespace.named(INTERNET).inside())
         report.say("starting the platform, the provider, a name server and a certificate authority")
         internet = stack.enter_context(running_internet(PLACE / "internet"))
         maker = ImageMaker(docker, PLACE / "contexts", trees, f"http://{HOST_ADDRESS}:{PROXY_PORT}", report.say)
-        images = maker.make(
-            REPOSITORY,
-            versions(REPOSITORY / "versions.env"),
-            worker_tag=WORKER_TAG,
-            authority=internet.authority.certificate_path,
-        )
+        with _way_to_packages(machine):
+            images = maker.make(
+                REPOSITORY,
+                versions(REPOSITORY / "versions.env"),
+                worker_tag=WORKER_TAG,
+                authority=internet.authority.certificate_path,
+            )
         host = Host(PLACE / "wearon", docker, images, internet)
         yield Rig(docker, engine, host, internet, images, maker, report, PLACE, parts=[*REAL_PARTS, *images.parts])
+
+
+@contextmanager
+def _way_to_packages(machine: Namespace) -> Iterator[None]:
+    """A proxy on the host while images are built; afterwards nothing but the stack listens there."""
+    listening = listen((HOST_ADDRESS, PROXY_PORT), inside=Namespace.named(HOST))
+    proxy = PackageProxy("packages", listening, leads_to=machine)
+    proxy.start()
+    try:
+        yield
+    finally:
+        proxy.stop()
 
 
 @contextmanager
