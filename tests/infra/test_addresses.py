@@ -40,7 +40,8 @@ def test_a_stranger_that_takes_the_workers_old_address_is_sent_nothing(rig: Rig,
     assert set(afterwards) == {"worker"}
     rig.report.proved(
         "the worker's old address is taken by a stranger on the same port",
-        f"its first {FORGOTTEN_AFTER_SECONDS} s {dict(first)}, then without a worker {dict(meanwhile)}; then found in {seconds:.1f} s, {dict(afterwards)}",
+        f"its first {FORGOTTEN_AFTER_SECONDS} s {dict(first)}, then without a worker {dict(meanwhile)}; "
+        f"then found in {seconds:.1f} s, {dict(afterwards)}",
         stand_ins=("nginx", "python"),
     )
 
