@@ -48,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was proved, and with what."""
+    if not PARTS:
+        return
     terminalreporter.section("what was proved")
     for line in (*REPORT.lines, "", *PARTS):
         terminalreporter.line(line)

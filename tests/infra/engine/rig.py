@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -93,26 +94,25 @@ def running_rig(report: Report) -> Iterator[Rig]:
         stack.enter_context(Namespace.named(INTERNET).inside())
         report.say("starting the platform, the provider, a name server and a certificate authority")
         internet = stack.enter_context(running_internet(PLACE / "internet"))
-        maker = ImageMaker(docker, PLACE / "contexts", trees, f"http://{HOST_ADDRESS}:{PROXY_PORT}", report.say)
-        with _way_to_packages(machine):
-            images = maker.make(
-                REPOSITORY,
-                versions(REPOSITORY / "versions.env"),
-                worker_tag=WORKER_TAG,
-                authority=internet.authority.certificate_path,
-            )
+        maker = ImageMaker(docker, PLACE / "contexts", trees, partial(_way_to_packages, machine), report.say)
+        images = maker.make(
+            REPOSITORY,
+            versions(REPOSITORY / "versions.env"),
+            worker_tag=WORKER_TAG,
+            authority=internet.authority.certificate_path,
+        )
         host = Host(PLACE / "wearon", docker, images, internet)
         yield Rig(docker, engine, host, internet, images, maker, report, PLACE, parts=[*REAL_PARTS, *images.parts])
 
 
 @contextmanager
-def _way_to_packages(machine: Namespace) -> Iterator[None]:
-    """A proxy on the host while images are built; afterwards nothing but the stack listens there."""
+def _way_to_packages(machine: Namespace) -> Iterator[str]:
+    """The URL of a proxy on the host while an image is built; otherwise nothing but the stack listens there."""
     listening = listen((HOST_ADDRESS, PROXY_PORT), inside=Namespace.named(HOST))
     proxy = PackageProxy("packages", listening, leads_to=machine)
     proxy.start()
     try:
-        yield
+        yield f"http://{HOST_ADDRESS}:{PROXY_PORT}"
     finally:
         proxy.stop()
 
