@@ -23,8 +23,9 @@ from tests.infra.engine.waiting import wait_for
 STAND_INS = ("nginx", "grafana")
 
 ALL_PORTS = range(1, 65_536)
-AT_ONCE = 500
-SCAN_SECONDS = 1.0
+AT_ONCE = 200
+SCAN_SECONDS = 3.0
+"""A closed port refuses at once; only an open one, or a busy machine, is waited for."""
 
 BRIDGES = "172.16.0.0/12"
 """Where Docker lays its networks."""

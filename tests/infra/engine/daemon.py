@@ -25,15 +25,22 @@ PARENT_CGROUP: Final = "wearon-infra"
 """Above all containers, so that what is left of them is found and is not another engine's."""
 
 
+OWN_NAMES: Final = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+"""In a mount namespace of the engine's own."""
+
 CPU_SHARES: Final = 16 * 1024
 """All containers together weigh as much as this many ordinary processes divided by 1024: a machine that serves for real
 has no test process beside the worker. By default they would weigh as much as one."""
 
 
 class Engine:
-    """One ``dockerd`` in ``directory``; images lie in ``data_root``, which may outlive the run."""
+    """One ``dockerd`` in ``directory``; images lie in ``data_root``, which may outlive the run.
 
-    def __init__(self, directory: Path, data_root: Path, namespace: Namespace) -> None:
+    ``names`` is its ``resolv.conf``: with the machine's it would wait for a name server that it cannot reach.
+    """
+
+    def __init__(self, directory: Path, data_root: Path, namespace: Namespace, names: Path) -> None:
+        self._names = names
         self.socket = directory / "docker.sock"
         self.log_path = directory / "dockerd.log"
         self._directory = directory
@@ -49,6 +56,7 @@ class Engine:
         with self._namespace.inside(), self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *("unshare", "--mount", "sh", "-c", OWN_NAMES, "sh", self._names),
                     *("dockerd", "--data-root", self._data_root, "--exec-root", self._directory / "exec"),
                     *("--pidfile", self._directory / "dockerd.pid", "--host", f"unix://{self.socket}"),
                     *("--dns", INTERNET_ADDRESS, "--cgroup-parent", PARENT_CGROUP),

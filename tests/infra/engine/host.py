@@ -38,10 +38,13 @@ NAMES_OF_THE_HOST: Final = Path("/etc/netns") / HOST
 """``ip netns exec`` puts these files in place of the machine's own."""
 
 
+RESOLVER_FILE: Final = NAMES_OF_THE_HOST / "resolv.conf"
+
+
 def give_host_its_names() -> None:
     """Its name server is the internet's."""
     NAMES_OF_THE_HOST.mkdir(parents=True, exist_ok=True)
-    (NAMES_OF_THE_HOST / "resolv.conf").write_text(f"nameserver {INTERNET_ADDRESS}\n")
+    RESOLVER_FILE.write_text(f"nameserver {INTERNET_ADDRESS}\n")
 
 
 def take_host_its_names() -> None:

@@ -62,7 +62,7 @@ def versions(path: Path) -> dict[str, str]:
 
 
 class ImageMaker:
-    """Makes what an engine does not have yet. Packages come through ``packages``, which is open while a build needs it."""
+    """Makes what an engine does not have yet. ``packages`` is opened while a build needs it."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ PACKAGE_OF: Final = {
     "pebble": "pebble",
     "pebble-challtestsrv": "pebble",
     "ip": "iproute2",
-    "nsenter": "util-linux",
+    "unshare": "util-linux",
     "curl": "curl",
     "dig": "bind9-dnsutils",
     "openssl": "openssl",

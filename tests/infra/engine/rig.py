@@ -17,7 +17,7 @@ from tests.infra.engine.commands import CommandFailed
 from tests.infra.engine.daemon import Engine, sweep
 from tests.infra.engine.docker import Docker
 from tests.infra.engine.forwarding import PackageProxy, listen
-from tests.infra.engine.host import Host, give_host_its_names, take_host_its_names
+from tests.infra.engine.host import RESOLVER_FILE, Host, give_host_its_names, take_host_its_names
 from tests.infra.engine.images import ImageMaker, Images, Part, versions
 from tests.infra.engine.internet import Internet, running_internet
 from tests.infra.engine.namespaces import HOST, HOST_ADDRESS, INTERNET, Namespace, lay_network, remove_network
@@ -80,7 +80,9 @@ def running_rig(report: Report) -> Iterator[Rig]:
         trees = make_root_filesystems(cache / f"trees-{_made_by(*TREES_BY)}", report.say)
         lay_network()
         give_host_its_names()
-        engine = Engine(PLACE / "engine", cache / f"docker-{_made_by(*TREES_BY, *IMAGES_BY)}", Namespace.named(HOST))
+        engine = Engine(
+            PLACE / "engine", cache / f"docker-{_made_by(*TREES_BY, *IMAGES_BY)}", Namespace.named(HOST), RESOLVER_FILE
+        )
         report.say("starting dockerd in a network namespace of its own")
         engine.start()
         stack.callback(engine.stop)

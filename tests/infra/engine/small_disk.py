@@ -9,6 +9,7 @@ from typing import Final
 from tests.infra.engine.commands import attempt, run
 from tests.infra.engine.daemon import Engine
 from tests.infra.engine.docker import Docker
+from tests.infra.engine.host import RESOLVER_FILE
 from tests.infra.engine.namespaces import SMALL, Namespace
 from tests.infra.engine.rig import Rig
 
@@ -45,7 +46,7 @@ def small_disk(rig: Rig, *images: str) -> Iterator[SmallDisk]:
         run("ip", "netns", "add", SMALL)
         stack.callback(run, "ip", "netns", "delete", SMALL)
         run("ip", "-n", SMALL, "link", "set", "lo", "up")
-        engine = Engine(rig.place / "small-engine", mount / "docker", Namespace.named(SMALL))
+        engine = Engine(rig.place / "small-engine", mount / "docker", Namespace.named(SMALL), RESOLVER_FILE)
         engine.start()
         stack.callback(engine.stop)
         docker = Docker(engine.socket, rig.docker.configuration, rig.docker.programs)
