@@ -13,9 +13,11 @@ from tests.infra.engine.calls import Caller
 from tests.infra.engine.docker import EventWatch
 from tests.infra.engine.host import Host
 from tests.infra.engine.internet import DOMAIN
+from tests.infra.engine.neighbours import neighbour
 from tests.infra.engine.report import Report, table
 from tests.infra.engine.rig import REPOSITORY, Rig, running_rig
 from tests.infra.engine.shop import Shop, door_to_redis, open_shop
+from tests.infra.engine.waiting import wait_for
 
 MARKER: Final = "infra"
 ROOM: Final = Path(__file__).parent
@@ -71,6 +73,9 @@ class FirstDeploy:
     seconds: float
     events: EventWatch
 
+
+GRAFANA_PORT: Final = 3_000
+GRAFANA_FOUND_WITHIN_SECONDS: Final = 5.0
 
 FROM_THE_ENVIRONMENT: Final = ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 """The settings that first-deploy finds in its environment; the one for pictures on private addresses is no
@@ -136,3 +141,15 @@ def shop(rig: Rig, host: Host) -> Iterator[Shop]:
         provider.reset()
     with door_to_redis(host) as url, open_shop(rig.internet, url) as opened:
         yield opened
+
+
+@pytest.fixture
+def grafana(host: Host, caller: Caller) -> Iterator[None]:
+    """An echo in Grafana's place, found by nginx."""
+    with neighbour(host, "grafana", port=GRAFANA_PORT, alias="grafana"):
+        wait_for(
+            "nginx finds Grafana",
+            lambda: caller.ask("GET", "/grafana/api/health").is_success,
+            seconds=GRAFANA_FOUND_WITHIN_SECONDS,
+        )
+        yield

@@ -10,13 +10,11 @@ import httpx
 from tests.infra.engine.calls import CLIENT_SECONDS, Caller, SteadyCalls, expect_all_well, request
 from tests.infra.engine.host import Host
 from tests.infra.engine.internet import DOMAIN
-from tests.infra.engine.neighbours import neighbour
 from tests.infra.engine.rig import Rig
 
 STAND_INS = ("nginx", "certbot", "Pebble", "grafana")
 
 SLOW_SECONDS = 30.0
-GRAFANA_PORT = 3_000
 
 RENEWAL_FILE = f"/etc/letsencrypt/renewal/{DOMAIN}.conf"
 DUE = "renew_before_expiry = 20000 days"
@@ -24,12 +22,11 @@ DUE = "renew_before_expiry = 20000 days"
 
 
 def test_a_renewal_from_cron_is_served_to_new_connections_while_a_request_of_thirty_seconds_ends_well(
-    rig: Rig, host: Host, caller: Caller
+    rig: Rig, host: Host, caller: Caller, grafana: None
 ) -> None:
     old, orders = caller.serial(), rig.internet.orders()
     with (
         due(host),
-        neighbour(host, "grafana", port=GRAFANA_PORT, alias="grafana"),
         httpx.Client(verify=caller.context(), trust_env=False, timeout=2 * SLOW_SECONDS) as client,
         ThreadPoolExecutor() as threads,
         SteadyCalls(caller, None) as calls,

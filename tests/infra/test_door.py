@@ -16,7 +16,6 @@ from tests.infra.engine.commands import run
 from tests.infra.engine.host import Host
 from tests.infra.engine.internet import DOMAIN
 from tests.infra.engine.namespaces import HOST_ADDRESS, INTERNET
-from tests.infra.engine.neighbours import neighbour
 from tests.infra.engine.rig import Rig
 from tests.infra.engine.waiting import wait_for
 
@@ -32,8 +31,6 @@ BRIDGES = "172.16.0.0/12"
 
 WORKER_PORT = 8_000
 REDIS_PORT = 6_379
-GRAFANA_PORT = 3_000
-GRAFANA_FOUND_WITHIN_SECONDS = 5.0
 
 HIDDEN = ("/metrics", "/docs", "/openapi.json", "/", "/.env", "/health/", "/estimate-body/x")
 
@@ -46,18 +43,6 @@ HEADERS = {
 
 BURST = 60
 """More than nginx lets one client send in a moment: 20 and ten a second."""
-
-
-@pytest.fixture
-def grafana(host: Host, caller: Caller) -> Iterator[None]:
-    """An echo in Grafana's place, found by nginx."""
-    with neighbour(host, "grafana", port=GRAFANA_PORT, alias="grafana"):
-        wait_for(
-            "nginx finds Grafana",
-            lambda: caller.ask("GET", "/grafana/api/health").is_success,
-            seconds=GRAFANA_FOUND_WITHIN_SECONDS,
-        )
-        yield
 
 
 def test_of_all_ports_only_80_and_443_answer_from_another_network(rig: Rig, host: Host) -> None:
