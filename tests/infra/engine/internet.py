@@ -1,6 +1,6 @@
 """Everything around the host: platform, provider, names, a certificate authority; all in the internet's namespace.
 
-The sandbox's servers listen on loopback; each has a forwarder on the internet's address, under the same port.
+The sandbox's servers listen on loopback; the kernel leads to them from the internet's address, under the same port.
 """
 
 import json
@@ -8,7 +8,6 @@ import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -22,8 +21,8 @@ from sandbox.platform.uploads import PlatformStorage
 from sandbox.servers.processes import LOOPBACK
 from sandbox.world import World
 from tests.infra.engine.background import Background
-from tests.infra.engine.forwarding import Address, Forwarder, listen
-from tests.infra.engine.namespaces import HOST_ADDRESS, INTERNET, INTERNET_ADDRESS, Namespace
+from tests.infra.engine.commands import run
+from tests.infra.engine.namespaces import HOST_ADDRESS, INTERNET_ADDRESS, INTERNET_LINK
 from tests.support.tls import Authority
 
 DOMAIN: Final = "worker.example.com"
@@ -113,26 +112,28 @@ def running_internet(directory: Path) -> Iterator[Internet]:
     directory.mkdir(parents=True, exist_ok=True)
     world = World.in_directory(directory / "world", fsync=False, fixed_result=True)
     internet = Internet(world, directory, Authority.create(directory, "acme"))
-    here = Namespace.named(INTERNET)
     with ExitStack() as stack:
         stack.callback(world.postgres.wipe)
         stack.enter_context(world.running())
-        for server in (world.redis, world.supabase, world.simulator):
-            door = Forwarder(
-                server.name,
-                listen((INTERNET_ADDRESS, server.port), inside=here),
-                leads_to=here,
-                target=partial(_on_loopback, server.port),
-            )
-            door.start()
-            stack.callback(door.stop)
+        _publish(world.redis.port, world.supabase.port, world.simulator.port)
         stack.enter_context(_name_server(directory))
         stack.enter_context(_acme_server(internet))
         yield internet
 
 
-def _on_loopback(port: int) -> Address:
-    return (LOOPBACK, port)
+def _publish(*ports: int) -> None:
+    """What listens on loopback answers at the internet's address, too.
+
+    By the kernel: a forwarding program would bring requests late and in bunches, and a rate is measured here.
+    """
+    Path(f"/proc/sys/net/ipv4/conf/{INTERNET_LINK}/route_localnet").write_text("1")
+    for port in ports:
+        for chain in ("PREROUTING", "OUTPUT"):
+            run(
+                *("iptables", "--table", "nat", "--append", chain, "--protocol", "tcp"),
+                *("--destination", INTERNET_ADDRESS, "--dport", str(port)),
+                *("--jump", "DNAT", "--to-destination", f"{LOOPBACK}:{port}"),
+            )
 
 
 def _name_server(directory: Path) -> Background:
