@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -17,10 +18,17 @@ from tests.infra.engine.neighbours import neighbour
 from tests.infra.engine.report import Report, table
 from tests.infra.engine.rig import REPOSITORY, Rig, running_rig
 from tests.infra.engine.shop import Shop, door_to_redis, open_shop
+from tests.infra.engine.two_hosts import Outcome, run_two_hosts
 from tests.infra.engine.waiting import wait_for
 
 MARKER: Final = "infra"
 ROOM: Final = Path(__file__).parent
+
+ORDER: Final = (
+    *("test_first_deploy", "test_door", "test_certificates", "test_addresses", "test_bounds", "test_full_disk"),
+    *("test_image", "test_two_hosts", "test_waiting_for_redis", "test_backup", "test_restarts", "test_deploy"),
+)
+"""Up to the two hosts nothing asks the platform or the provider for anything, so they have both to themselves."""
 
 REPORT: Final = Report()
 PARTS: Final[list[str]] = []
@@ -42,10 +50,11 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in this room."""
+    """All in this room, in the order that lets what takes long run beside what does not mind."""
     for item in items:
         if item.path.is_relative_to(ROOM):
             item.add_marker(MARKER)
+    items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else 0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -63,6 +72,19 @@ def rig() -> Iterator[Rig]:
     with running_rig(REPORT) as bed:
         PARTS.extend(table(bed.parts))
         yield bed
+
+
+VERSION: Final = "9.8.7"
+REVISION: Final = "0123456789abcdef0123456789abcdef01234567"
+"""What the image of the classic builder is told to be."""
+
+
+def build_classic(rig: Rig) -> str:
+    """See ``classic_image``."""
+    tag = f"{rig.images.worker}:classic"
+    labels = ("--build-arg", f"VERSION={VERSION}", "--build-arg", f"REVISION={REVISION}")
+    rig.maker.build_worker(REPOSITORY, tag, *labels, buildkit=False)
+    return tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +131,35 @@ class AwayRedis:
     since: float
 
 
+@pytest.fixture(scope="session")
+def background() -> Iterator[ThreadPoolExecutor]:
+    """One thing after the other, beside the tests."""
+    with ThreadPoolExecutor(1, "background") as thread:
+        yield thread
+
+
+@pytest.fixture(scope="session")
+def classic_image(rig: Rig, background: ThreadPoolExecutor) -> Future[str]:
+    """The production image by the classic builder, with version and commit; its tag."""
+    return background.submit(build_classic, rig)
+
+
+@pytest.fixture(scope="session")
+def two_hosts(rig: Rig, first_deploy: FirstDeploy, background: ThreadPoolExecutor) -> Future[Outcome]:
+    """Two more hosts at work."""
+    return background.submit(run_two_hosts, rig)
+
+
 @pytest.fixture(scope="session", autouse=True)
+def _what_takes_long(request: pytest.FixtureRequest) -> None:
+    """Starts it before the first test, where a test asks for it."""
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for name in ("redis_away", "classic_image", "two_hosts"):
+        if name in wanted:
+            request.getfixturevalue(name)
+
+
+@pytest.fixture(scope="session")
 def redis_away(rig: Rig, first_deploy: FirstDeploy) -> Iterator[AwayRedis]:
     """Started early, so that the three minutes go by while other proofs run."""
     host = Host(rig.place / "away", rig.docker, rig.images, rig.internet, project="away")
