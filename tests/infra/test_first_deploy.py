@@ -60,4 +60,5 @@ def test_first_deploy_again_changes_nothing_and_orders_no_certificate(rig: Rig, 
 
 
 def _containers(rig: Rig) -> set[str]:
-    return set(rig.docker("ps", "--quiet", "--no-trunc").split())
+    project = f"label=com.docker.compose.project={rig.host.project}"
+    return set(rig.docker("ps", "--quiet", "--no-trunc", "--filter", project).split())

@@ -19,7 +19,7 @@ def test_two_hosts_keep_to_one_rate_limit_and_the_one_that_is_left_finishes_ever
     assert outcome.survivor_is_healthy
     rig.report.proved(
         f"two hosts, one queue, {TASKS} tasks, one host killed in the middle",
-        f"{outcome.delivered} delivered after {outcome.seconds:.0f} s, at most {outcome.peak_requests} provider requests "
-        f"in any 60 s ({outcome.requests} in all), 0 wrong credits",
+        f"{outcome.delivered} delivered after {outcome.seconds:.0f} s, at most {outcome.peak_requests} provider "
+        f"requests in any 60 s ({outcome.requests} in all), 0 wrong credits",
         stand_ins=STAND_INS,
     )

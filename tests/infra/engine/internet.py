@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 import httpx
+import redis
 
 from models.generation import Channel
 from sandbox.openai_sim.client import SimulatorClient
@@ -115,6 +116,8 @@ def running_internet(directory: Path) -> Iterator[Internet]:
     with ExitStack() as stack:
         stack.callback(world.postgres.wipe)
         stack.enter_context(world.running())
+        with redis.Redis.from_url(world.redis.url) as client:
+            client.config_set("protected-mode", "no")  # else it takes callers of this machine alone
         _publish(world.redis.port, world.supabase.port, world.simulator.port)
         stack.enter_context(_name_server(directory))
         stack.enter_context(_acme_server(internet))
