@@ -1,4 +1,4 @@
-"""A part that goes wild stays inside its limits, and secrets stay where they belong (FR-7.4, NFR-3.3, NFR-3.4)."""
+"""A part that goes wild stays inside its limits, and secrets stay where they belong (FR-7.4, NFR-3.3)."""
 
 import json
 from pathlib import Path
