@@ -62,8 +62,8 @@ test: $(STAMP) ## Run every test on real embedded parts (a few minutes)
 	@$(PYTEST)
 
 test-fast: TEST_PROCESSES := 2
-test-fast: $(STAMP) ## Run what needs no server: unit, contract and property tests (a minute or two)
-	@$(PYTEST) -m "not services" tests/unit tests/contract tests/property
+test-fast: $(STAMP) ## Run what needs no server and little work: unit, contract and property tests (a minute)
+	@$(PYTEST) -m "not services and not heavy" tests/unit tests/contract tests/property
 
 test-redis7: $(STAMP) ## Run what depends on Redis on a Redis 7: make test-redis7 REDIS7=/path/to/redis-server
 	@test -x "$(REDIS7)" || { echo "$(REDIS7) is not there. On Debian 12 and Ubuntu 24.04: apt-get install redis-server; or say REDIS7=/path/to/redis-server"; exit 2; }

@@ -1,4 +1,4 @@
-"""Plays the platform under fire: charges, inserts, pushes whatever the plan says, and has its nights."""
+"""Plays the platform in the chaos test: charges, inserts and pushes by the plan, and runs the stuck-session job."""
 
 import json
 import random
@@ -22,23 +22,23 @@ from sandbox.platform.jobs import fail_failed_push, refund_failed_push
 from sandbox.platform.producer import Producer, Store, StoreMode, Submitted
 
 PUSH_RETRY_SECONDS: Final = 0.2
-"""The platform, too, tries again while Redis is away."""
+"""Between two tries of a push while Redis is away: the platform tries again as well."""
 
 ACCOUNT_CREDITS: Final = 10_000
-"""Nobody runs out: what is refused at the till never reaches the worker."""
+"""Enough for a whole run: a session that is refused for lack of credits would never reach the worker."""
 
 PRIVATE_ADDRESS_URL: Final = "http://10.0.0.1/picture.jpg"
 
 UNREADABLE_DELIVERIES: Final = frozenset(
     {Delivery.CUT_SHORT, Delivery.NEWER_VERSION, Delivery.WRONG_FIELDS, Delivery.BAD_AND_GOOD}
 )
-"""Their first element is one that the consumer must bury."""
+"""Deliveries whose first element the consumer must bury."""
 
 HUGE_CHARACTERS: Final = 3_000_000
 """Far longer than any task: the worker sets it aside inside Redis without reading it (docs/adr/0014)."""
 
 GARBAGE: Final = ("junk", "[]", "null", "{}", '"a string"', '{"session_id": 7}', "x" * HUGE_CHARACTERS)
-"""Elements that name no session."""
+"""Elements that are no tasks and name no session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,17 @@ class SubmittedTask:
 
 
 class PlatformSide:
-    """The platform of one run.
+    """The platform in one run of the chaos test.
 
     Args:
         producer: charges, inserts and pushes.
         pictures: serves the inputs.
         picture: a good JPEG.
-        random_source: decides how fast the platform's job is.
-        postgres_guard: held while a transaction of the platform is open. Whoever kills Postgres holds it too: a lost
-            answer to a commit would leave the scenario, not the worker, in doubt about a charge.
-        dsn: of the database whose midnight the platform's job waits for.
+        random_source: decides how long the pauses of the stuck-session job are.
+        postgres_guard: held while a transaction of the platform is open, and by the fault injection while it kills
+            Postgres. If the answer to a commit were lost, this test, not the worker, would not know whether a charge
+            was made.
+        dsn: address of the database at whose midnight the stuck-session job begins.
     """
 
     def __init__(
@@ -76,42 +77,46 @@ class PlatformSide:
         self._producer = producer
         self._pictures = pictures
         self._good_picture = pictures.add("person.jpg", picture)
-        self._guard = postgres_guard
+        self._postgres_guard = postgres_guard
         self._users: dict[int, UUID] = {}
         self._stores: dict[tuple[StoreMode, int], Store] = {}
         self._closing = threading.Event()
-        self._push_turn = threading.Lock()
-        self._pushing = ThreadPoolExecutor(1, thread_name_prefix="platform")
-        self._nights = ThreadPoolExecutor(1, thread_name_prefix="nights")
-        self._job = StuckJob(producer, self._hold_guard, random_source, dsn)
-        self._given_up: dict[SessionRef, GivenBack] = {}
+        self._push_lock = threading.Lock()
+        self._push_thread = ThreadPoolExecutor(1, thread_name_prefix="platform")
+        self._night_thread = ThreadPoolExecutor(1, thread_name_prefix="nights")
+        self._stuck_job = StuckJob(producer, self._guarded, random_source, dsn)
+        self._failed_pushes: dict[SessionRef, GivenBack] = {}
         self.tasks: list[SubmittedTask] = []
         self.buried: set[str] = set()
-        """Elements that must be found among the dead letters."""
+        """Elements that must be among the dead letters at the end."""
 
     def submit_all(self, plans: Sequence[TaskPlan], wait_until_due: Callable[[int], None]) -> "Future[None]":
-        """Push everything but the nights' sessions in a thread of its own.
+        """Push all tasks that belong to no night, in a thread of its own.
 
-        ``wait_until_due`` is asked before each task, with its index.
+        ``wait_until_due`` is called before each task, with its index.
         """
-        return self._pushing.submit(self._submit_all, [plan for plan in plans if plan.ending is None], wait_until_due)
+        return self._push_thread.submit(
+            self._submit_all, [plan for plan in plans if plan.ending is None], wait_until_due
+        )
 
     def have_nights(self, plans: Sequence[TaskPlan], wait_for_share: Callable[[float], None]) -> "Future[None]":
-        """Push the nights' sessions, each night's at once, and let the platform's job run over them.
+        """Push the tasks of each night together and run the stuck-session job on them, in a thread of its own.
 
-        ``wait_for_share`` is asked before each night, with the share of the run that must be over.
+        ``wait_for_share`` is called before each night, with the share of the run that must be over.
         """
         old = [plan for plan in plans if plan.ending is not None]
-        return self._nights.submit(self._have_nights, [old[night::NIGHTS] for night in range(NIGHTS)], wait_for_share)
+        return self._night_thread.submit(
+            self._run_nights, [old[night::NIGHTS] for night in range(NIGHTS)], wait_for_share
+        )
 
-    def _have_nights(self, nights: Sequence[Sequence[TaskPlan]], wait_for_share: Callable[[float], None]) -> None:
-        self._job.day()
+    def _run_nights(self, nights: Sequence[Sequence[TaskPlan]], wait_for_share: Callable[[float], None]) -> None:
+        self._stuck_job.day()
         for share, plans in zip(shares(nights), nights, strict=True):
             wait_for_share(share)
             if self._closing.is_set():
                 return
             endings = {self._submit(plan).session.session_id: plan.ending or Ending.WHOLE for plan in plans}
-            self._job.night(endings)
+            self._stuck_job.night(endings)
 
     def _submit_all(self, plans: Sequence[TaskPlan], wait_until_due: Callable[[int], None]) -> None:
         self._push_garbage()
@@ -123,10 +128,10 @@ class PlatformSide:
 
     def _submit(self, plan: TaskPlan) -> Submitted:
         """Do with one task what the plan says."""
-        with self._guard:
+        with self._postgres_guard:
             submitted = self._charge_and_insert(plan)
         if plan.ending is not None:
-            self._job.make_old(submitted.session.session_id)
+            self._stuck_job.make_old(submitted.session.session_id)
         self.tasks.append(SubmittedTask(plan, submitted, _payer(plan)))
         if plan.delivery is Delivery.TAKEN_FOR_FAILED:
             self._push_and_give_up(submitted)
@@ -139,30 +144,30 @@ class PlatformSide:
         return submitted
 
     def _push_and_give_up(self, submitted: Submitted) -> None:
-        """A push that arrived and raised all the same: what the platform does then, it does at once."""
-        with self._guard:
+        """A push that arrived although it raised an error: the platform refunds and fails the session at once."""
+        with self._postgres_guard:
             self._push(submitted.payload)
             refund_failed_push(self._producer.execute, submitted)
             fail_failed_push(self._producer.execute, submitted)
-        self._given_up[submitted.session] = GivenBack.ONCE
+        self._failed_pushes[submitted.session] = GivenBack.ONCE
 
     def _push_garbage(self) -> None:
-        """Elements that are no tasks and name nobody."""
+        """Push every element of :data:`GARBAGE`; each must be buried."""
         for element in GARBAGE:
             self._push(element)
             self.buried.add(element)
 
     def push_again_when_done(self) -> None:
-        """Late duplicates of sessions that are terminal."""
+        """Push a late duplicate of each task that is to get one; its session is completed or failed by now."""
         for task in self.tasks:
             if task.plan.delivery is Delivery.AGAIN_WHEN_DONE:
                 self._push(task.submitted.payload)
 
     def _push(self, element: str, *, is_oldest: bool = False) -> None:
-        """LPUSH until Redis takes it; a lost reply makes a duplicate, as it does on the platform."""
+        """Try LPUSH until it succeeds; if Redis's reply is lost, the element is pushed twice, as on the platform."""
         while not self._closing.is_set():
-            # One at a time: dropping the connections would pull them away from the other thread's push.
-            with self._push_turn:
+            # One push at a time: after an error all connections are dropped, also one the other thread would be using.
+            with self._push_lock:
                 try:
                     return self._producer.push(element, is_oldest=is_oldest)
                 except redis.RedisError:
@@ -172,23 +177,23 @@ class PlatformSide:
 
     @property
     def timed_out(self) -> dict[SessionRef, GivenBack]:
-        """What the platform's job did to whom."""
-        return self._job.ended
+        """What the stuck-session job gave back, for each session that it ended."""
+        return self._stuck_job.ended
 
     @property
     def given_up(self) -> dict[SessionRef, GivenBack]:
-        """The same, and of pushes that were taken for failed."""
-        return self._given_up | self._job.ended
+        """The same, with the sessions whose push was taken for failed."""
+        return self._failed_pushes | self._stuck_job.ended
 
     def close(self) -> None:
-        """Push nothing more and end the platform's job."""
+        """Push nothing more, and wait for both threads to end."""
         self._closing.set()
-        self._pushing.shutdown()
-        self._nights.shutdown()
+        self._push_thread.shutdown()
+        self._night_thread.shutdown()
 
     @contextmanager
-    def _hold_guard(self) -> Iterator[None]:
-        with self._guard:
+    def _guarded(self) -> Iterator[None]:
+        with self._postgres_guard:
             yield
 
     def _charge_and_insert(self, plan: TaskPlan) -> Submitted:
@@ -228,6 +233,7 @@ class PlatformSide:
 
 
 def _payer(plan: TaskPlan) -> Payer:
+    """Who pays for the session of a task."""
     if plan.overage_line_is_lost:
         return Payer.UNPROVEN
     match plan.mode:
@@ -242,7 +248,7 @@ def _payer(plan: TaskPlan) -> Payer:
 
 
 def _elements(delivery: Delivery, payload: str) -> list[str]:
-    """What is pushed for a task; bad elements name the real session."""
+    """The elements that are pushed for a task, in order; a bad one names the task's real session."""
     content = json.loads(payload)
     owner_key = "store_id" if content["channel"] == Channel.B2B else "user_id"
     with_wrong_fields = json.dumps({**content, "image_urls": []})

@@ -20,6 +20,9 @@ install_bundle() {
     if [[ -e $source/$file ]]; then continue; fi
     act "remove $file, which this release does not have" rm -f "$WEARON_HOME/$file"
   done < <(_bundle_files "$WEARON_HOME")
+  if [[ $(readlink "$WEARON_HOME/$PLAIN_COMPOSE_NAME") != "$COMPOSE_FILE_NAME" ]]; then
+    act "let \`docker compose\` find the stack without -f" ln -sfn "$COMPOSE_FILE_NAME" "$WEARON_HOME/$PLAIN_COMPOSE_NAME"
+  fi
   if [[ $DRY_RUN == no ]]; then sync --file-system "$WEARON_HOME"; fi
 }
 

@@ -7,6 +7,7 @@
 
 readonly WEARON_HOME="${WEARON_HOME:-/opt/wearon}" # the bundle, .env and release.env (story 6.1)
 readonly COMPOSE_FILE_NAME=docker-compose.prod.yml # as typed in $WEARON_HOME (ADR-6)
+readonly PLAIN_COMPOSE_NAME=compose.yaml           # a link to it, which Compose finds by itself: `docker compose ps`
 readonly ENV_FILE="$WEARON_HOME/.env"              # the operator's settings, 0600 root (Pattern 7, NFR-3.3)
 readonly RELEASE_FILE="$WEARON_HOME/release.env"   # one line, WORKER_TAG=...: the tag in force
 readonly VERSIONS_FILE="$WEARON_HOME/versions.env" # the pinned images

@@ -15,14 +15,12 @@ from services.images import isobmff, jpeg_structure, png_structure
 from services.images.colours import CodePoints
 from services.images.incomplete_pictures import ends_early
 from services.images.jpeg_structure import MAX_SCANS
+from services.images.limits import DECODE_LIMITS, DecodeLimits
 from services.images.webp import ScaledWebPFile, register_scaled_webp_opener
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF")
 """What phones, browsers and shops produce; of MPO (several JPEGs in one file) the first. Nothing else is even tried:
 Pillow's other decoders are little used and some start programs."""
-
-MAX_DECODE_BYTES = 512 * 1024 * 1024
-"""Half of the container's 1 GiB: the most memory that decoding one picture may need at its peak."""
 
 PEAK_BYTES_PER_PIXEL = {"JPEG": 1, "PNG": 4, "GIF": 4, "AVIF": 14.5}
 """Peak memory of a decoder per pixel, measured with Pillow 13.0 on 10-megapixel pictures; of WebP's in
@@ -97,7 +95,7 @@ register_scaled_webp_opener()
 
 
 @contextmanager
-def open_picture(data: bytes, *, max_pixels: int) -> Iterator[ImageFile]:
+def open_picture(data: bytes, limits: DecodeLimits = DECODE_LIMITS) -> Iterator[ImageFile]:
     """Open ``data`` without decoding it, and close it in the end.
 
     Side data stays away from the decoder. What a decoder raises inside the ``with`` block, opening included, becomes
@@ -106,19 +104,19 @@ def open_picture(data: bytes, *, max_pixels: int) -> Iterator[ImageFile]:
     Raises:
         NotAnImage: no picture in one of ``FORMATS``, or a broken one.
         IncompletePicture: it cannot be decoded, and the file is shorter than it says.
-        ImageTooLarge: more than ``max_pixels``, or more than decoding in ``MAX_DECODE_BYTES`` allows.
+        ImageTooLarge: more than ``max_pixels``, or more than decoding in ``max_decode_bytes`` allows.
     """
     essence = _essence(data)
     try:
         with Image.open(io.BytesIO(essence.data), formats=FORMATS) as picture:
             _note_facts(picture, essence)
-            _refuse_too_large(picture, max_pixels)
+            _refuse_too_large(picture, limits)
             yield picture
     except (Failure, MemoryError):
         raise
     # Pillow's own limit on pixels lies above ours. It warns first; a warnings filter can turn that into an error.
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageTooLarge(limit=max_pixels, unit="pixels") from None
+        raise ImageTooLarge(limit=limits.max_pixels, unit="pixels") from None
     except _DECODER_ERRORS as error:
         if essence.ends_early or ends_early(data):
             raise IncompletePicture("the file ends too early") from error
@@ -154,6 +152,8 @@ def _essence(data: bytes) -> _Essence:
 def _note_facts(picture: ImageFile, essence: _Essence) -> None:
     picture.info[CODE_POINTS] = essence.colours
     if essence.jpeg is not None:
+        # The file in one piece: Pillow's own pieces of 64 KiB cost a twentieth of a large photo's decoding.
+        picture.decodermaxblock = len(essence.data)
         picture.info[_SEVERAL_SCANS] = essence.jpeg.keeps_coefficients or "progressive" in picture.info
         picture.info[WHOLE_ONLY] = essence.jpeg.is_lossless
 
@@ -180,7 +180,7 @@ def _peak_bytes_per_pixel(picture: ImageFile) -> float:
     return PEAK_BYTES_PER_PIXEL[picture_format] + alpha
 
 
-def _refuse_too_large(picture: ImageFile, max_pixels: int) -> None:
-    limit = min(max_pixels, int(MAX_DECODE_BYTES / _peak_bytes_per_pixel(picture)))
-    if picture.width * picture.height > limit:
-        raise ImageTooLarge(limit=limit, unit="pixels")
+def _refuse_too_large(picture: ImageFile, limits: DecodeLimits) -> None:
+    max_pixels = min(limits.max_pixels, int(limits.max_decode_bytes / _peak_bytes_per_pixel(picture)))
+    if picture.width * picture.height > max_pixels:
+        raise ImageTooLarge(limit=max_pixels, unit="pixels")

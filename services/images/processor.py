@@ -18,14 +18,8 @@ from PIL.ImageFile import ImageFile
 
 from models.failures import IncompletePicture, NotAnImage
 from services.images.incomplete_pictures import completions, ends_in_zeros
-from services.images.limits import MAX_PIXELS
-from services.images.opening import (
-    FORMATS_OF_UNSURE_SIZE,
-    MAX_DECODE_BYTES,
-    MUST_DIFFER,
-    open_picture,
-    peak_decode_bytes,
-)
+from services.images.limits import DECODE_LIMITS, DecodeLimits
+from services.images.opening import FORMATS_OF_UNSURE_SIZE, MUST_DIFFER, open_picture, peak_decode_bytes
 from services.images.shrinking import FOR_MEASURING, ContentBox, shrunken_rgb
 
 MAX_SIDE_PX = 1024
@@ -42,11 +36,6 @@ CONCURRENT_PICTURES = 2
 """Pictures being decoded or encoded at a time in a process: Pillow releases the interpreter lock, the container has two
 processors, and more would only hold more bitmaps."""
 
-LARGE_DECODE_BYTES = 128 * 1024 * 1024
-"""A picture that takes more than this is decoded with no other large one, in whatever process of this installation, so
-that two 48-megapixel pictures never meet in the container's memory. A 12-megapixel photo stays below in JPEG, HEIC and
-PNG; AVIF always counts as large."""
-
 _decode_slots = threading.BoundedSemaphore(CONCURRENT_PICTURES)
 _large_decode = threading.Lock()
 
@@ -60,7 +49,9 @@ class PreparedImage:
     height: int
 
 
-def prepare_image(data: bytes, max_side_px: int = MAX_SIDE_PX, *, max_pixels: int = MAX_PIXELS) -> PreparedImage:
+def prepare_image(
+    data: bytes, max_side_px: int = MAX_SIDE_PX, *, limits: DecodeLimits = DECODE_LIMITS
+) -> PreparedImage:
     """Make any accepted picture a JPEG of at most ``max_side_px`` on its longer side; never enlarged.
 
     JPEG, PNG, WebP, AVIF, HEIC and GIF are accepted (the first frame of an animation). Orientation is applied,
@@ -72,20 +63,20 @@ def prepare_image(data: bytes, max_side_px: int = MAX_SIDE_PX, *, max_pixels: in
         IncompletePicture: the file ends too early, and a part of the picture is lost.
         ImageTooLarge: more pixels than ``max_pixels``, or than can be decoded in the memory there is.
     """
-    with _opened(data, max_pixels) as (picture, other), _decode_slot(picture, other):
+    with _opened(data, limits) as (picture, other), _decode_slot(picture, other, limits):
         rgb = shrunken_rgb(picture, max_side_px, other=other)
         return PreparedImage(_encoded_jpeg(rgb), rgb.width, rgb.height)
 
 
 def load_rgb(
-    data: bytes, max_side_px: int, *, content_box: ContentBox | None = None, max_pixels: int = MAX_PIXELS
+    data: bytes, max_side_px: int, *, content_box: ContentBox | None = None, limits: DecodeLimits = DECODE_LIMITS
 ) -> Image.Image:
     """Decode any accepted picture to an upright RGB image of at most ``max_side_px``, for size recommendation; with a
     ``content_box``, only what is in it.
 
-    Limits and errors are those of ``prepare_image``.
+    Errors are those of ``prepare_image``.
     """
-    with _opened(data, max_pixels) as (picture, other), _decode_slot(picture, other):
+    with _opened(data, limits) as (picture, other), _decode_slot(picture, other, limits):
         return shrunken_rgb(picture, max_side_px, FOR_MEASURING, content_box, other)
 
 
@@ -97,13 +88,13 @@ def _encoded_jpeg(rgb: Image.Image) -> bytes:
 
 
 @contextmanager
-def _opened(data: bytes, max_pixels: int) -> Iterator[tuple[ImageFile, ImageFile | None]]:
+def _opened(data: bytes, limits: DecodeLimits) -> Iterator[tuple[ImageFile, ImageFile | None]]:
     """The picture; if its file was cut off, completed in two ways."""
     versions = completions(data)
     try:
         with ExitStack() as opened:
-            picture, *others = [opened.enter_context(open_picture(one, max_pixels=max_pixels)) for one in versions]
-            if others and 2 * peak_decode_bytes(picture) > MAX_DECODE_BYTES:
+            picture, *others = [opened.enter_context(open_picture(one, limits)) for one in versions]
+            if others and 2 * peak_decode_bytes(picture) > limits.max_decode_bytes:
                 raise IncompletePicture("too large to be decoded twice")
             if others and ends_in_zeros(data):
                 others[0].info[MUST_DIFFER] = True
@@ -114,15 +105,16 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[tuple[ImageFile, ImageFile
         raise IncompletePicture("what is missing cannot be filled in") from error
 
 
-def _is_large(picture: ImageFile, other: ImageFile | None) -> bool:
+def _is_large(picture: ImageFile, other: ImageFile | None, large_decode_bytes: int) -> bool:
     needed_bytes = peak_decode_bytes(picture) * (1 if other is None else 2)
-    return picture.format in FORMATS_OF_UNSURE_SIZE or needed_bytes > LARGE_DECODE_BYTES
+    return picture.format in FORMATS_OF_UNSURE_SIZE or needed_bytes > large_decode_bytes
 
 
 @contextmanager
-def _decode_slot(picture: ImageFile, other: ImageFile | None) -> Iterator[None]:
+def _decode_slot(picture: ImageFile, other: ImageFile | None, limits: DecodeLimits) -> Iterator[None]:
     # The large wait for each other outside the slots: they must not keep small ones from the second slot.
-    with _alone_among_processes() if _is_large(picture, other) else nullcontext(), _decode_slots:
+    is_large = _is_large(picture, other, limits.large_decode_bytes)
+    with _alone_among_processes() if is_large else nullcontext(), _decode_slots:
         yield
 
 

@@ -21,9 +21,9 @@ def _simd_library() -> Any:
         return None
 
 
-_LIBRARY: Final = _simd_library()
+_SIMD_LIBRARY: Final = _simd_library()
 
-_SIMD_FILTERS: Final = {} if _LIBRARY is None else {Resampling.BICUBIC: _LIBRARY.FilterType.catmull_rom}
+_SIMD_FILTERS: Final = {Resampling.BICUBIC: "catmull_rom"}
 """Pillow's filter → the library's name for the same one. Not the bilinear one: size recommendation uses it, and was
 calibrated and tested on Pillow's pixels."""
 
@@ -32,21 +32,28 @@ _SIMD_MODES: Final = frozenset({"L", "RGB", "CMYK"})
 
 
 def resized(
-    image: Image.Image, size: tuple[int, int], resampling: Resampling, *, box: Box | None, reducing_gap: float
+    image: Image.Image,
+    size: tuple[int, int],
+    resampling: Resampling,
+    *,
+    box: Box | None,
+    reducing_gap: float,
+    library: Any = _SIMD_LIBRARY,
 ) -> Image.Image:
     """``image``, or what is in ``box``, at ``size``; the arguments are those of ``PIL.Image.Image.resize``.
 
-    ``reducing_gap`` is a short cut for Pillow alone: the library is quicker without it, and more exact.
+    ``reducing_gap`` is a short cut for Pillow alone: the library is quicker without it, and more exact. Without a
+    ``library`` all is left to Pillow.
     """
     simd_filter = _SIMD_FILTERS.get(resampling)
-    if simd_filter is None or image.mode not in _SIMD_MODES:
+    if library is None or simd_filter is None or image.mode not in _SIMD_MODES:
         return image.resize(size, resampling, box=box, reducing_gap=reducing_gap)
     left, top, right, bottom = box or (0, 0, *image.size)
-    options = _LIBRARY.ResizeOptions(
-        resize_alg=_LIBRARY.ResizeAlg.convolution(simd_filter),
-        crop_box=_LIBRARY.CropBox(left, top, right - left, bottom - top),
+    options = library.ResizeOptions(
+        resize_alg=library.ResizeAlg.convolution(getattr(library.FilterType, simd_filter)),
+        crop_box=library.CropBox(left, top, right - left, bottom - top),
     )
     smaller = Image.new(image.mode, size)
     # A new one each time: it keeps its buffers, and lets one thread in.
-    _LIBRARY.Resizer().resize_pil(image, smaller, options)
+    library.Resizer().resize_pil(image, smaller, options)
     return smaller

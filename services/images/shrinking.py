@@ -69,11 +69,13 @@ def shrunken_rgb(
     shrinking: Shrinking = FOR_THE_EYE,
     content_box: ContentBox | None = None,
     other: ImageFile | None = None,
+    *,
+    band_bytes: int = BAND_BYTES,
 ) -> Image.Image:
     """Decode ``picture`` to upright sRGB with at most ``max_side_px`` on its longer side; never enlarged.
 
     With a ``content_box`` only what is in it is kept. ``other`` is another completion of an incomplete file, by which
-    the picture is mended.
+    the picture is mended. ``band_bytes`` has another value in tests only.
 
     Both must be fresh: opened and not yet decoded. They are closed, so that bitmaps are freed early, or returned.
     Raises what the decoder raises, and ``IncompletePicture`` if mending does not help.
@@ -90,7 +92,7 @@ def shrunken_rgb(
     small: Image.Image = picture
     if picture.mode not in _RESIZABLE_MODES or picture.has_transparency_data:
         factor = int(max(picture.size) / max(target) / shrinking.oversampling)
-        small, box = _rgb_in_bands(picture, max(1, factor)), None
+        small, box = _rgb_in_bands(picture, max(1, factor), band_bytes), None
         picture.close()
     content = None if content_box is None else content_box(small)
     if content is not None and content != (0, 0, *small.size):
@@ -120,11 +122,11 @@ def _target_size(size: tuple[int, int], max_side_px: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _rgb_in_bands(picture: Image.Image, factor: int) -> Image.Image:
+def _rgb_in_bands(picture: Image.Image, factor: int, band_bytes: int) -> Image.Image:
     """Convert to RGB on white and shrink by the whole number ``factor``, a band of rows at a time."""
     width, height = picture.size
     rgb = Image.new("RGB", (ceil(width / factor), ceil(height / factor)))
-    band_rows = max(1, BAND_BYTES // (4 * width * factor)) * factor  # whole blocks: bands leave no seams
+    band_rows = max(1, band_bytes // (4 * width * factor)) * factor  # whole blocks: bands leave no seams
     for top in range(0, height, band_rows):
         band = picture.crop((0, top, width, min(top + band_rows, height)))
         rgb.paste(_on_white(band).reduce(factor), (0, top // factor))

@@ -93,9 +93,6 @@ def _libwebp() -> ctypes.CDLL | None:
     return library if hasattr(library, "WebPDecode") else None
 
 
-_LIBRARY: Final = _libwebp()
-
-
 class ScaledWebPFile(WebPImageFile):
     """A WebP file.
 
@@ -103,12 +100,15 @@ class ScaledWebPFile(WebPImageFile):
     without copies (shrunk beforehand, the colours of what is transparent would bleed in); an animation as by Pillow.
     """
 
+    library: ClassVar[ctypes.CDLL | None] = _libwebp()
+    """Without it every WebP is decoded as by Pillow."""
+
     def _open(self) -> None:
         super()._open()
         assert self.fp is not None  # noqa: S101 - as in Pillow; it holds the file's bytes
         self.fp.seek(0)
         self._file: bytes | None = self.fp.read()
-        self._config = _config_for(self._file)
+        self._config = _config_for(self._file, self.library)
         if self._config is not None:
             self._mode = "RGBA" if self._config.input.has_alpha else "RGB"
         elif self.is_animated:
@@ -140,26 +140,27 @@ class ScaledWebPFile(WebPImageFile):
         Raises:
             OSError: the file is broken or incomplete.
         """
-        if self._config is None:
+        if self._config is None or self.library is None:
             return super().load()
         if self._file is not None:
             file, self._file = self._file, None
-            self.im = _decoded(file, self._config, self.mode, self.size).im
+            self.im = _decoded(file, self.library, self._config, self.mode, self.size).im
             self._decoder = None  # it has a copy of the file
         return ImageFile.load(self)
 
 
-def _config_for(file: bytes) -> _DecoderConfig | None:
+def _config_for(file: bytes, library: ctypes.CDLL | None) -> _DecoderConfig | None:
     """How libwebp is to decode ``file``; ``None`` if that is Pillow's matter."""
     config = _DecoderConfig()
-    if _LIBRARY is None or not _LIBRARY.WebPInitDecoderConfigInternal(byref(config), DECODER_ABI_VERSION):
+    if library is None or not library.WebPInitDecoderConfigInternal(byref(config), DECODER_ABI_VERSION):
         return None
-    status = _LIBRARY.WebPGetFeaturesInternal(file, c_size_t(len(file)), byref(config.input), DECODER_ABI_VERSION)
+    status = library.WebPGetFeaturesInternal(file, c_size_t(len(file)), byref(config.input), DECODER_ABI_VERSION)
     return None if status != STATUS_OK or config.input.has_animation else config
 
 
-def _decoded(file: bytes, config: _DecoderConfig, mode: str, size: tuple[int, int]) -> Image.Image:
-    assert _LIBRARY is not None  # noqa: S101 - there is no config without it
+def _decoded(
+    file: bytes, library: ctypes.CDLL, config: _DecoderConfig, mode: str, size: tuple[int, int]
+) -> Image.Image:
     width, height = size
     stride = width * len(mode)
     pixels = bytearray(stride * height)
@@ -168,7 +169,7 @@ def _decoded(file: bytes, config: _DecoderConfig, mode: str, size: tuple[int, in
     config.output.pixels.rgba = _RgbaBuffer(addressof(c_char.from_buffer(pixels)), stride, len(pixels))
     config.options.use_scaling = size != (config.input.width, config.input.height)
     config.options.scaled_width, config.options.scaled_height = size
-    status = _LIBRARY.WebPDecode(file, c_size_t(len(file)), byref(config))
+    status = library.WebPDecode(file, c_size_t(len(file)), byref(config))
     if status != STATUS_OK:
         raise OSError(f"libwebp cannot decode the file (VP8StatusCode {status})")
     return Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1)

@@ -112,6 +112,7 @@ class SupabaseClient:
     """Session state and storage. Safe to share between threads."""
 
     def __init__(self, url: str, service_role_key: str, timeout: httpx.Timeout = REQUEST_TIMEOUT) -> None:
+        # Ours and not postgrest's own, which speaks HTTP/2: see services/tls.py.
         self._http = httpx.Client(
             timeout=timeout,
             verify=public_client_context(),

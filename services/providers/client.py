@@ -26,7 +26,7 @@ from models.image_models import Effort, ImageModelProfile
 from services.platform.storage_gate import StorageGate
 from services.providers.attempt_codes import MODEL_GONE, MODEL_REFUSED, SUCCESS
 from services.providers.image_provider import ImageProvider, ModelGone, ProviderRequest, Retryable
-from services.providers.openai.wire import Attempt, Deadline, ProviderWire, Verdict
+from services.providers.openai.wire import EXCHANGE_LIMITS, Attempt, Deadline, ExchangeLimits, ProviderWire, Verdict
 from services.providers.roster import ModelRoster
 from services.providers.turns_while_stored import turn_while_stored
 from services.turns.gate import Turn, TurnGate, TurnOutcome
@@ -63,6 +63,7 @@ class ImageClient:
         on_attempt: told of every attempt, for metrics.
         on_model_gone: told once of every model that went, with its name.
         on_turn: told of every attempt how long it had waited for its turn.
+        limits: of one exchange; other values in tests only.
         sleep, random_unit: replaced in tests.
     """
 
@@ -79,11 +80,12 @@ class ImageClient:
         on_attempt: AttemptHook = lambda _model, _status, _code: None,
         on_model_gone: Callable[[str], None] = lambda _model: None,
         on_turn: Callable[[float], None] = lambda _waited_seconds: None,
+        limits: ExchangeLimits = EXCHANGE_LIMITS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random_unit: Callable[[], float] = random.random,
     ) -> None:
         self._provider = provider
-        self._wire = ProviderWire(provider, turns=turns, cancelled=cancelled)
+        self._wire = ProviderWire(provider, turns=turns, cancelled=cancelled, limits=limits)
         self._roster = ModelRoster(models, on_model_gone=on_model_gone)
         self._effort = effort or Effort()
         self._max_retries = max_retries

@@ -102,6 +102,7 @@ class RateGate:
         images_per_window: ``OPENAI_INPUT_IMAGES_PER_MINUTE``; ``None`` for no limit.
         window_seconds: other values in tests only.
         spacing_seconds: least time between two moments; other values in tests only.
+        max_sleep_seconds: longest sleep between two looks at the window; other values in tests only.
     """
 
     def __init__(
@@ -113,11 +114,13 @@ class RateGate:
         images_per_window: int | None = None,
         window_seconds: float = WINDOW_SECONDS,
         spacing_seconds: float | None = None,
+        max_sleep_seconds: float = MAX_SLEEP_SECONDS,
     ) -> None:
         self._window_seconds = window_seconds
         self.spacing_seconds = (
             spacing_of(turns_per_window, window_seconds) if spacing_seconds is None else spacing_seconds
         )
+        self._max_sleep_seconds = max_sleep_seconds
         self._requests = _Limit(provider_key(provider, "rate:window"), turns_per_window, window_seconds)
         self._images = (
             None
@@ -163,7 +166,7 @@ class RateGate:
                 if isinstance(answer, Slot):
                     return replace(answer, waited_seconds=max(answer.opens_at, time.monotonic()) - started)
                 outage_sleep = FIRST_OUTAGE_SLEEP_SECONDS
-                sleep_unless(cancelled, min(max(answer, MIN_SLEEP_SECONDS), MAX_SLEEP_SECONDS))
+                sleep_unless(cancelled, min(max(answer, MIN_SLEEP_SECONDS), self._max_sleep_seconds))
 
     def sent(self, slot: Slot) -> None:
         """Tells that the first bytes of a slot's request have just left; a late one counts from now on.

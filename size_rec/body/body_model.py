@@ -7,10 +7,10 @@ Two things were fitted (``size_rec/calibration``), both on logarithms of centime
 - how a body looks: each feature of the outline as a linear function of those measures, of the sex and of loose or
   close-fitting clothes, with the covariance of what is left (rendered bodies with exact measures).
 
-One photograph turns this round: given the stated height (and weight), the features tell which bodies could look like
-this. Sex and clothing are not asked for; the answer is the mixture over the four combinations, weighted by how well
-each explains the picture. A feature that could not be measured is left out, which widens the spread by itself; a
-figure unlike those of the calibration widens it too (multivariate t instead of normal).
+For one photograph this is inverted: from the stated height (and weight) and the features follow the bodies that could
+look like this (the posterior). Sex and clothes are not asked for; the answer is the mixture over the four combinations,
+each weighted by how well it explains the picture. A feature that could not be measured is left out, which widens the
+spread by itself; a figure unlike those of the calibration widens it too (multivariate t instead of normal).
 """
 
 from collections.abc import Sequence
@@ -37,15 +37,14 @@ TAIL_WEIGHT = 50.0
 """Degrees of freedom of the multivariate t: between 20 and 100 the cross-validated spread follows the error equally
 well; with normal tails (infinite) unusual figures would be answered too confidently."""
 
-
 MISTYPED_SHARE = 0.01
-"""One stated weight in a hundred is taken to be in pounds, of somebody else, or a slip of the finger. Between a tenth
-and a thousandth the result is the same: real weights lie within three standard deviations of what a picture suggests,
-and a weight four away is believed half."""
+"""Prior probability that a stated weight is wrong: in pounds, of another person, or mistyped. With anything between a
+tenth and a thousandth the result is the same: real weights lie within three standard deviations of what a picture
+suggests; a weight that is four away counts half."""
 
-KNOWN_WEIGHINGS = 32
-"""How many combinations of sex, stated measures and measured features are kept worked out: nearly every photograph has
-all features, and inverting 51 x 51 numbers again for each would take half of the time."""
+CACHED_UPDATES = 32
+"""How many combinations of sex, stated measures and measured features stay in the cache: nearly every photograph has
+all features, and inverting a matrix of 51 x 51 again for each would take half of the time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +82,12 @@ class BodyEstimate(NamedTuple):
     surprise: float
 
 
-class _Kind(NamedTuple):
-    """One combination of sex and clothes, after the picture was taken into account."""
+class _Component(NamedTuple):
+    """One component of the mixture: the posterior for one sex in one kind of clothes.
+
+    ``log_weight`` is not normalised. ``distance`` is the squared Mahalanobis distance of what was stated and measured
+    from what this component expects. ``loose`` is 1 for loose clothes, else 0.
+    """
 
     log_weight: float
     mean: FloatArray
@@ -93,8 +96,9 @@ class _Kind(NamedTuple):
     loose: int
 
 
-class _Belief(NamedTuple):
-    """Mean and covariance of :data:`LATENT` in logarithms; ``loose`` and ``surprise`` as in :class:`BodyEstimate`."""
+class _Posterior(NamedTuple):
+    """Posterior mean and covariance of :data:`LATENT`, in logarithms; ``loose`` and ``surprise`` are as in
+    :class:`BodyEstimate`."""
 
     mean: FloatArray
     covariance: FloatArray
@@ -110,85 +114,95 @@ def estimate_body(
     A stated weight that the picture contradicts is probably mistyped; the more probably, the less it counts.
     """
     values = np.array([features[name] for name in model.features])
-    belief = _belief(model, values, height_cm, None)
+    posterior = _posterior(model, values, height_cm, None)
     if weight_kg is not None:
-        mistyped = _mistyped(belief, weight_kg)
-        weighed = _belief(model, values, height_cm, weight_kg)
-        belief = _blend([weighed, belief], np.array([1 - mistyped, mistyped]))
+        mistyped = _mistyped_probability(posterior, weight_kg)
+        with_weight = _posterior(model, values, height_cm, weight_kg)
+        posterior = _mixture([with_weight, posterior], np.array([1 - mistyped, mistyped]))
     chosen = [LATENT.index(name) for name in ANSWERED]
-    mean_cm = np.exp(belief.mean[chosen])
+    mean_cm = np.exp(posterior.mean[chosen])
     return BodyEstimate(
         mean_cm=mean_cm,
-        spread_cm=mean_cm * np.sqrt(np.diag(belief.covariance)[chosen]) * model.spread_factors,
-        loose=belief.loose,
-        surprise=belief.surprise,
+        spread_cm=mean_cm * np.sqrt(np.diag(posterior.covariance)[chosen]) * model.spread_factors,
+        loose=posterior.loose,
+        surprise=posterior.surprise,
     )
 
 
-def _mistyped(unweighed: _Belief, weight_kg: float) -> float:
-    """How probably the stated weight is not the person's, by Bayes' rule: a mistyped one may be any (evenly in
-    logarithms), the real one is near what picture and height suggest."""
+def _mistyped_probability(without_weight: _Posterior, weight_kg: float) -> float:
+    """The probability that the stated weight is wrong, by Bayes' rule.
+
+    A wrong weight is uniform in its logarithm over all weights that are accepted. A right one is near what the picture
+    and the height suggest (``without_weight``).
+    """
     weight = LATENT.index("weight_kg")
-    suggested = NormalDist(float(unweighed.mean[weight]), sqrt(unweighed.covariance[weight, weight]))
-    real = (1 - MISTYPED_SHARE) * suggested.pdf(log(weight_kg))
-    other = MISTYPED_SHARE / log(MAX_WEIGHT_KG / MIN_WEIGHT_KG)
-    return other / (real + other)
+    suggested = NormalDist(float(without_weight.mean[weight]), sqrt(without_weight.covariance[weight, weight]))
+    right = (1 - MISTYPED_SHARE) * suggested.pdf(log(weight_kg))
+    wrong = MISTYPED_SHARE / log(MAX_WEIGHT_KG / MIN_WEIGHT_KG)
+    return wrong / (right + wrong)
 
 
-def _belief(model: BodyModel, values: FloatArray, height_cm: float, weight_kg: float | None) -> _Belief:
-    """Over all kinds, with the tails of a multivariate t."""
-    kinds = [kind for sex in range(len(SEXES)) for kind in _kinds_of(model, sex, values, height_cm, weight_kg)]
-    log_weights = np.array([kind.log_weight for kind in kinds])
+def _posterior(model: BodyModel, values: FloatArray, height_cm: float, weight_kg: float | None) -> _Posterior:
+    """The mixture over both sexes and both kinds of clothes, with the tails of a multivariate t."""
+    components = [each for sex in range(len(SEXES)) for each in _components(model, sex, values, height_cm, weight_kg)]
+    log_weights = np.array([each.log_weight for each in components])
     weights = np.exp(log_weights - log_weights.max())
     known = float(np.isfinite(values).sum()) + (1 if weight_kg is None else 2)
-    distance = min(kind.distance for kind in kinds)
+    distance = min(each.distance for each in components)
     tail = (TAIL_WEIGHT + distance) / (TAIL_WEIGHT + known)
-    return _blend(
-        [_Belief(kind.mean, kind.covariance * tail, kind.loose, distance / known) for kind in kinds],
+    return _mixture(
+        [_Posterior(each.mean, each.covariance * tail, each.loose, distance / known) for each in components],
         weights / weights.sum(),
     )
 
 
-def _blend(beliefs: Sequence[_Belief], weights: FloatArray) -> _Belief:
-    """Mean and covariance of a mixture of Gaussians."""
-    mean: FloatArray = weights @ np.array([belief.mean for belief in beliefs])
-    covariance = np.zeros_like(beliefs[0].covariance)
-    for weight, belief in zip(weights, beliefs, strict=True):
-        covariance += weight * (belief.covariance + np.outer(belief.mean - mean, belief.mean - mean))
-    loose, surprise = weights @ np.array([(belief.loose, belief.surprise) for belief in beliefs])
-    return _Belief(mean, covariance, float(loose), float(surprise))
+def _mixture(components: Sequence[_Posterior], weights: FloatArray) -> _Posterior:
+    """Mean and covariance of a mixture of Gaussians; ``weights`` add up to 1."""
+    mean: FloatArray = weights @ np.array([each.mean for each in components])
+    covariance = np.zeros_like(components[0].covariance)
+    for weight, each in zip(weights, components, strict=True):
+        covariance += weight * (each.covariance + np.outer(each.mean - mean, each.mean - mean))
+    loose, surprise = weights @ np.array([(each.loose, each.surprise) for each in components])
+    return _Posterior(mean, covariance, float(loose), float(surprise))
 
 
-def _kinds_of(model: BodyModel, sex: int, values: FloatArray, height_cm: float, weight_kg: float | None) -> list[_Kind]:
-    """Both kinds of clothes for one sex."""
+def _components(
+    model: BodyModel, sex: int, values: FloatArray, height_cm: float, weight_kg: float | None
+) -> list[_Component]:
+    """The components of one sex, one for each of :data:`CLOTHES`. ``values`` has NaN for a feature that could not be
+    measured."""
     stated = np.log([height_cm] if weight_kg is None else [height_cm, weight_kg])
-    seen = np.isfinite(values)
-    weighing = _weighing(model, sex, len(stated), seen.tobytes())
+    measured = np.isfinite(values)
+    update = _update(model, sex, len(stated), measured.tobytes())
     difference = stated - model.body_mean[sex, : len(stated)]
-    stated_distance = float(difference @ weighing.stated_inverse @ difference)
-    mean = model.body_mean[sex] + weighing.stated_gain @ difference
-    kinds = []
+    stated_distance = float(difference @ update.stated_inverse @ difference)
+    mean = model.body_mean[sex] + update.stated_gain @ difference
+    components = []
     for loose in range(len(CLOTHES)):
         design = np.concatenate([mean, [sex, loose]]) - model.design_mean
-        innovation = (values - model.feature_mean - design @ model.feature_slopes)[seen]
-        distance = stated_distance + float(innovation @ weighing.inverse @ innovation)
+        innovation = (values - model.feature_mean - design @ model.feature_slopes)[measured]
+        distance = stated_distance + float(innovation @ update.inverse @ innovation)
         prior = log(model.loose_share if loose else 1 - model.loose_share)
-        kinds.append(
-            _Kind(
-                log_weight=prior - (distance + weighing.log_determinant) / 2,
-                mean=mean + weighing.gain @ innovation,
-                covariance=weighing.covariance,
+        components.append(
+            _Component(
+                log_weight=prior - (distance + update.log_determinant) / 2,
+                mean=mean + update.gain @ innovation,
+                covariance=update.covariance,
                 distance=distance,
                 loose=loose,
             )
         )
-    return kinds
+    return components
 
 
-class _Weighing(NamedTuple):
-    """What does not depend on the picture. Notation as for a Kalman update, done twice: for what was stated, then for
-    what was seen. ``inverse`` is of the innovation covariance, ``log_determinant`` of both steps, ``covariance`` is the
-    rest."""
+class _Update(NamedTuple):
+    """Two Kalman updates, one after the other, as far as they do not depend on any value: the first by the stated
+    measures (``stated_gain``; ``stated_inverse`` of their covariance), the second by the measured features (``gain``;
+    ``inverse`` of the innovation covariance).
+
+    ``log_determinant`` is the sum of both covariances' log determinants; ``covariance`` is the posterior one, after
+    both.
+    """
 
     stated_gain: FloatArray
     stated_inverse: FloatArray
@@ -198,23 +212,25 @@ class _Weighing(NamedTuple):
     covariance: FloatArray
 
 
-@lru_cache(KNOWN_WEIGHINGS)
-def _weighing(model: BodyModel, sex: int, stated: int, seen_flags: bytes) -> _Weighing:
-    """For one sex, the first ``stated`` measures given and the features of ``seen_flags`` (one byte each) measured."""
-    known, mixed = model.body_covariance[sex, :stated, :stated], model.body_covariance[sex, :, :stated]
-    stated_inverse = np.linalg.inv(known).astype(np.float64, copy=False)
-    stated_gain = mixed @ stated_inverse
-    covariance = model.body_covariance[sex] - stated_gain @ mixed.T
-    seen = np.frombuffer(seen_flags, dtype=np.bool_)
-    look = model.feature_slopes[: len(LATENT), seen].T
-    innovation = look @ covariance @ look.T + model.feature_covariance[np.ix_(seen, seen)]
+@lru_cache(CACHED_UPDATES)
+def _update(model: BodyModel, sex: int, stated: int, measured_flags: bytes) -> _Update:
+    """For one sex, with the first ``stated`` of :data:`LATENT` given; ``measured_flags`` has a byte for each feature, 1
+    where it was measured, else 0."""
+    body_covariance = model.body_covariance[sex]
+    stated_covariance, cross_covariance = body_covariance[:stated, :stated], body_covariance[:, :stated]
+    stated_inverse = np.linalg.inv(stated_covariance).astype(np.float64, copy=False)
+    stated_gain = cross_covariance @ stated_inverse
+    covariance = body_covariance - stated_gain @ cross_covariance.T
+    measured = np.frombuffer(measured_flags, dtype=np.bool_)
+    slopes = model.feature_slopes[: len(LATENT), measured].T
+    innovation = slopes @ covariance @ slopes.T + model.feature_covariance[np.ix_(measured, measured)]
     inverse = np.linalg.inv(innovation)
-    gain = covariance @ look.T @ inverse
-    return _Weighing(
+    gain = covariance @ slopes.T @ inverse
+    return _Update(
         stated_gain=stated_gain,
         stated_inverse=stated_inverse,
         gain=gain,
         inverse=inverse,
-        log_determinant=float(np.linalg.slogdet(known)[1] + np.linalg.slogdet(innovation)[1]),
-        covariance=covariance - gain @ look @ covariance,
+        log_determinant=float(np.linalg.slogdet(stated_covariance)[1] + np.linalg.slogdet(innovation)[1]),
+        covariance=covariance - gain @ slopes @ covariance,
     )

@@ -3,11 +3,12 @@
 from size_rec.vocabulary import BodyType
 
 BROAD_WAIST_TO_HEIGHT = 0.55
-"""From here on the waist dominates the figure: about a quarter of the calibration's bodies."""
+"""From here on the waist is the most visible part of the figure: about a quarter of the calibration's bodies."""
 SLIM_WAIST_TO_HEIGHT = 0.43
-"""Below this the figure is narrow all over: about an eighth of them."""
+"""Below this the figure is narrow everywhere: about an eighth of them."""
 ATHLETIC_CHEST_TO_WAIST = 1.20
-"""A chest this much larger than the waist makes a V: the upper quarter of those between slim and broad."""
+"""With a chest this much larger than the waist the upper body has the shape of a V: the upper quarter of those between
+slim and broad."""
 
 
 def body_type_of(*, chest_cm: float, waist_cm: float, height_cm: float) -> BodyType:

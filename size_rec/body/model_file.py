@@ -14,7 +14,8 @@ MODEL_FILE = Path(__file__).parents[1] / "calibration" / "body_model.json"
 DIGITS = 5
 """Significant digits kept; a sixth changes no answer by a tenth of a millimetre."""
 
-_PLAIN = ("features", "loose_share")
+_NO_ARRAYS = ("features", "loose_share")
+"""The fields of the model that are not arrays of numbers."""
 
 
 def load_body_model(path: Path = MODEL_FILE) -> BodyModel:
@@ -28,7 +29,7 @@ def load_body_model(path: Path = MODEL_FILE) -> BodyModel:
         numbers: dict[str, Any] = {field.name: content["model"][field.name] for field in fields(BodyModel)}
     except KeyError as missing:
         raise ValueError(f"{path.name} lacks {missing}") from None
-    arrays = {name: np.array(value) for name, value in numbers.items() if name not in _PLAIN}
+    arrays = {name: np.array(value) for name, value in numbers.items() if name not in _NO_ARRAYS}
     return BodyModel(features=tuple(numbers["features"]), loose_share=float(numbers["loose_share"]), **arrays)
 
 
@@ -36,11 +37,12 @@ def model_text(model: BodyModel, about: dict[str, Any]) -> str:
     """The file's text: ``about`` (source, date, numbers of bodies, errors) first, then the model, a row per line."""
     numbers = {field.name: _rounded(getattr(model, field.name)) for field in fields(BodyModel)}
     lines = [f' "about": {json.dumps(about, indent=2)}', ' "model": {']
-    body = [f'  "{name}": {_laid_out(value)}' for name, value in numbers.items()]
+    body = [f'  "{name}": {_json_text(value)}' for name, value in numbers.items()]
     return "{\n" + ",\n".join([lines[0], lines[1] + "\n" + ",\n".join(body) + "\n }"]) + "\n}\n"
 
 
 def _rounded(value: Any) -> Any:
+    """``value`` with every number in it cut to ``DIGITS`` significant digits, and with lists in place of arrays."""
     if isinstance(value, np.ndarray):
         return [_rounded(item) for item in value.tolist()]
     if isinstance(value, list | tuple):
@@ -48,7 +50,8 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
-def _laid_out(value: Any) -> str:
+def _json_text(value: Any) -> str:
+    """``value`` as JSON; of a list of lists each inner list is on a line of its own."""
     if isinstance(value, list) and value and isinstance(value[0], list):
-        return "[\n   " + ",\n   ".join(_laid_out(item).replace("\n", "\n ") for item in value) + "\n  ]"
+        return "[\n   " + ",\n   ".join(_json_text(item).replace("\n", "\n ") for item in value) + "\n  ]"
     return json.dumps(value)

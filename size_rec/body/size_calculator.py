@@ -10,15 +10,17 @@ from size_rec.body.size_chart import DEFAULT_CHART, SizeChart
 from size_rec.vocabulary import SizeAdvice
 
 RANGE_PROBABILITY = 0.8
-"""The range of sizes is the narrowest that holds the true one this often by the predicted spread. Ranges are whole
-sizes, so they hold more than asked for: 95 % in cross-validation (docs/size-recommendation.md)."""
+"""The range of sizes is the narrowest that contains the true one with this probability, by the predicted spread. A
+range has whole sizes only, so it contains the true one more often: 95 % in cross-validation
+(docs/size-recommendation.md)."""
 
 HALF_SIZE_CM = 4.0
-"""Sizes are 8 cm of chest apart; an error of half of it moves a person from the middle of a size to its edge."""
+"""Two sizes are 8 cm of chest apart. An error of half of that moves a person from the middle of a size to its edge."""
 
 GIRTHS = ("chest_cm", "waist_cm", "hip_cm")
 QUANTILES = (np.arange(100) + 0.5) / 100
-_DEVIATES = np.array([NormalDist().inv_cdf(float(quantile)) for quantile in QUANTILES])
+_STANDARD_NORMAL = np.array([NormalDist().inv_cdf(float(quantile)) for quantile in QUANTILES])
+"""The standard normal distribution at :data:`QUANTILES`: a hundred equally probable errors, in standard deviations."""
 
 
 def advise(estimate: BodyEstimate, *, height_cm: float, chart: SizeChart = DEFAULT_CHART) -> SizeAdvice:
@@ -38,21 +40,25 @@ def advise(estimate: BodyEstimate, *, height_cm: float, chart: SizeChart = DEFAU
 
 
 def confidence_of(girth_spread_cm: float) -> float:
-    """The probability that a girth is right within half a size: 0..1, falling with the spread."""
+    """The probability that a girth is wrong by less than half a size: 0 to 1, the lower the larger the spread."""
     return 2 * NormalDist().cdf(HALF_SIZE_CM / girth_spread_cm) - 1
 
 
 def size_probabilities(measures: dict[str, float], spread: dict[str, float], chart: SizeChart) -> list[float]:
-    """The probability of every size, the girths being wrong together (they are: by scale and by clothes)."""
-    girths = {girth: measures[girth] + _DEVIATES * spread[girth] for girth in GIRTHS}
+    """The probability of every size, in the order of the chart.
+
+    The errors of the three girths are taken to be fully correlated: a wrong scale, or thick clothes, changes all of
+    them together.
+    """
+    girths = {girth: measures[girth] + _STANDARD_NORMAL * spread[girth] for girth in GIRTHS}
     counts = np.bincount(chart.indices_for(**girths), minlength=len(chart.sizes))
-    return [int(count) / len(_DEVIATES) for count in counts]
+    return [int(count) / len(_STANDARD_NORMAL) for count in counts]
 
 
 def narrowest_range(probabilities: list[float], best: int) -> tuple[int, int]:
-    """First and last of the fewest neighbouring sizes around ``best`` that hold :data:`RANGE_PROBABILITY`.
+    """First and last index of the shortest run of sizes that includes ``best`` and has :data:`RANGE_PROBABILITY`.
 
-    Among equally narrow ranges the most probable one is taken.
+    Of several equally short runs the most probable one is taken.
     """
     sizes = range(len(probabilities))
     ranges = [

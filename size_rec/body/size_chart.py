@@ -1,4 +1,4 @@
-"""[pure] The size chart: which size fits which girths. Data and one rule."""
+"""[pure] The size chart: which size fits which girths."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,8 @@ SIZES = ("XS", "S", "M", "L", "XL", "XXL")
 
 @dataclass(frozen=True)
 class SizeChart:
-    """Rising upper limits in cm of every size but the last, which has none; a size fits when all girths are within.
+    """The upper limits in cm of every size but the last, which has none, smallest size first; a size fits when no girth
+    is above its limit.
 
     A store's own chart is another value of this type.
     """
@@ -28,19 +29,21 @@ class SizeChart:
 
     def indices_for(self, *, chest_cm: FloatArray, waist_cm: FloatArray, hip_cm: FloatArray) -> IndexArray:
         """:meth:`index_for` for many bodies at once, one per entry."""
-        places = (
+        fitting = (
             np.searchsorted(self.chest_limits_cm, chest_cm),
             np.searchsorted(self.waist_limits_cm, waist_cm),
             np.searchsorted(self.hip_limits_cm, hip_cm),
         )
-        return np.max(places, axis=0)  # type: ignore[no-any-return]
+        return np.max(fitting, axis=0)  # type: ignore[no-any-return]
 
 
 CHEST_LIMITS_CM = (84.0, 92.0, 100.0, 108.0, 116.0)
 WAIST_OVER_CHEST_CM = 2.0
-"""A top falls about straight from chest to waist; a waist wider than the size's chest limit needs the next size."""
+"""A top hangs nearly straight from chest to waist, so a waist that is this much wider than the size's chest limit needs
+the next size."""
 HIP_OVER_CHEST_CM = 18.0
-"""A top's hem gives way or ends above the fullest hip; only hips far beyond the chest need the next size.
+"""The hem of a top stretches, or ends above the widest part of the hips, so only hips much wider than the chest need
+the next size.
 
 With both, 0.1 % of the men and 1.8 % of the women of ANSUR II get a larger size than their chest alone asks for."""
 

@@ -85,13 +85,15 @@ def _content(wheel: Path, file: NetworkFile) -> bytes:
     return content
 
 
-def main() -> int:
+def main(
+    files: Sequence[NetworkFile] = FETCHED, folder: Path = NETWORK_FOLDER, requirements: Path = REQUIREMENTS
+) -> int:
     """Fetch the networks unless they are there; returns the exit status."""
-    if is_complete():
+    if is_complete(files, folder):
         return 0
     print("Fetching MediaPipe's two pose networks (a 36 MB wheel, once) ...", flush=True)  # noqa: T201
     try:
-        fetch()
+        fetch(files, folder, requirements)
     except FetchFailed as failure:
         print(failure, file=sys.stderr)  # noqa: T201
         return 1

@@ -4,11 +4,12 @@ The model files were fetched when the worker was installed (``size_rec/pose/netw
 here, and mediapipe itself is not needed (ADR 0108).
 """
 
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from size_rec.pose.network_files import NetworkFile, checked_path
+from size_rec.pose.network_files import NETWORK_FOLDER, NetworkFile, checked_path
 from size_rec.pose.pose import Float32Array
 
 THREADS: Final = 1
@@ -18,8 +19,8 @@ THREADS: Final = 1
 class Network:
     """A loaded network with one picture as its input. For one thread at a time."""
 
-    def __init__(self, file: NetworkFile) -> None:
-        """Load it and run it once, as the first run takes longer.
+    def __init__(self, file: NetworkFile, folder: Path = NETWORK_FOLDER) -> None:
+        """Load it out of ``folder`` and run it once, as the first run takes longer.
 
         Raises:
             ImportError: LiteRT is not installed.
@@ -28,7 +29,7 @@ class Network:
         """
         from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - the worker starts without it, too
 
-        self._interpreter = Interpreter(str(checked_path(file)), num_threads=THREADS)
+        self._interpreter = Interpreter(str(checked_path(file, folder)), num_threads=THREADS)
         self._interpreter.allocate_tensors()
         self._input: int = self._interpreter.get_input_details()[0]["index"]
         self._outputs: list[int] = [output["index"] for output in self._interpreter.get_output_details()]

@@ -22,15 +22,25 @@ EXIT_SECONDS: Final = 10.0
 class Measurer:
     """One measuring process. For one thread at a time, but for :meth:`kill`."""
 
-    def __init__(self, server: ForkServer) -> None:
+    def __init__(
+        self, server: ForkServer, *, ready_seconds: float = READY_SECONDS, stuck_seconds: int = STUCK_SECONDS
+    ) -> None:
         """Have it forked as soon as the server has loaded the models (:meth:`wait_until_ready`).
+
+        Args:
+            server: what it is forked from.
+            ready_seconds: how long it may load; other values in tests only.
+            stuck_seconds: how long it may take for one photograph, and for the rest of a message; other values in tests
+                only.
 
         Raises:
             OSError: the system starts no process.
         """
+        self._ready_seconds = ready_seconds
+        self._stuck_seconds = stuck_seconds
         ours, theirs = socket.socketpair()
         for way in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):  # half a message is a hang as well
-            ours.setsockopt(socket.SOL_SOCKET, way, struct.pack("ll", STUCK_SECONDS, 0))
+            ours.setsockopt(socket.SOL_SOCKET, way, struct.pack("ll", stuck_seconds, 0))
         self._link = Connection(ours.detach())
         with theirs:
             self._process = server.fork(theirs)
@@ -55,10 +65,10 @@ class Measurer:
         """Block until it can be asked.
 
         Raises:
-            MeasurerGone: it ended, or was not ready within ``READY_SECONDS``.
+            MeasurerGone: it ended, or was not ready in time.
             MeasuringFailed: LiteRT, a network or the fitted model is missing or broken.
         """
-        match self._next_reply(READY_SECONDS):
+        match self._next_reply(self._ready_seconds):
             case Ready():
                 self._process.learn_pid()
                 return
@@ -80,7 +90,7 @@ class Measurer:
             send_question(self._link, question)
         except OSError:
             raise MeasurerGone(self.end()) from None
-        match self._next_reply(STUCK_SECONDS):
+        match self._next_reply(self._stuck_seconds):
             case SizeAdvice() as advice:
                 return advice
             case Exception() as failure:

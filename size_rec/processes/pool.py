@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -53,11 +54,24 @@ class BodyEstimator:
 
     :meth:`refuse_unless_free`, :meth:`place` and :meth:`measure` belong to one event loop; the other methods may be
     called from anywhere.
+
+    Args:
+        processes: how many measure at a time.
+        max_measuring: photographs waiting or being measured at a time.
+        look_seconds: how often an idle process is looked at; other values in tests only.
+        start_measurer: starts a process, forked from the server it is given; replaced in tests.
     """
 
     name = "measure"
 
-    def __init__(self, *, processes: int = PROCESSES, max_measuring: int = MAX_MEASURING) -> None:
+    def __init__(
+        self,
+        *,
+        processes: int = PROCESSES,
+        max_measuring: int = MAX_MEASURING,
+        look_seconds: float = LOOK_SECONDS,
+        start_measurer: Callable[[ForkServer], Measurer] = Measurer,
+    ) -> None:
         self._max_measuring = max_measuring
         self._measuring = 0
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
@@ -65,7 +79,10 @@ class BodyEstimator:
         self._changed = threading.Condition()
         self._on_change: Callable[[bool], None] = lambda _: None
         self._server = ForkServer()
-        self._keepers = [_Keeper(self._server, self._jobs, self._closed, self._changed_state) for _ in range(processes)]
+        self._keepers = [
+            _Keeper(partial(start_measurer, self._server), self._jobs, self._closed, self._changed_state, look_seconds)
+            for _ in range(processes)
+        ]
 
     @property
     def loaded(self) -> bool:
@@ -176,17 +193,19 @@ class _Keeper:
 
     def __init__(
         self,
-        server: ForkServer,
+        start_measurer: Callable[[], Measurer],
         jobs: SimpleQueue[_Job],
         closed: threading.Event,
         changed_state: Callable[[], None],
+        look_seconds: float,
     ) -> None:
         self.measurer: Measurer | None = None
         self.ready = False
-        self._server = server
+        self._start_measurer = start_measurer
         self._jobs = jobs
         self._closed = closed
         self._changed_state = changed_state
+        self._look_seconds = look_seconds
         self._thread = threading.Thread(target=self._run, name="measure", daemon=True)
 
     def start(self) -> None:
@@ -221,7 +240,7 @@ class _Keeper:
         """A process that is ready, or ``None``."""
         started = time.monotonic()
         try:
-            self.measurer = measurer = Measurer(self._server)
+            self.measurer = measurer = self._start_measurer()
             if self._closed.is_set():
                 measurer.kill()
             measurer.wait_until_ready()
@@ -241,7 +260,7 @@ class _Keeper:
         try:
             while not self._closed.is_set() and not measurer.has_ended:
                 with suppress(Empty):
-                    self._run_job(self._jobs.get(timeout=LOOK_SECONDS), measurer)
+                    self._run_job(self._jobs.get(timeout=self._look_seconds), measurer)
         except MeasurerGone as gone:
             log.error("measuring_process_ended", pid=measurer.pid, reason=str(gone))
         else:

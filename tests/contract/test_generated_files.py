@@ -69,6 +69,7 @@ def test_only_the_generator_lies_beside_the_generated_files(generated: Mapping[s
     assert {path.name for path in DIRECTORY.iterdir() if path.is_file()} == {*generated, "generate.py"}
 
 
+@pytest.mark.heavy
 def test_generating_twice_gives_the_same_bytes_and_a_check_finds_them(
     tmp_path: Path, generated: Mapping[str, str]
 ) -> None:
@@ -102,6 +103,7 @@ def test_the_schema_is_a_valid_schema_with_a_word_on_every_field() -> None:
     assert [set(one["properties"]) for one in definitions] == [set(model.model_fields) for model in MODELS]
 
 
+@pytest.mark.heavy
 def test_the_compiler_accepts_right_payloads_and_refuses_wrong_ones(tmp_path: Path, node_packages: Path) -> None:
     for file in (DIRECTORY / TYPESCRIPT_FILE, PRODUCER_CASES):
         (tmp_path / file.name).write_bytes(file.read_bytes())

@@ -20,6 +20,8 @@ from size_rec.pose.pose import FloatArray, IndexArray, Pose, RgbArray
 from tests.support.size_figures import draw_figure, mirrored, padded
 from tests.support.size_photos import as_bytes, decoded, measure, measures, truth
 
+pytestmark = pytest.mark.heavy
+
 MODEL = load_body_model()
 PHOTOS = [name for name, row in truth().items() if row["kind"] == "normal"][::27]
 """Eight bodies, evenly through the set."""

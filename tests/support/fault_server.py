@@ -244,6 +244,12 @@ async def closes_before_the_announced_end(connection: Connection) -> None:
     await connection.send(PICTURE)
 
 
+async def sends_more_than_announced(connection: Connection) -> None:
+    await connection.send_head(f"Content-Length: {len(PICTURE)}")
+    await connection.send(PICTURE[:-1])
+    await connection.send(PICTURE[-1:] + b"and what nobody announced")
+
+
 async def negative_length(connection: Connection) -> None:
     await connection.send_head("Content-Length: -1")
 
@@ -341,6 +347,7 @@ FAULTS: dict[str, Fault] = {
         sends_two_bytes_at_a_time,
         sends_chunks_without_end,
         closes_before_the_announced_end,
+        sends_more_than_announced,
         negative_length,
         length_of_thousands_of_digits,
         two_lengths,

@@ -1,7 +1,9 @@
 """What the plain command brings up, as the real Compose reads it in a host's directory; no engine is asked."""
 
 import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +12,9 @@ import yaml
 
 from tests.support.compose_policy import as_compose_reads, faults
 from tests.support.production_bundle import (
+    COMPOSE,
     HOST_VALUES,
+    STACK,
     TAG,
     ComposeRefused,
     compose,
@@ -49,6 +53,19 @@ def replaced(before: dict[str, str], after: dict[str, str]) -> set[str]:
 def test_the_plain_command_starts_three_services_and_says_nothing(home: Path) -> None:
     started = compose(home, "config", "--services")
     assert (set(started.stdout.split()), started.stderr) == ({"worker", "redis", "nginx"}, "")
+
+
+def test_a_link_named_as_compose_looks_for_it_is_the_same_stack_without_a_flag(home: Path) -> None:
+    (home / "compose.yaml").symlink_to(STACK)
+    plain = subprocess.run(
+        [COMPOSE, "config", "--hash", "*"],
+        cwd=home,
+        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert dict(line.split() for line in plain.stdout.splitlines()) == hashes(home)
 
 
 def test_the_project_is_wearon_wherever_the_directory_is(home: Path, tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def outcome_data(path: str) -> bytes:
         "/honest",
         "/media_type_with_parameters",
         "/no_length",
+        "/sends_more_than_announced",
         "/chunked",
         "/compressed_though_not_asked",
         "/deflated_though_not_asked",

@@ -22,8 +22,8 @@ from sandbox.openai_sim.client import SimulatorClient
 from sandbox.openai_sim.server import running_simulator
 from sandbox.servers.redis import LocalRedis
 from services.providers.client import ImageClient
-from services.providers.openai import wire as openai_wire
 from services.providers.openai.images import OpenAIImages
+from services.providers.openai.wire import EXCHANGE_LIMITS, ExchangeLimits
 from services.queue.connection import connect
 from services.shutdown import ShuttingDown
 from services.turns.breaker import ProviderBreaker
@@ -34,6 +34,8 @@ from tests.support.openai_sim_calls import wait_until
 API_KEY = "sk-test-0123456789"
 SIZE = (80, 120)
 MODELS = "gpt-image-1.5,gpt-image-2.6-sunburst"
+
+EVERY_TURN_IS_STALE = ExchangeLimits(turn_fresh_seconds=0.0)
 
 
 def picture(colour: str) -> bytes:
@@ -125,6 +127,7 @@ def make_caller(
     window_seconds: int = 61,
     pause_seconds: float = 0.3,
     cancelled: Callable[[], bool] = lambda: False,
+    limits: ExchangeLimits = EXCHANGE_LIMITS,
 ) -> Caller:
     gate = RateGate(
         store,
@@ -148,6 +151,7 @@ def make_caller(
         cancelled=cancelled,
         on_attempt=lambda model, status, code: told.attempts.append((model, status, code)),
         on_model_gone=told.gone.append,
+        limits=limits,
         sleep=sleep,
         random_unit=lambda: 0.5,
     )
@@ -274,18 +278,16 @@ def test_a_provider_that_is_silent_ends_with_the_tasks_time(caller: Caller, faul
     assert caller.told.attempts == [("gpt-image-1.5", None, "deadline_exceeded")]
 
 
-def test_a_silent_attempt_is_given_up_in_time_for_another(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_wire, "ATTEMPT_TIMEOUT_SECONDS", 0.3)
+def test_a_silent_attempt_is_given_up_in_time_for_another(store: redis.Redis, sim: SimulatorClient) -> None:
+    caller = make_caller(store, sim.base_url, limits=ExchangeLimits(attempt_timeout_seconds=0.3))
     with pytest.raises(failures.ProviderUnavailable):
         caller.edit("[[sim:hang]]")
     assert len(caller.told.attempts) == 4
 
 
-def test_answers_that_trickle_hold_up_nobody(
-    caller: Caller, sim: SimulatorClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_answers_that_trickle_hold_up_nobody(store: redis.Redis, sim: SimulatorClient) -> None:
     """Neither one another nor an answer that lies ready, and none is asked and paid for again."""
-    monkeypatch.setattr(openai_wire, "ATTEMPT_TIMEOUT_SECONDS", 3.0)
+    caller = make_caller(store, sim.base_url, limits=ExchangeLimits(attempt_timeout_seconds=3.0))
     with ThreadPoolExecutor(12) as pool:
         trickling = [pool.submit(caller.edit, "[[sim:slow-drip=4]]") for _ in range(12)]
         wait_until(lambda: sim.stats()["in_flight"] == 12)
@@ -296,11 +298,12 @@ def test_answers_that_trickle_hold_up_nobody(
 
 
 def test_waiting_for_memory_counts_neither_against_the_attempt_nor_against_the_task(
-    caller: Caller, sim: SimulatorClient, monkeypatch: pytest.MonkeyPatch
+    store: redis.Redis, sim: SimulatorClient
 ) -> None:
     """An answer that lies ready is not given up and paid for again."""
-    monkeypatch.setattr(openai_wire, "ANSWER_TIMEOUT_SECONDS", 0.5)
-    memory, half_bytes = caller.client._wire._memory, openai_wire.ANSWER_MEMORY_BYTES // 2
+    limits = ExchangeLimits(answer_timeout_seconds=0.5)
+    caller = make_caller(store, sim.base_url, limits=limits)
+    memory, half_bytes = caller.client._wire._memory, limits.answer_memory_bytes // 2
     longer_than_all_limits_seconds = 2.2
     with ThreadPoolExecutor(1) as pool:
         with memory.holding("one half") as one, memory.holding("the other") as other:
@@ -314,22 +317,19 @@ def test_waiting_for_memory_counts_neither_against_the_attempt_nor_against_the_t
     assert sim.stats()["requests"] == 1
 
 
-def test_many_answers_pass_through_the_memory_of_four(
-    store: redis.Redis, sim: SimulatorClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(openai_wire, "MAX_ANSWER_BYTES", 100_000)
-    monkeypatch.setattr(openai_wire, "ANSWER_MEMORY_BYTES", 400_000)
-    caller = make_caller(store, sim.base_url)
+def test_many_answers_pass_through_the_memory_of_four(store: redis.Redis, sim: SimulatorClient) -> None:
+    limits = ExchangeLimits(max_answer_bytes=100_000, answer_memory_bytes=400_000)
+    caller = make_caller(store, sim.base_url, limits=limits)
     sim.set_latency("1")
     with ThreadPoolExecutor(24) as pool:
         sizes = [len(edit.jpeg) for edit in pool.map(lambda _: caller.edit(), range(24))]
-    assert 24 * min(sizes) > 400_000
+    assert 24 * min(sizes) > limits.answer_memory_bytes
     assert caller.told.attempts == [("gpt-image-1.5", 200, "ok")] * 24
     assert caller.client._wire._memory._held_bytes == 0
 
 
-def test_an_answer_that_trickles_does_not_keep_its_memory(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_wire, "ANSWER_TIMEOUT_SECONDS", 0.3)
+def test_an_answer_that_trickles_does_not_keep_its_memory(store: redis.Redis, sim: SimulatorClient) -> None:
+    caller = make_caller(store, sim.base_url, limits=ExchangeLimits(answer_timeout_seconds=0.3))
     with pytest.raises(failures.ProviderUnavailable):
         caller.edit("[[sim:slow-drip]]")
     assert len(caller.told.attempts) == 4
@@ -368,24 +368,21 @@ def test_every_attempt_takes_its_turn(store: redis.Redis, sim: SimulatorClient) 
 
 
 def test_every_picture_of_an_attempt_counts_against_the_limit_on_pictures(
-    store: redis.Redis, sim: SimulatorClient, monkeypatch: pytest.MonkeyPatch
+    store: redis.Redis, sim: SimulatorClient
 ) -> None:
     """A request has two; the second attempt needs two more, and a turn that went stale another two."""
     caller = make_caller(store, sim.base_url, images_per_window=4, window_seconds=2)
+    late_caller = make_caller(store, sim.base_url, images_per_window=4, window_seconds=2, limits=EVERY_TURN_IS_STALE)
     sim.set_faults({"name": "500-always", "times": 1})
     caller.edit()
     assert store.llen("wearon:provider:rate:input-images") == 4
-    monkeypatch.setattr(openai_wire, "TURN_FRESH_SECONDS", 0.0)
-    caller.edit()
+    late_caller.edit()
     arrivals = sim.stats(arrivals=True)["arrivals"]
     assert arrivals[2] - arrivals[0] > 1.6
 
 
-def test_a_request_whose_turn_went_stale_takes_another(
-    store: redis.Redis, sim: SimulatorClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(openai_wire, "TURN_FRESH_SECONDS", 0.0)
-    caller = make_caller(store, sim.base_url, turns_per_window=3, window_seconds=3)
+def test_a_request_whose_turn_went_stale_takes_another(store: redis.Redis, sim: SimulatorClient) -> None:
+    caller = make_caller(store, sim.base_url, turns_per_window=3, window_seconds=3, limits=EVERY_TURN_IS_STALE)
     caller.edit()
     assert store.llen("wearon:provider:rate:window") == 2
     clock = Clock(1.5)
@@ -514,8 +511,8 @@ def test_no_secret_reaches_a_log_or_a_failure(caller: Caller) -> None:
         assert secret not in f"{logs} {caught.value}"
 
 
-def test_an_endless_answer_is_cut_off(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_wire, "MAX_ANSWER_BYTES", 1_000)
+def test_an_endless_answer_is_cut_off(store: redis.Redis, sim: SimulatorClient) -> None:
+    caller = make_caller(store, sim.base_url, limits=ExchangeLimits(max_answer_bytes=1_000))
     with pytest.raises(failures.ProviderAnswerUnusable, match="more than 1000 bytes"):
         caller.edit()
 

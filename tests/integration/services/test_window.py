@@ -18,7 +18,7 @@ from sandbox.servers.redis import LocalRedis
 from services.queue.connection import connect
 from services.shutdown import ShuttingDown
 from services.turns import window as rate_gate
-from services.turns.window import LEAD_SECONDS, RateGate, Slot, spacing_of
+from services.turns.window import LEAD_SECONDS, MAX_SLEEP_SECONDS, RateGate, Slot, spacing_of
 
 WINDOW_SECONDS = 2
 CLOCK_SECONDS = 0.02
@@ -50,13 +50,21 @@ def never() -> bool:
     return False
 
 
-def make_gate(client: redis.Redis, turns: int, *, spacing: float = NO_SPACING, images: int | None = None) -> RateGate:
+def make_gate(
+    client: redis.Redis,
+    turns: int,
+    *,
+    spacing: float = NO_SPACING,
+    images: int | None = None,
+    max_sleep_seconds: float = MAX_SLEEP_SECONDS,
+) -> RateGate:
     return RateGate(
         client,
         turns_per_window=turns,
         images_per_window=images,
         window_seconds=WINDOW_SECONDS,
         spacing_seconds=spacing,
+        max_sleep_seconds=max_sleep_seconds,
     )
 
 
@@ -310,9 +318,8 @@ def test_one_process_keeps_the_limit_even_if_redis_forgets_everything(client: re
     assert wait_at(gate) > WINDOW_SECONDS - 0.5
 
 
-def test_a_shutdown_ends_the_waiting_and_frees_the_place(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_gate, "MAX_SLEEP_SECONDS", 0.2)
-    gate = make_gate(client, 1)
+def test_a_shutdown_ends_the_waiting_and_frees_the_place(client: redis.Redis) -> None:
+    gate = make_gate(client, 1, max_sleep_seconds=0.2)
     gate.acquire(never)
     closing = threading.Event()
     with ThreadPoolExecutor(3) as pool:

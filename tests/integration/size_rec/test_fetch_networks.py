@@ -13,8 +13,7 @@ from typing import Final
 import pytest
 
 from sandbox.servers.processes import free_port
-from size_rec.pose import fetch_networks
-from size_rec.pose.fetch_networks import REQUIREMENTS, FetchFailed, fetch, is_complete
+from size_rec.pose.fetch_networks import REQUIREMENTS, FetchFailed, fetch, is_complete, main
 from size_rec.pose.network_files import NetworkFile
 
 WHEEL: Final = "mediapipe-0.10.21-cp312-cp312-manylinux_2_28_x86_64.whl"
@@ -116,9 +115,7 @@ def test_without_the_index_it_says_so_in_one_sentence_and_exits_1(
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free_port()}/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
-    monkeypatch.setattr(is_complete, "__defaults__", (FILES, tmp_path / "networks"))
-    monkeypatch.setattr(fetch, "__defaults__", (FILES, tmp_path / "networks", requirements))
-    assert fetch_networks.main() == 1
+    assert main(FILES, tmp_path / "networks", requirements) == 1
     said = capfd.readouterr()
     assert "Fetching MediaPipe's two pose networks (a 36 MB wheel, once) ..." in said.out
     assert said.err.splitlines()[-1].startswith("The pose networks could not be fetched; pip says why above.")

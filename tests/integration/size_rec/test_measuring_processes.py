@@ -9,7 +9,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from models.failures import NotAnImage
 from services.images import processor as image_processor
 from size_rec.problems import ModelUnavailable
 from size_rec.processes import handle as measurer_module
-from size_rec.processes import pool as estimator_module
 from size_rec.processes.fork_server import MALLOC, ForkServer
 from size_rec.processes.handle import Measurer
 from size_rec.processes.link import MeasuringFailed, Question
@@ -68,15 +68,21 @@ def server() -> Iterator[ForkServer]:
         started.close()
 
 
-@pytest.fixture
-def measurer(server: ForkServer) -> Iterator[Measurer]:
-    started = Measurer(server)
+@contextmanager
+def ready_measurer(server: ForkServer, **limits: int) -> Iterator[Measurer]:
+    started = Measurer(server, **limits)
     try:
         started.wait_until_ready()
         yield started
     finally:
         started.kill()
         started.end()
+
+
+@pytest.fixture
+def measurer(server: ForkServer) -> Iterator[Measurer]:
+    with ready_measurer(server) as started:
+        yield started
 
 
 def measure(estimator: BodyEstimator) -> SizeAdvice:
@@ -154,17 +160,13 @@ def test_health_follows_a_process_that_dies_while_it_has_nothing_to_do() -> None
     assert changes == [True, False, True, False]
 
 
-def test_a_photo_that_came_when_its_process_was_dead_already_is_answered_by_the_next(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(estimator_module, "LOOK_SECONDS", UNSEEN_SECONDS)  # nobody looks meanwhile
-    with loaded_estimator(processes=1) as alone:
+def test_a_photo_that_came_when_its_process_was_dead_already_is_answered_by_the_next() -> None:
+    with loaded_estimator(processes=1, look_seconds=UNSEEN_SECONDS) as alone:
         [first] = alone.pids
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: not psutil.pid_exists(first), "it is dead")
         assert isinstance(measure(alone), SizeAdvice)
         assert alone.pids != [first]
-        monkeypatch.undo()
 
 
 def test_a_photo_that_was_refused_is_gone_from_memory() -> None:
@@ -198,9 +200,8 @@ def test_a_process_that_stops_in_the_middle_of_a_reply_is_killed(
     falls_silent.write_text(f"#!{sys.executable}\n{FALLS_SILENT}")
     falls_silent.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(falls_silent))
-    monkeypatch.setattr(measurer_module, "STUCK_SECONDS", 1)
     server = ForkServer()
-    silent = Measurer(server)
+    silent = Measurer(server, stuck_seconds=1)
     with pytest.raises(MeasurerGone):
         silent.wait_until_ready()
     server.close()
@@ -253,12 +254,12 @@ def test_one_process_less_leaves_the_other_to_answer(estimator: BodyEstimator) -
         psutil.Process(stopped).resume()
 
 
-def test_a_process_that_hangs_is_killed(measurer: Measurer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measurer_module, "STUCK_SECONDS", 0.2)
-    psutil.Process(measurer.pid).suspend()
-    with pytest.raises(MeasurerGone, match="hangs"):
-        measurer.measure(STANDING)
-    assert not psutil.pid_exists(measurer.pid)
+def test_a_process_that_hangs_is_killed(server: ForkServer) -> None:
+    with ready_measurer(server, stuck_seconds=1) as measurer:
+        psutil.Process(measurer.pid).suspend()
+        with pytest.raises(MeasurerGone, match="hangs"):
+            measurer.measure(STANDING)
+        assert not psutil.pid_exists(measurer.pid)
 
 
 def test_a_process_that_talks_nonsense_is_killed(measurer: Measurer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,10 +324,9 @@ def test_closing_lets_a_process_finish_what_it_has_begun_and_drops_what_waits(mo
     assert not psutil.pid_exists(measuring)
 
 
-def test_closing_does_not_wait_for_a_process_that_is_still_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_does_not_wait_for_a_process_that_is_still_loading() -> None:
     """These would take an hour, and closing as long."""
-    monkeypatch.setattr(measurer_module, "READY_SECONDS", 3600)
-    estimator = BodyEstimator()
+    estimator = BodyEstimator(start_measurer=partial(Measurer, ready_seconds=3600))
     estimator.start()
     wait_until(lambda: all(keeper.measurer for keeper in estimator._keepers), "both load")
     loading = estimator._server.pid

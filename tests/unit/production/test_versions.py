@@ -8,9 +8,9 @@ import pytest
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 
-FULL_TAG: Final = re.compile(r"(?P<repository>[a-z0-9./-]+):v?(?P<version>\d+\.\d+\.\d+)(-[a-z0-9.]+)?")
-"""Three numbers: with fewer, the registry decides what runs tomorrow. No digest: it would bind the stack to one
-registry's copy, and the deploy records the digest that it pulled."""
+FULL_TAG: Final = re.compile(r"(?P<repository>[a-z0-9./-]+):v?(?P<version>\d+(\.\d+)+)(-[a-z0-9.]+)?")
+"""As many numbers as the floor has: with fewer, the registry decides what runs tomorrow. No digest: it would bind the
+stack to one registry's copy, and the deploy records the digest that it pulled."""
 
 FLOORS: Final = {
     "NGINX_IMAGE": (
@@ -19,6 +19,7 @@ FLOORS: Final = {
         "over TLS 1.3 and a use after free in the resolver, all of which we use; fixed in 1.30.7 and 1.31.9",
     ),
     "REDIS_IMAGE": ((7, 4, 11), "the security fixes of the 7.4 line up to August 2026"),
+    "PSQL_IMAGE": ((17, 7), "psql 17 talks to servers 9.2 to 17 and, for this, to newer ones"),
     "CERTBOT_IMAGE": ((5, 8, 0), "the release whose renewal behaviour the scripts were tried with"),
 }
 """Lowest version, and why."""
@@ -36,9 +37,9 @@ def pins() -> dict[str, str]:
 def is_below_floor(name: str, image: str) -> bool:
     """Whether an image of this name is too old."""
     found = FULL_TAG.fullmatch(image)
-    assert found, f"{name}={image} has no full tag"
-    version = tuple(map(int, found["version"].split(".")))
     floor, _ = FLOORS[name]
+    version = tuple(map(int, found["version"].split("."))) if found else ()
+    assert len(version) == len(floor), f"{name}={image} has no full tag"
     return version < floor or (name == "NGINX_IMAGE" and (1, 31) <= version < MAINLINE_FLOOR)
 
 
@@ -75,9 +76,11 @@ def test_the_worker_has_no_tag_there() -> None:
     assert re.fullmatch(r"[a-z0-9./-]+", pins()["WORKER_IMAGE"])
 
 
-def test_every_image_that_the_services_name_is_pinned_and_no_other() -> None:
+def test_every_image_that_the_services_and_scripts_name_is_pinned_and_no_other() -> None:
     services = (REPOSITORY / "compose" / "services.yml").read_text()
-    assert set(re.findall(r"\$\{([A-Z_]+_IMAGE)[:}]", services)) == set(pins())
+    scripts = "".join(script.read_text() for script in (REPOSITORY / "scripts").rglob("*.sh"))
+    named = re.findall(r"\$\{([A-Z_]+_IMAGE)[:}]", services) + re.findall(r'"\$VERSIONS_FILE" ([A-Z_]+_IMAGE)', scripts)
+    assert set(named) == set(pins())
     assert set(pins()) - {"WORKER_IMAGE"} == set(FLOORS)
 
 

@@ -1,4 +1,4 @@
-"""The pipeline has the least rights, runs the README's command, and never stops a deploy that has begun (ADR 0118)."""
+"""The pipeline: least rights, the README's command, and no deploy that has begun is stopped (FR-7.7, ADR 0118)."""
 
 import re
 from pathlib import Path

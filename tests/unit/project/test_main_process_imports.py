@@ -14,6 +14,8 @@ from PIL import Image
 
 from worker.settlement.storage_probe import PICTURE
 
+pytestmark = pytest.mark.heavy
+
 ROOT: Final = Path(__file__).resolve().parents[3]
 
 FOR_CHILDREN_ONLY: Final = ("PIL", "pillow_heif", "numpy", "ai_edge_litert")

@@ -46,6 +46,7 @@ def test_memory_and_processor_time_of_children_count(parent_of_a_greedy_child: i
     assert watch.peak_bytes > 64 * MEBIBYTE
 
 
+@pytest.mark.heavy
 def test_the_phone_photographs_weigh_what_phones_photographs_do() -> None:
     for photograph in phone_photographs():
         with Image.open(io.BytesIO(photograph.jpeg)) as picture:

@@ -30,6 +30,7 @@ print(json.dumps(modules + mapped))
 """
 
 
+@pytest.mark.heavy
 def test_nothing_is_taken_out_that_the_workers_processes_open() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", EVERY_FILE_IN_USE], cwd=ROOT, capture_output=True, text=True, check=True

@@ -8,7 +8,6 @@ from PIL import Image
 
 from models.failures import NotAnImage
 from services.images.jpeg_structure import MAX_SCANS
-from services.images.limits import MAX_PIXELS
 from services.images.opening import SCANNED_JPEG_BYTES_PER_PIXEL, open_picture, peak_decode_bytes
 from services.images.processor import prepare_image
 from tests.support.images import encoded, plain
@@ -48,7 +47,7 @@ def one_component_after_another(rounds: int) -> bytes:
     ],
 )
 def test_a_jpeg_in_several_scans_takes_the_memory_of_all_its_coefficients(data: bytes, bytes_per_pixel: int) -> None:
-    with open_picture(data, max_pixels=MAX_PIXELS) as picture:
+    with open_picture(data) as picture:
         assert peak_decode_bytes(picture) == SIDE_PX * SIDE_PX * bytes_per_pixel
 
 

@@ -20,20 +20,12 @@ import pytest
 from PIL import Image, ImageFile
 
 from models.failures import ImageTooLarge, IncompletePicture, NotAnImage
-from services.images import opening as image_opening
 from services.images import processor as image_processor
-from services.images import shrinking as image_shrinking
 from services.images.jpeg_structure import MAX_SCANS
-from services.images.limits import MAX_PIXELS
-from services.images.opening import FORMATS, MAX_DECODE_BYTES, open_picture, peak_decode_bytes
-from services.images.processor import (
-    CONCURRENT_PICTURES,
-    LARGE_DECODE_BYTES,
-    MAX_SIDE_PX,
-    PreparedImage,
-    load_rgb,
-    prepare_image,
-)
+from services.images.limits import LARGE_DECODE_BYTES, MAX_DECODE_BYTES, DecodeLimits
+from services.images.opening import FORMATS, open_picture, peak_decode_bytes
+from services.images.processor import CONCURRENT_PICTURES, MAX_SIDE_PX, PreparedImage, load_rgb, prepare_image
+from services.images.shrinking import FOR_MEASURING, shrunken_rgb
 from tests.support.images import (
     BLACK,
     BLUE,
@@ -234,17 +226,15 @@ def test_the_longer_side_is_brought_to_the_limit_and_small_pictures_stay_as_they
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "P", "LA", "1"])
-def test_a_picture_converted_in_bands_comes_out_like_one_converted_whole(
-    mode: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_picture_converted_in_bands_comes_out_like_one_converted_whole(mode: str) -> None:
     noise = Image.effect_noise((700, 501), 60)
     image = noise.convert("RGBA" if mode == "RGBA" else "L")
     if mode in {"RGBA", "LA"}:
         image.putalpha(noise.rotate(180))
     data = encoded(image.convert(mode), "PNG")
-    whole = load_rgb(data, 100)
-    monkeypatch.setattr(image_shrinking, "BAND_BYTES", 1)  # the narrowest bands there can be
-    assert load_rgb(data, 100).tobytes() == whole.tobytes()
+    with open_picture(data) as picture:
+        in_bands = shrunken_rgb(picture, 100, FOR_MEASURING, band_bytes=1)  # the narrowest bands there can be
+    assert in_bands.tobytes() == load_rgb(data, 100).tobytes()
 
 
 def test_metadata_does_not_reach_the_result() -> None:
@@ -361,9 +351,10 @@ def test_a_picture_that_announces_too_many_pixels_is_refused_before_it_is_decode
 
 
 def test_the_limit_itself_is_still_accepted_and_one_row_more_is_not() -> None:
-    assert prepare_image(plain(100, 50, "PNG"), max_pixels=5_000).width == 100
+    limits = DecodeLimits(max_pixels=5_000)
+    assert prepare_image(plain(100, 50, "PNG"), limits=limits).width == 100
     with pytest.raises(ImageTooLarge) as too_large:
-        prepare_image(plain(100, 51, "PNG"), max_pixels=5_000)
+        prepare_image(plain(100, 51, "PNG"), limits=limits)
     assert (too_large.value.limit, too_large.value.unit) == (5_000, "pixels")
 
 
@@ -372,11 +363,11 @@ def test_a_phones_48_megapixel_photo_passes() -> None:
     assert (prepared.width, prepared.height) == (1024, 768)
 
 
-def test_a_format_whose_decoder_needs_more_memory_has_a_lower_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_opening, "MAX_DECODE_BYTES", 1_000_000)
-    assert prepare_image(plain(400, 400, "PNG")).width == 400
+def test_a_format_whose_decoder_needs_more_memory_has_a_lower_limit() -> None:
+    limits = DecodeLimits(max_decode_bytes=1_000_000)
+    assert prepare_image(plain(400, 400, "PNG"), limits=limits).width == 400
     with pytest.raises(ImageTooLarge) as too_large:
-        prepare_image(plain(400, 400, "AVIF"))
+        prepare_image(plain(400, 400, "AVIF"), limits=limits)
     assert too_large.value.limit < 400 * 400
 
 
@@ -441,6 +432,7 @@ COSTLY: dict[str, Callable[[], bytes]] = {
 """What takes more memory for each pixel than others of its format, or less than its worst."""
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("make", COSTLY.values(), ids=COSTLY)
 def test_costly_kinds_take_no_more_memory_than_estimated_either(make: Callable[[], bytes], tmp_path: Path) -> None:
     large = make()
@@ -468,7 +460,7 @@ def test_what_an_avif_says_of_its_depth_and_chroma_is_not_relied_on() -> None:
     assert lying_data != honest
     for data in (honest, lying_data):
         assert prepare_image(data).width == 1024
-        with open_picture(data, max_pixels=MAX_PIXELS) as picture:
+        with open_picture(data) as picture:
             assert peak_decode_bytes(picture) == 17.5 * 8_000_000
 
 
@@ -500,7 +492,7 @@ def test_decoding_takes_no_more_memory_than_estimated_from_the_header(
 
 def assert_stays_within_its_estimate(large: bytes, small: bytes, tmp_path: Path) -> None:
     """Measured in a process of its own, as a process only knows its peak since it started."""
-    with open_picture(large, max_pixels=MAX_PIXELS) as picture:
+    with open_picture(large) as picture:
         estimate = peak_decode_bytes(picture)
     (tmp_path / "large").write_bytes(large)
     (tmp_path / "small").write_bytes(small)
@@ -551,11 +543,10 @@ def in_threads(count: int, work: Callable[[], object]) -> None:
 def decoding(monkeypatch: pytest.MonkeyPatch) -> "Decoding":
     """Watches the real decoding from inside its slot."""
     watch = Decoding()
-    real = image_shrinking.shrunken_rgb
 
     def watched(picture: ImageFile.ImageFile, *how: Any, **more: Any) -> Image.Image:
         with watch:
-            return real(picture, *how, **more)
+            return shrunken_rgb(picture, *how, **more)
 
     monkeypatch.setattr(image_processor, "shrunken_rgb", watched)
     return watch
@@ -592,7 +583,7 @@ def test_as_many_pictures_are_decoded_at_once_as_there_are_slots_and_never_more(
 
 def large_webp() -> bytes:
     data = encoded(Image.new("RGBA", (4_200, 4_100)), "WEBP", lossless=True, method=0)
-    with open_picture(data, max_pixels=MAX_PIXELS) as picture:
+    with open_picture(data) as picture:
         assert peak_decode_bytes(picture) > LARGE_DECODE_BYTES
     return data
 
@@ -607,13 +598,11 @@ def test_two_large_pictures_are_never_decoded_at_once(make: Callable[[], bytes],
     assert decoding.most_at_once == 1
 
 
-def test_a_large_picture_leaves_the_second_slot_to_small_ones(
-    decoding: Decoding, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(image_processor, "LARGE_DECODE_BYTES", 10_000)
+def test_a_large_picture_leaves_the_second_slot_to_small_ones(decoding: Decoding) -> None:
+    limits = DecodeLimits(large_decode_bytes=10_000)
     large, small = plain(100, 100, "PNG"), plain(8, 8, "PNG")
     turns = iter([large, small])
-    in_threads(2, lambda: prepare_image(next(turns)))
+    in_threads(2, lambda: prepare_image(next(turns), limits=limits))
     assert decoding.most_at_once == 2
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from models.failures import IncompletePicture, NotAnImage
-from services.images import processor as image_processor
 from services.images.incomplete_pictures import MAX_LOST_SHARE, completions
+from services.images.limits import DecodeLimits
 from services.images.processor import load_rgb, prepare_image
 from tests.support.images import encoded, plain, with_orientation
 from tests.support.lossless_jpeg import lossless_jpeg
@@ -62,6 +62,7 @@ def assert_nothing_visible_is_lost(data: bytes, cut: bytes, side_px: int = 800) 
     assert np.abs(found[intact:] - expected[intact:]).mean() < 25
 
 
+@pytest.mark.heavy
 @BY_KIND
 @pytest.mark.parametrize("bytes_lost", [1, 2, 3, 10, 20])
 @pytest.mark.parametrize("side_px", [200, 800])
@@ -70,6 +71,7 @@ def test_a_photograph_without_its_last_bytes_is_accepted(kind: str, bytes_lost: 
     assert_nothing_visible_is_lost(data, data[:-bytes_lost], side_px)
 
 
+@pytest.mark.heavy
 @BY_KIND
 def test_however_much_is_cut_off_what_is_accepted_shows_all_of_it(kind: str) -> None:
     data, refused = whole(kind), 0
@@ -215,7 +217,7 @@ def test_a_whole_file_with_broken_pixels_is_not_called_incomplete(image_format: 
     assert image_format in {"WEBP", "HEIF", "AVIF"}  # whose decoders make something of any bytes
 
 
-def test_a_whole_file_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_file_is_decoded_once() -> None:
     for kind in KINDS:
         data = whole(kind)
         versions = completions(data)
@@ -223,12 +225,12 @@ def test_a_whole_file_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert versions[0] is data
 
 
-def test_a_picture_that_is_too_large_to_be_decoded_twice_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_processor, "MAX_DECODE_BYTES", 12 * SIZE[0] * SIZE[1])
+def test_a_picture_that_is_too_large_to_be_decoded_twice_is_incomplete() -> None:
+    limits = DecodeLimits(max_decode_bytes=12 * SIZE[0] * SIZE[1])
     data = whole("HEIC")
-    assert load_rgb(data, 800).size == SIZE
+    assert load_rgb(data, 800, limits=limits).size == SIZE
     with pytest.raises(IncompletePicture, match="twice"):
-        load_rgb(data[:-2], 800)
+        load_rgb(data[:-2], 800, limits=limits)
 
 
 def test_threads_that_decode_whole_and_cut_files_do_not_disturb_one_another() -> None:

@@ -12,7 +12,9 @@ from PIL import Image
 from models.failures import ProviderAnswerUnusable
 from models.image_models import STANDARD_SIZES
 from services.providers.image_provider import Retryable
-from services.providers.openai.wire import MAX_ANSWER_BYTES, largest_size_bytes, translate_transport_error
+from services.providers.openai.wire import EXCHANGE_LIMITS, largest_size_bytes, translate_transport_error
+
+MAX_ANSWER_BYTES = EXCHANGE_LIMITS.max_answer_bytes
 
 
 def request_errors() -> list[type[httpx.RequestError]]:
@@ -45,7 +47,7 @@ def test_an_error_of_the_operating_system_counts_as_no_answer() -> None:
 def test_an_answer_comes_to_what_it_announces_and_never_to_more_than_the_bound(
     headers: dict[str, str], size_bytes: int
 ) -> None:
-    assert largest_size_bytes(httpx.Headers(headers)) == size_bytes
+    assert largest_size_bytes(httpx.Headers(headers), MAX_ANSWER_BYTES) == size_bytes
 
 
 @pytest.mark.parametrize("size_px", STANDARD_SIZES)

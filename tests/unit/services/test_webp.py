@@ -9,10 +9,8 @@ from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
 from models.failures import IncompletePicture
-from services.images import webp
-from services.images.limits import MAX_PIXELS
 from services.images.opening import open_picture, peak_decode_bytes
-from services.images.processor import load_rgb, prepare_image
+from services.images.processor import load_rgb
 from services.images.shrinking import shrunken_rgb
 from services.images.webp import ANIMATION_BYTES_PER_PIXEL, ScaledWebPFile
 from tests.support.images import encoded
@@ -42,10 +40,10 @@ def by_pillow_alone(data: bytes) -> WebPImageFile:
     return WebPImageFile(io.BytesIO(data))
 
 
-@pytest.fixture
-def no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+class WithoutLibwebp(ScaledWebPFile):
     """As where Pillow is linked with libwebp statically."""
-    monkeypatch.setattr(webp, "_LIBRARY", None)
+
+    library = None
 
 
 @pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
@@ -78,7 +76,7 @@ def test_what_is_transparent_does_not_darken_the_edge_of_what_is_not() -> None:
 
 
 def test_only_the_pixels_asked_for_are_decoded() -> None:
-    with open_picture(encoded(scene(), "WEBP"), max_pixels=MAX_PIXELS) as picture:
+    with open_picture(encoded(scene(), "WEBP")) as picture:
         assert picture.draft(None, (60, 45)) == ("RGB", (0, 0, 60, 45))
         picture.load()
         assert picture.size == picture.im.size == (60, 45)
@@ -87,7 +85,7 @@ def test_only_the_pixels_asked_for_are_decoded() -> None:
 
 @pytest.mark.parametrize("size", [None, (601, 450), (600, 451), (5000, 5000)])
 def test_a_picture_is_never_enlarged(size: tuple[int, int] | None) -> None:
-    with open_picture(encoded(scene(), "WEBP"), max_pixels=MAX_PIXELS) as picture:
+    with open_picture(encoded(scene(), "WEBP")) as picture:
         assert picture.draft(None, size) is None
         picture.load()
         assert picture.im.size == SIZE
@@ -105,7 +103,7 @@ def test_a_file_that_ends_too_early_is_refused(mode: str, options: dict[str, Any
 def test_the_kinds_differ_in_the_memory_they_are_expected_to_take() -> None:
     expected = []
     for mode, options in (("RGB", {}), ("RGB", {"lossless": True}), ("RGBA", {"lossless": True})):
-        with open_picture(encoded(scene(mode), "WEBP", **options), max_pixels=MAX_PIXELS) as picture:
+        with open_picture(encoded(scene(mode), "WEBP", **options)) as picture:
             expected.append(peak_decode_bytes(picture) / (SIZE[0] * SIZE[1]))
     assert expected == [0.5, 4.5, 8]
 
@@ -116,22 +114,21 @@ def animation() -> bytes:
 
 
 def test_an_animation_is_left_to_pillow_with_the_memory_that_takes() -> None:
-    with open_picture(animation(), max_pixels=MAX_PIXELS) as picture:
+    with open_picture(animation()) as picture:
         assert isinstance(picture, ScaledWebPFile)
         assert picture.peak_bytes_per_pixel == ANIMATION_BYTES_PER_PIXEL
         assert picture.draft(None, (60, 45)) is None
     assert np.abs(np.asarray(load_rgb(animation(), 4096), dtype=int) - np.asarray(scene(), dtype=int)).max() <= 1
 
 
-@pytest.mark.usefixtures("no_library")
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_without_a_callable_libwebp_pillow_decodes_with_the_memory_that_takes(mode: str) -> None:
     data = encoded(scene(mode), "WEBP", lossless=True)
-    with open_picture(data, max_pixels=MAX_PIXELS) as picture:
-        assert peak_decode_bytes(picture) == ANIMATION_BYTES_PER_PIXEL * SIZE[0] * SIZE[1]
-    assert prepare_image(data, 200).width == 200
+    picture = WithoutLibwebp(io.BytesIO(data))
+    assert peak_decode_bytes(picture) == ANIMATION_BYTES_PER_PIXEL * SIZE[0] * SIZE[1]
+    assert shrunken_rgb(picture, 200).size == (200, 150)
 
 
 def test_the_libwebp_inside_pillow_is_called_here() -> None:
     """If a new Pillow links it otherwise, large pictures are refused that were taken before: this says so."""
-    assert webp._LIBRARY is not None
+    assert ScaledWebPFile.library is not None

@@ -1,5 +1,7 @@
 """The threads that keep measuring processes at work can be looked after."""
 
+from typing import NoReturn
+
 import pytest
 
 from size_rec.processes import pool as estimator_module
@@ -8,16 +10,13 @@ from size_rec.processes.pool import BodyEstimator
 WAIT_SECONDS = 30.0
 
 
-class NoProcess:
+def no_process(_: object) -> NoReturn:
     """A system that starts no more processes."""
-
-    def __init__(self, _: object) -> None:
-        raise OSError("no more processes")
+    raise OSError("no more processes")
 
 
-def test_threads_that_keep_trying_are_alive_until_they_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimator_module, "Measurer", NoProcess)
-    estimator = BodyEstimator(processes=2)
+def test_threads_that_keep_trying_are_alive_until_they_are_closed() -> None:
+    estimator = BodyEstimator(processes=2, start_measurer=no_process)
     estimator.start()
     alive = estimator.is_alive()
     estimator.close()

@@ -22,9 +22,8 @@ def test_a_missing_file_is_named_with_what_to_do(tmp_path: Path) -> None:
         checked_path(POSE_LANDMARKS, tmp_path)
 
 
-def test_a_file_that_is_cut_short_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_cut_short_is_not_used(tmp_path: Path) -> None:
     whole = checked_path(POSE_LANDMARKS).read_bytes()
     (tmp_path / POSE_LANDMARKS.name).write_bytes(whole[:-1])
-    monkeypatch.setattr(checked_path, "__defaults__", (tmp_path,))
     with pytest.raises(NetworkUnusable, match=r"is not the pinned pose_landmark_full.tflite \(6440511 bytes"):
-        Network(POSE_LANDMARKS)
+        Network(POSE_LANDMARKS, tmp_path)

@@ -15,6 +15,8 @@ from size_rec.photo.picture import Picture
 from size_rec.pose.framing import SAMPLES, Square
 from tests.support.size_figures import draw_figure, whole_picture
 
+pytestmark = pytest.mark.heavy
+
 HEIGHT_CM = 175.0
 ESTIMATE = BodyEstimate(
     mean_cm=np.array([96.0, 82.0, 98.0, 40.0, 80.0]),

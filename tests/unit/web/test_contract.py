@@ -21,8 +21,8 @@ from models.failures import (
 )
 from models.size_rec import ACCEPTED_PHOTOS, MAX_URL_LENGTH, EstimateBodyRequest, Measurements
 from services.fetching.image_download import MAX_DOWNLOAD_BYTES
-from services.images.limits import MAX_PIXELS
-from services.images.opening import HEIC_BYTES_PER_PIXEL, MAX_DECODE_BYTES, PEAK_BYTES_PER_PIXEL
+from services.images.limits import MAX_DECODE_BYTES, MAX_PIXELS
+from services.images.opening import HEIC_BYTES_PER_PIXEL, PEAK_BYTES_PER_PIXEL
 from services.images.webp import ALPHA_BYTES_PER_PIXEL
 from size_rec.metrics import ANSWERED, OUTCOMES
 from size_rec.problems import IMAGE_PROBLEMS, ModelUnavailable, Overloaded, PhotoTooSlow, problem_of

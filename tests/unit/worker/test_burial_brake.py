@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.clock import SteppedClock
 from worker.execution.burial_brake import BURIALS_IN_A_ROW, BurialBrake
 from worker.intake.stop import Intake, IntakeStop
 
@@ -9,19 +10,9 @@ REASON = "platform refused wearon_worker_claim: P0001"
 PAUSE_SECONDS = 30.0
 
 
-class Clock:
-    """A clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> SteppedClock:
+    return SteppedClock()
 
 
 class TestBrake:
@@ -30,7 +21,7 @@ class TestBrake:
         return []
 
     @pytest.fixture
-    def brake(self, told: list[str], clock: Clock) -> BurialBrake:
+    def brake(self, told: list[str], clock: SteppedClock) -> BurialBrake:
         return BurialBrake(told.append, pause_seconds=PAUSE_SECONDS, now=clock)
 
     def test_the_third_in_a_row_is_the_last(self, brake: BurialBrake, told: list[str]) -> None:
@@ -49,12 +40,12 @@ class TestBrake:
         assert told == []
 
     def test_one_in_each_pause_may_be_given_up_whatever_the_reason(
-        self, brake: BurialBrake, told: list[str], clock: Clock
+        self, brake: BurialBrake, told: list[str], clock: SteppedClock
     ) -> None:
         for _ in range(BURIALS_IN_A_ROW):
             brake.may_bury(REASON)
         for reason in (REASON, "another"):
-            clock.now += PAUSE_SECONDS
+            clock.advance(PAUSE_SECONDS)
             assert [brake.may_bury(reason) for _ in range(3)] == [True, False, False]
         assert told == [REASON]
 
@@ -69,25 +60,25 @@ class TestBrake:
 
 class TestIntakeStop:
     @pytest.fixture
-    def stop(self, clock: Clock) -> IntakeStop:
+    def stop(self, clock: SteppedClock) -> IntakeStop:
         return IntakeStop(pause_seconds=PAUSE_SECONDS, now=clock)
 
     def test_it_is_open_until_something_is_said(self, stop: IntakeStop) -> None:
         assert stop.ask() is Intake.OPEN
 
-    def test_while_tasks_fail_in_a_row_one_is_tried_in_each_pause(self, stop: IntakeStop, clock: Clock) -> None:
+    def test_while_tasks_fail_in_a_row_one_is_tried_in_each_pause(self, stop: IntakeStop, clock: SteppedClock) -> None:
         stop.tasks(fail_in_a_row=True)
         assert stop.ask() is Intake.CLOSED
-        clock.now += PAUSE_SECONDS
+        clock.advance(PAUSE_SECONDS)
         assert stop.ask() is Intake.ONE_TASK
         stop.tried()
         assert stop.ask() is Intake.CLOSED
         stop.tasks(fail_in_a_row=False)
         assert stop.ask() is Intake.OPEN
 
-    def test_while_storage_refuses_none_is_tried(self, stop: IntakeStop, clock: Clock) -> None:
+    def test_while_storage_refuses_none_is_tried(self, stop: IntakeStop, clock: SteppedClock) -> None:
         stop.storage(takes_pictures=False)
-        clock.now += 100 * PAUSE_SECONDS
+        clock.advance(100 * PAUSE_SECONDS)
         assert stop.ask() is Intake.CLOSED
         stop.storage(takes_pictures=True)
         assert stop.ask() is Intake.OPEN

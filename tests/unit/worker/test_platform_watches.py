@@ -7,6 +7,7 @@ import pytest
 
 from models.failures import PlatformFailure, PlatformRefused, PlatformUnavailable
 from models.health import Component
+from tests.support.clock import SteppedClock
 from worker.health import HealthBoard
 from worker.settlement import away_watch
 from worker.settlement.away_watch import AwayWatch
@@ -15,19 +16,9 @@ from worker.supervision.database_watch import HICCUP_SECONDS, Asker, DatabaseWat
 AWAY = PlatformUnavailable("wearon_worker_claim", "HTTP 404", "404 Not Found")
 
 
-class Clock:
-    """A clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> SteppedClock:
+    return SteppedClock()
 
 
 class TestAwayWatch:
@@ -36,7 +27,7 @@ class TestAwayWatch:
         return []
 
     @pytest.fixture
-    def call(self, told: list[str], clock: Clock) -> Callable[[str, PlatformFailure | None], None]:
+    def call(self, told: list[str], clock: SteppedClock) -> Callable[[str, PlatformFailure | None], None]:
         watch = AwayWatch(told.append, clock)
 
         def call(operation: str, failure: PlatformFailure | None = None) -> None:
@@ -50,40 +41,40 @@ class TestAwayWatch:
         return call
 
     def test_a_hiccup_is_not_told(
-        self, call: Callable[[str, PlatformFailure | None], None], told: list[str], clock: Clock
+        self, call: Callable[[str, PlatformFailure | None], None], told: list[str], clock: SteppedClock
     ) -> None:
         for _ in range(10):
             call("claim", AWAY)
-            clock.now += away_watch.MOMENT_SECONDS / 2
+            clock.advance(away_watch.MOMENT_SECONDS / 2)
             call("claim", None)
         assert told == []
 
     def test_what_lasts_is_told_once_in_the_other_side_s_words_and_so_is_its_end(
-        self, call: Callable[[str, PlatformFailure | None], None], told: list[str], clock: Clock
+        self, call: Callable[[str, PlatformFailure | None], None], told: list[str], clock: SteppedClock
     ) -> None:
         for _ in range(10):
             call("claim", AWAY)
-            clock.now += away_watch.MOMENT_SECONDS
+            clock.advance(away_watch.MOMENT_SECONDS)
         assert told == ["wearon_worker_claim: HTTP 404 (404 Not Found)"]
         call("claim", None)
         assert told[1:] == [""]
 
     def test_another_call_that_lands_does_not_end_it(
-        self, call: Callable[[str, PlatformFailure | None], None], told: list[str], clock: Clock
+        self, call: Callable[[str, PlatformFailure | None], None], told: list[str], clock: SteppedClock
     ) -> None:
         call("claim", AWAY)
-        clock.now += away_watch.MOMENT_SECONDS
+        clock.advance(away_watch.MOMENT_SECONDS)
         call("claim", AWAY)
         call("fail", None)
         assert len(told) == 1
 
     def test_a_no_is_an_answer(
-        self, call: Callable[[str, PlatformFailure | None], None], told: list[str], clock: Clock
+        self, call: Callable[[str, PlatformFailure | None], None], told: list[str], clock: SteppedClock
     ) -> None:
         call("claim", AWAY)
-        clock.now += away_watch.MOMENT_SECONDS
+        clock.advance(away_watch.MOMENT_SECONDS)
         call("claim", PlatformRefused("wearon_worker_claim", "P0001"))
-        clock.now += away_watch.MOMENT_SECONDS
+        clock.advance(away_watch.MOMENT_SECONDS)
         call("claim", AWAY)
         assert told == []
 
@@ -94,7 +85,7 @@ class TestDatabaseWatch:
         return HealthBoard()
 
     @pytest.fixture
-    def watch(self, board: HealthBoard, clock: Clock) -> DatabaseWatch:
+    def watch(self, board: HealthBoard, clock: SteppedClock) -> DatabaseWatch:
         return DatabaseWatch(board, clock)
 
     @staticmethod
@@ -105,9 +96,11 @@ class TestDatabaseWatch:
         watch.fails(Asker.HEARTBEAT, "ReadTimeout")
         assert self.is_up(board)
 
-    def test_heartbeats_that_fail_for_longer_are(self, watch: DatabaseWatch, board: HealthBoard, clock: Clock) -> None:
+    def test_heartbeats_that_fail_for_longer_are(
+        self, watch: DatabaseWatch, board: HealthBoard, clock: SteppedClock
+    ) -> None:
         watch.fails(Asker.HEARTBEAT, "ReadTimeout")
-        clock.now += HICCUP_SECONDS
+        clock.advance(HICCUP_SECONDS)
         watch.fails(Asker.HEARTBEAT, "ReadTimeout")
         assert not self.is_up(board)
         watch.answers(Asker.HEARTBEAT)

@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,7 @@ def test_a_fresh_machine_ends_with_the_whole_stack_and_a_certificate(deployed: S
     assert [kind for kind, _server in deployed.state["orders"]] == ["rehearsal", "real"]
     assert deployed.state["https"]
     assert (deployed.home / "release.env").read_text() == "WORKER_TAG=v1\n"
+    assert (deployed.home / "compose.yaml").readlink() == Path("docker-compose.prod.yml"), "for plain `docker compose`"
     assert "0 3 * * * root" in (deployed.folder / "cron.d" / "wearon").read_text()
 
 
