@@ -30,6 +30,8 @@ ORDER: Final = (
 )
 """Up to the two hosts nothing asks the platform or the provider for anything, so they have both to themselves."""
 
+BUSY: Final = ("test_first_deploy", "test_door")
+
 REPORT: Final = Report()
 PARTS: Final[list[str]] = []
 """The table's lines, once the run knows them."""
@@ -150,11 +152,12 @@ def two_hosts(rig: Rig, first_deploy: FirstDeploy, background: ThreadPoolExecuto
     return background.submit(run_two_hosts, rig)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _what_takes_long(request: pytest.FixtureRequest) -> None:
-    """Starts it before the first test, where a test asks for it."""
+    """Starts it early, where a test asks for it; the two hosts when nothing else keeps the processors busy."""
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for name in ("redis_away", "classic_image", "two_hosts"):
+    is_busy = request.node.path.stem in BUSY
+    for name in ("redis_away", "classic_image", *(() if is_busy else ("two_hosts",))):
         if name in wanted:
             request.getfixturevalue(name)
 
@@ -186,7 +189,7 @@ def caller(rig: Rig) -> Caller:
 
 @pytest.fixture
 def shop(rig: Rig, host: Host) -> Iterator[Shop]:
-    """The platform with empty tables, pushing to the host's own Redis; the provider answers at once."""
+    """The platform, pushing to the host's own Redis; the provider answers at once and counts from zero."""
     with rig.internet.provider() as provider:
         provider.reset()
     with door_to_redis(host) as url, open_shop(rig.internet, url) as opened:

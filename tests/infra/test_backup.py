@@ -29,7 +29,8 @@ def test_a_restored_queue_delivers_what_was_open_and_drops_what_was_settled(rig:
     shop.wait_delivered(tasks, seconds=DELIVERED_WITHIN_SECONDS)
     with rig.internet.provider() as provider:
         requests = provider.stats()["requests"]
-    refunds = shop.producer.value("SELECT count(*) FROM wearon_worker.refunds")
+    sessions = [task.session.session_id for task in tasks]
+    refunds = shop.producer.value("SELECT count(*) FROM wearon_worker.refunds WHERE session_id = ANY(%s)", sessions)
     assert requests == TASKS
     assert refunds == 0
     assert shop.wrong_credits() == []

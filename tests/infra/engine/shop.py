@@ -29,7 +29,7 @@ STATUSES: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """One platform with an empty database at the start. ``pictures`` are signed addresses of inputs."""
+    """One platform. ``pictures`` are signed addresses of inputs."""
 
     internet: Internet
     producer: Producer
@@ -77,10 +77,9 @@ class Shop:
 
 @contextmanager
 def open_shop(internet: Internet, redis_url: str) -> Iterator[Shop]:
-    """The platform with empty tables, pushing to that queue."""
+    """The platform, pushing to that queue. Its tables keep what was there: the worker's own leases are among them."""
     pictures = [internet.upload(name) for name in PICTURES]
     with Producer(internet.world.postgres.dsn, redis_url) as producer:
-        producer.wipe()
         yield Shop(internet, producer, pictures)
 
 
