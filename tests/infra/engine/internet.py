@@ -85,8 +85,8 @@ class Internet:
         """The simulator's control; close it after use."""
         return self.world.simulator.control()
 
-    def upload(self, sample: str) -> str:
-        """A signed address of one of the sandbox's sample pictures, as the host reaches it."""
+    def upload(self, sample: str | Path) -> str:
+        """A signed address of one of the sandbox's sample pictures, or of a file, as the host reaches it."""
         with PlatformStorage(self.supabase_url, self.world.supabase.service_role_key) as storage:
             return storage.put_picture(SAMPLES / sample, Channel.B2C, UPLOADER)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -76,9 +77,9 @@ class Shop:
 
 
 @contextmanager
-def open_shop(internet: Internet, redis_url: str) -> Iterator[Shop]:
+def open_shop(internet: Internet, redis_url: str, samples: Sequence[str | Path] = PICTURES) -> Iterator[Shop]:
     """The platform, pushing to that queue. Its tables keep what was there: the worker's own leases are among them."""
-    pictures = [internet.upload(name) for name in PICTURES]
+    pictures = [internet.upload(name) for name in samples]
     with Producer(internet.world.postgres.dsn, redis_url) as producer:
         yield Shop(internet, producer, pictures)
 

@@ -4,7 +4,10 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
+
+from PIL import Image
 
 from tests.infra.engine.host import Host
 from tests.infra.engine.rig import REPOSITORY, Rig
@@ -12,6 +15,7 @@ from tests.infra.engine.shop import open_shop
 from tests.infra.engine.waiting import wait_for
 
 TASKS: Final = 330
+PICTURE_SIZE_PX: Final = (320, 400)
 PROVIDER_SECONDS: Final = "5"
 LEASE_SECONDS: Final = "15"
 """Instead of 45: how soon the other host takes over."""
@@ -39,7 +43,7 @@ def run_two_hosts(rig: Rig) -> Outcome:
         with rig.internet.provider() as provider:
             provider.reset()
             provider.set_latency(PROVIDER_SECONDS)
-        shop = stack.enter_context(open_shop(rig.internet, rig.internet.world.redis.url))
+        shop = stack.enter_context(open_shop(rig.internet, rig.internet.world.redis.url, [_small_picture(rig)] * 2))
         hosts = [_host(rig, name) for name in ("host-a", "host-b")]
         for host in hosts:
             stack.callback(host.remove)
@@ -63,6 +67,13 @@ def run_two_hosts(rig: Rig) -> Outcome:
             wrong_credits=shop.wrong_credits(),
             survivor_is_healthy=survivor.is_healthy("worker"),
         )
+
+
+def _small_picture(rig: Rig) -> Path:
+    """Work for the queue and the rate, not for the processors, which two hosts and the world around them share here."""
+    path = rig.place / "small.jpg"
+    Image.linear_gradient("L").resize(PICTURE_SIZE_PX).convert("RGB").save(path)
+    return path
 
 
 def _host(rig: Rig, name: str) -> Host:
