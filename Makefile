@@ -22,7 +22,7 @@ REDIS_TESTS      := tests/faults tests/integration/proofs/test_chaos_elements.py
 	tests/integration/worker/test_startup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock wheels demo sandbox reset test test-fast test-redis7 lint format contracts costs bench bench-hold bench-size reference \
+.PHONY: help install lock wheels demo sandbox reset test test-fast test-redis7 test-infra lint format contracts costs bench bench-hold bench-size reference \
 	reference-landmarks calibrate chaos dev up down logs image-size build clean
 
 help: ## List the targets
@@ -68,6 +68,9 @@ test-fast: $(STAMP) ## Run what needs no server and little work: unit, contract 
 test-redis7: $(STAMP) ## Run what depends on Redis on a Redis 7: make test-redis7 REDIS7=/path/to/redis-server
 	@test -x "$(REDIS7)" || { echo "$(REDIS7) is not there. On Debian 12 and Ubuntu 24.04: apt-get install redis-server; or say REDIS7=/path/to/redis-server"; exit 2; }
 	@WEARON_REDIS_SERVER="$(REDIS7)" $(PYTEST) $(REDIS_TESTS)
+
+test-infra: $(STAMP) ## Prove the production stack on a real Docker Engine (root, Debian; about ten minutes)
+	@$(RUN) -m pytest -m infra tests/infra -s -q -p no:xdist --timeout=600
 
 lint: $(STAMP) ## ruff, mypy --strict, import rules, hadolint, shellcheck
 	@$(BIN)/ruff check .

@@ -1,10 +1,12 @@
 """Runs only where it is asked for: ``pytest -m infra tests/infra``, as ``make test-infra`` does."""
 
+import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
@@ -12,16 +14,36 @@ from tests.infra.engine.calls import Caller
 from tests.infra.engine.docker import EventWatch
 from tests.infra.engine.host import Host
 from tests.infra.engine.internet import DOMAIN
+from tests.infra.engine.neighbours import neighbour
 from tests.infra.engine.report import Report, table
 from tests.infra.engine.rig import REPOSITORY, Rig, running_rig
 from tests.infra.engine.shop import Shop, door_to_redis, open_shop
+from tests.infra.engine.two_hosts import Outcome, run_two_hosts
+from tests.infra.engine.waiting import wait_for
 
 MARKER: Final = "infra"
 ROOM: Final = Path(__file__).parent
 
+ORDER: Final = (
+    *("test_first_deploy", "test_door", "test_certificates", "test_addresses", "test_bounds", "test_full_disk"),
+    *("test_image", "test_two_hosts", "test_waiting_for_redis", "test_backup", "test_restarts", "test_deploy"),
+)
+"""Up to the two hosts nothing asks the platform or the provider for anything, so they have both to themselves."""
+
+BUSY: Final = ("test_first_deploy", "test_door")
+
 REPORT: Final = Report()
 PARTS: Final[list[str]] = []
 """The table's lines, once the run knows them."""
+
+
+def pytest_sessionstart() -> None:
+    """A run that is told to stop must clean up, too."""
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(*_: object) -> NoReturn:
+    raise KeyboardInterrupt("told to stop")
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
@@ -30,14 +52,17 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in this room."""
+    """All in this room, in the order that lets what takes long run beside what does not mind."""
     for item in items:
         if item.path.is_relative_to(ROOM):
             item.add_marker(MARKER)
+    items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else 0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was proved, and with what."""
+    if not PARTS:
+        return
     terminalreporter.section("what was proved")
     for line in (*REPORT.lines, "", *PARTS):
         terminalreporter.line(line)
@@ -51,6 +76,19 @@ def rig() -> Iterator[Rig]:
         yield bed
 
 
+VERSION: Final = "9.8.7"
+REVISION: Final = "0123456789abcdef0123456789abcdef01234567"
+"""What the image of the classic builder is told to be."""
+
+
+def build_classic(rig: Rig) -> str:
+    """See ``classic_image``."""
+    tag = f"{rig.images.worker}:classic"
+    labels = ("--build-arg", f"VERSION={VERSION}", "--build-arg", f"REVISION={REVISION}")
+    rig.maker.build_worker(REPOSITORY, tag, *labels, buildkit=False)
+    return tag
+
+
 @dataclass(frozen=True, slots=True)
 class FirstDeploy:
     """How a bare host became one that serves: what first-deploy printed, and what the engine saw."""
@@ -60,8 +98,12 @@ class FirstDeploy:
     events: EventWatch
 
 
+GRAFANA_PORT: Final = 3_000
+GRAFANA_FOUND_WITHIN_SECONDS: Final = 5.0
+
 FROM_THE_ENVIRONMENT: Final = ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL")
-"""The settings that first-deploy finds in its environment; the one for pictures on private addresses is no operator's."""
+"""The settings that first-deploy finds in its environment; the one for pictures on private addresses is no
+operator's."""
 
 
 @pytest.fixture(scope="session")
@@ -78,10 +120,57 @@ def first_deploy(rig: Rig) -> FirstDeploy:
         output = host.script(
             *("first-deploy.sh", "--tag", rig.images.worker_tag, DOMAIN),
             bundle=REPOSITORY,
-            CERTBOT_EMAIL="ops@example.com",
-            **given,
+            env={"CERTBOT_EMAIL": "ops@example.com", **given},
         )
     return FirstDeploy(output, time.monotonic() - began_at, events)
+
+
+@dataclass(frozen=True, slots=True)
+class AwayRedis:
+    """A second project whose worker was started at ``since`` (steady clock, seconds) without a Redis."""
+
+    host: Host
+    since: float
+
+
+@pytest.fixture(scope="session")
+def background() -> Iterator[ThreadPoolExecutor]:
+    """One thing after the other, beside the tests."""
+    with ThreadPoolExecutor(1, "background") as thread:
+        yield thread
+
+
+@pytest.fixture(scope="session")
+def classic_image(rig: Rig, background: ThreadPoolExecutor) -> Future[str]:
+    """The production image by the classic builder, with version and commit; its tag."""
+    return background.submit(build_classic, rig)
+
+
+@pytest.fixture(scope="session")
+def two_hosts(rig: Rig, first_deploy: FirstDeploy, background: ThreadPoolExecutor) -> Future[Outcome]:
+    """Two more hosts at work."""
+    return background.submit(run_two_hosts, rig)
+
+
+@pytest.fixture(autouse=True)
+def _what_takes_long(request: pytest.FixtureRequest) -> None:
+    """Starts it early, where a test asks for it; the two hosts when nothing else keeps the processors busy."""
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    is_busy = request.node.path.stem in BUSY
+    for name in ("redis_away", "classic_image", *(() if is_busy else ("two_hosts",))):
+        if name in wanted:
+            request.getfixturevalue(name)
+
+
+@pytest.fixture(scope="session")
+def redis_away(rig: Rig, first_deploy: FirstDeploy) -> Iterator[AwayRedis]:
+    """Started early, so that the three minutes go by while other proofs run."""
+    host = Host(rig.place / "away", rig.docker, rig.images, rig.internet, project="away")
+    host.unpack(REPOSITORY)
+    host.configure(host.settings())
+    host.compose("up", "-d", "--no-deps", "worker")
+    yield AwayRedis(host, time.monotonic())
+    host.remove()
 
 
 @pytest.fixture
@@ -100,8 +189,20 @@ def caller(rig: Rig) -> Caller:
 
 @pytest.fixture
 def shop(rig: Rig, host: Host) -> Iterator[Shop]:
-    """The platform with empty tables, pushing to the host's own Redis; the provider answers at once."""
+    """The platform, pushing to the host's own Redis; the provider answers at once and counts from zero."""
     with rig.internet.provider() as provider:
         provider.reset()
     with door_to_redis(host) as url, open_shop(rig.internet, url) as opened:
         yield opened
+
+
+@pytest.fixture
+def grafana(host: Host, caller: Caller) -> Iterator[None]:
+    """An echo in Grafana's place, found by nginx."""
+    with neighbour(host, "grafana", port=GRAFANA_PORT, alias="grafana"):
+        wait_for(
+            "nginx finds Grafana",
+            lambda: caller.ask("GET", "/grafana/api/health").is_success,
+            seconds=GRAFANA_FOUND_WITHIN_SECONDS,
+        )
+        yield

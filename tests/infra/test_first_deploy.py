@@ -2,10 +2,9 @@
 
 from tests.infra.conftest import FirstDeploy
 from tests.infra.engine.calls import Caller
-from tests.infra.engine.docker import EventWatch
 from tests.infra.engine.host import Host
-from tests.infra.engine.rig import REPOSITORY, Rig
 from tests.infra.engine.internet import DOMAIN
+from tests.infra.engine.rig import REPOSITORY, Rig
 
 AGAIN = 5
 """Let's Encrypt gives the same name five certificates a week."""
@@ -61,4 +60,5 @@ def test_first_deploy_again_changes_nothing_and_orders_no_certificate(rig: Rig, 
 
 
 def _containers(rig: Rig) -> set[str]:
-    return set(rig.docker("ps", "--quiet", "--no-trunc").split())
+    project = f"label=com.docker.compose.project={rig.host.project}"
+    return set(rig.docker("ps", "--quiet", "--no-trunc", "--filter", project).split())

@@ -1,19 +1,18 @@
 """The production image as an engine has it: what is in it, who it is, and that both builders make the same."""
 
+from concurrent.futures import Future
 from typing import Final
 
 import pytest
 
-from tests.infra.engine.rig import REPOSITORY, Rig
+from tests.infra.conftest import REVISION, VERSION
+from tests.infra.engine.rig import Rig
 from tests.unit.production.test_image import RUNS
 
 NARROW: Final = ("--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 """As in compose/services.yml, without a network."""
 
 TO_BUILD_OR_TO_FETCH_WITH: Final = ("pip", "pip3", "uv", "gcc", "cc", "g++", "make", "git", "curl", "wget")
-
-VERSION: Final = "9.8.7"
-REVISION: Final = "0123456789abcdef0123456789abcdef01234567"
 
 EVERY_FILE: Final = "find /app /opt/venv -printf '%M %u:%g %p\\n' | sort"
 """With mode and owner; times and sizes of compiled files differ from one build to the next."""
@@ -25,13 +24,10 @@ def inside(rig: Rig, image: str, script: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def built_twice(rig: Rig) -> tuple[str, str]:
+def built_twice(rig: Rig, classic_image: Future[str]) -> tuple[str, str]:
     """The image by BuildKit, of every run, and the same by the classic builder, with version and commit."""
     image = f"{rig.images.worker}:{rig.images.worker_tag}"
-    classic = f"{rig.images.worker}:classic"
-    labels = ("--build-arg", f"VERSION={VERSION}", "--build-arg", f"REVISION={REVISION}")
-    rig.maker.build_worker(REPOSITORY, classic, *labels, buildkit=False)
-    return image, classic
+    return image, classic_image.result()
 
 
 def test_the_image_has_what_runs_and_nothing_to_build_with(rig: Rig, built_twice: tuple[str, str]) -> None:

@@ -1,6 +1,7 @@
 """Callers on the internet: one request, or a steady stream of them, to the host's public name."""
 
 import asyncio
+import re
 import ssl
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any, Final, Self
 
 import httpx
 
+from tests.infra.engine.host import Host
 from tests.infra.engine.internet import DOMAIN
 from tests.infra.engine.namespaces import HOST_ADDRESS
 
@@ -23,6 +25,7 @@ ESTIMATES_PER_SECOND: Final = 5.0
 """Below nginx's limit of ten a second for one client."""
 
 SHOWN_FAILURES: Final = 5
+REQUEST_ID: Final = re.compile(r"req_[0-9a-f]{32}")
 
 
 class Caller:
@@ -82,6 +85,16 @@ class Answers:
         return (
             f"{asked}: {len(self.failures)} failed, {len(self.degraded)} degraded, slowest {self.slowest_seconds:.2f} s"
         )
+
+
+def expect_all_well(host: Host, answers: Answers) -> None:
+    """Raises ``AssertionError``, with what nginx logged about them, when requests failed or an answer was degraded."""
+    bad = [*answers.failures, *answers.degraded]
+    if not bad:
+        return
+    ids = {found for text in bad for found in REQUEST_ID.findall(text)}
+    logged = [line for line in host.log("nginx").splitlines() if any(name in line for name in ids)]
+    raise AssertionError("\n".join([str(answers), *bad[:SHOWN_FAILURES], *logged[:SHOWN_FAILURES]]))
 
 
 class SteadyCalls:

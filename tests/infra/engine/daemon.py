@@ -25,10 +25,22 @@ PARENT_CGROUP: Final = "wearon-infra"
 """Above all containers, so that what is left of them is found and is not another engine's."""
 
 
-class Engine:
-    """One ``dockerd`` in ``directory``; images lie in ``data_root``, which may outlive the run."""
+OWN_NAMES: Final = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+"""In a mount namespace of the engine's own."""
 
-    def __init__(self, directory: Path, data_root: Path, namespace: Namespace) -> None:
+CPU_SHARES: Final = 16 * 1024
+"""All containers together weigh as much as this many ordinary processes divided by 1024: a machine that serves for real
+has no test process beside the worker. By default they would weigh as much as one."""
+
+
+class Engine:
+    """One ``dockerd`` in ``directory``; images lie in ``data_root``, which may outlive the run.
+
+    ``names`` is its ``resolv.conf``: with the machine's it would wait for a name server that it cannot reach.
+    """
+
+    def __init__(self, directory: Path, data_root: Path, namespace: Namespace, names: Path) -> None:
+        self._names = names
         self.socket = directory / "docker.sock"
         self.log_path = directory / "dockerd.log"
         self._directory = directory
@@ -40,9 +52,11 @@ class Engine:
         """Start it and wait until it answers. Raises ``TimeoutError`` with the end of its log."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._data_root.mkdir(parents=True, exist_ok=True)
+        _weigh_containers()
         with self._namespace.inside(), self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *("unshare", "--mount", "sh", "-c", OWN_NAMES, "sh", self._names),
                     *("dockerd", "--data-root", self._data_root, "--exec-root", self._directory / "exec"),
                     *("--pidfile", self._directory / "dockerd.pid", "--host", f"unix://{self.socket}"),
                     *("--dns", INTERNET_ADDRESS, "--cgroup-parent", PARENT_CGROUP),
@@ -74,11 +88,23 @@ class Engine:
         return status == 0
 
 
+def _weigh_containers() -> None:
+    """cgroup v1 calls it shares, v2 weight (1 to 10,000, 100 by default)."""
+    for place, name, value in (
+        (CGROUPS / "cpu" / PARENT_CGROUP, "cpu.shares", CPU_SHARES),
+        (CGROUPS / PARENT_CGROUP, "cpu.weight", CPU_SHARES * 100 // 1024),
+    ):
+        if (place.parent / name).exists() or (place.parent / "cgroup.controllers").exists():
+            place.mkdir(exist_ok=True)
+            if (place / name).exists():
+                (place / name).write_text(str(value))
+
+
 def sweep(directory: Path, *, keep: Path | None, say: Callable[[str], None]) -> None:
     """Remove all that an engine in ``directory`` left: processes, mounts, cgroups, files; ``keep`` stays."""
     for process in _processes_of(directory):
-        say(f"ending a process that was left: {process.pid} {process.name()}")
         with suppress(psutil.NoSuchProcess):
+            say(f"ending a process that was left: {process.pid} {process.name()}")
             process.kill()
             process.wait(STOP_SECONDS)
     for mount in _mounts_below(directory, keep):

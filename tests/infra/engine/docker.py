@@ -32,6 +32,8 @@ class Docker:
 
     def __init__(self, socket: Path, configuration: Path, programs: Path) -> None:
         self.socket = socket
+        self.configuration = configuration
+        self.programs = programs
         self.environment: Final[dict[str, str]] = {
             "PATH": f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(configuration),
@@ -41,8 +43,8 @@ class Docker:
 
     def __call__(self, *arguments: str | Path, stdin: str | None = None, timeout_seconds: float = 300.0) -> str:
         """``docker ...``; its output without the last line end. Raises ``CommandFailed``."""
-        command = (DEBIAN_DOCKER, *arguments)
-        return run(*command, env=self.environment, stdin=stdin, timeout_seconds=timeout_seconds).rstrip("\n")
+        output = run(DEBIAN_DOCKER, *arguments, env=self.environment, stdin=stdin, timeout_seconds=timeout_seconds)
+        return output.rstrip("\n")
 
     def attempt(self, *arguments: str | Path, timeout_seconds: float = 300.0) -> tuple[int, str]:
         """``docker ...``; its status and output."""
@@ -51,8 +53,9 @@ class Docker:
     def build(self, context: Path, tag: str, *options: str, buildkit: bool = True) -> str:
         """Build an image; what the builder wrote."""
         environment = {**self.environment, "DOCKER_BUILDKIT": str(int(buildkit)), "BUILDKIT_PROGRESS": "plain"}
-        command = (DEBIAN_DOCKER, "build", "--tag", tag, *options, context)
-        return run(*command, env=environment, timeout_seconds=BUILD_SECONDS)
+        return run(
+            DEBIAN_DOCKER, "build", "--tag", tag, *options, context, env=environment, timeout_seconds=BUILD_SECONDS
+        )
 
     def inspect(self, name: str) -> dict[str, Any]:
         """All that the engine knows of a container, image, volume or network."""

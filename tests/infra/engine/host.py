@@ -1,10 +1,11 @@
 """The host under test: its bundle directory, Compose in it, and the scripts as its operator runs them."""
 
-import os
 import secrets
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from tests.infra.engine.commands import attempt, run
@@ -12,6 +13,7 @@ from tests.infra.engine.docker import Docker
 from tests.infra.engine.images import Images
 from tests.infra.engine.internet import DOMAIN, Internet
 from tests.infra.engine.namespaces import HOST, INTERNET_ADDRESS
+from tests.infra.engine.needs import DEBIAN_DOCKER
 from tests.infra.engine.waiting import wait_for
 
 BUNDLE: Final = (
@@ -30,14 +32,19 @@ SCRIPT_SECONDS: Final = 500.0
 HEALTHY_SECONDS: Final = 90.0
 """For a service to become healthy: the worker loads its model and looks at Redis; about 10 s on two idle cores."""
 
+NO_MORE: Final[Mapping[str, str]] = MappingProxyType({})
+
 NAMES_OF_THE_HOST: Final = Path("/etc/netns") / HOST
 """``ip netns exec`` puts these files in place of the machine's own."""
+
+
+RESOLVER_FILE: Final = NAMES_OF_THE_HOST / "resolv.conf"
 
 
 def give_host_its_names() -> None:
     """Its name server is the internet's."""
     NAMES_OF_THE_HOST.mkdir(parents=True, exist_ok=True)
-    (NAMES_OF_THE_HOST / "resolv.conf").write_text(f"nameserver {INTERNET_ADDRESS}\n")
+    RESOLVER_FILE.write_text(f"nameserver {INTERNET_ADDRESS}\n")
 
 
 def take_host_its_names() -> None:
@@ -99,6 +106,10 @@ class Host:
         """The tag in force."""
         (self.home / "release.env").write_text(f"WORKER_TAG={tag}\n")
 
+    def release_in_force(self) -> str:
+        """The tag in ``release.env``."""
+        return (self.home / "release.env").read_text().strip().removeprefix("WORKER_TAG=")
+
     @property
     def environment(self) -> dict[str, str]:
         """All that a command on this host finds in its environment."""
@@ -124,35 +135,29 @@ class Host:
         """The same; its status and output."""
         return attempt(*self._compose(*arguments), env=self.environment, cwd=self.home, timeout_seconds=timeout_seconds)
 
-    def _compose(self, *arguments: str) -> list[str]:
+    def _compose(self, *arguments: str) -> list[str | Path]:
         project = [] if self.project == PROJECT else ["--project-name", self.project]
-        return ["docker", "compose", "-f", COMPOSE_FILE, *project, *arguments]
+        return [DEBIAN_DOCKER, "compose", "-f", COMPOSE_FILE, *project, *arguments]
 
-    def script_command(self, name: str, *arguments: str, bundle: Path | None = None, **env: str) -> list[str]:
+    def script_command(
+        self, name: str, *arguments: str, bundle: Path | None = None, env: Mapping[str, str] = NO_MORE
+    ) -> list[str]:
         """The command line of a script on the host: nothing of this process's environment, no terminal.
 
-        ``bundle`` is where the script lies; the host's own directory if not given.
+        ``bundle`` is where the script lies, the host's own directory if not given; ``env`` comes on top.
         """
         words = [f"{key}={value}" for key, value in {**self.environment, **env}.items()]
         script = str((bundle or self.home) / "scripts" / name)
         return ["ip", "netns", "exec", HOST, "setsid", "--wait", "env", "-i", *words, "bash", script, *arguments]
 
-    def script(
-        self,
-        name: str,
-        *arguments: str,
-        bundle: Path | None = None,
-        timeout_seconds: float = SCRIPT_SECONDS,
-        **env: str,
-    ) -> str:
+    def script(self, name: str, *arguments: str, bundle: Path | None = None, env: Mapping[str, str] = NO_MORE) -> str:
         """Run a script to its end. Raises ``CommandFailed``."""
-        return run(*self.script_command(name, *arguments, bundle=bundle, **env), timeout_seconds=timeout_seconds)
+        command = self.script_command(name, *arguments, bundle=bundle, env=env)
+        return run(*command, timeout_seconds=SCRIPT_SECONDS)
 
-    def attempt_script(
-        self, name: str, *arguments: str, timeout_seconds: float = SCRIPT_SECONDS, **env: str
-    ) -> tuple[int, str]:
+    def attempt_script(self, name: str, *arguments: str, env: Mapping[str, str] = NO_MORE) -> tuple[int, str]:
         """The same; its status and output."""
-        return attempt(*self.script_command(name, *arguments, **env), timeout_seconds=timeout_seconds)
+        return attempt(*self.script_command(name, *arguments, env=env), timeout_seconds=SCRIPT_SECONDS)
 
     def containers(self, service: str, *, also_stopped: bool = False) -> list[str]:
         """Ids of a service's containers, the newest first."""
@@ -165,6 +170,14 @@ class Host:
             raise LookupError(f"{service} has {len(found)} running containers")
         return found[0]
 
+    def healthy(self, service: str) -> list[str]:
+        """Ids of its containers whose check is green."""
+        filters = [
+            *("--filter", f"label=com.docker.compose.project={self.project}"),
+            *("--filter", f"label=com.docker.compose.service={service}", "--filter", "health=healthy"),
+        ]
+        return self.docker("ps", "--quiet", "--no-trunc", *filters).split()
+
     def is_healthy(self, service: str) -> bool:
         """Whether exactly one container of it runs, and its check is green."""
         found = self.containers(service)
@@ -174,7 +187,7 @@ class Host:
         """Until each is. Raises ``TimeoutError`` with what the service wrote and its check said."""
         for service in services:
             try:
-                wait_for(f"{service} is healthy", lambda name=service: self.is_healthy(name), seconds=seconds)
+                wait_for(f"{service} is healthy", partial(self.is_healthy, service), seconds=seconds)
             except TimeoutError as error:
                 raise TimeoutError(f"{error}\n{self.story(service)}") from error
 

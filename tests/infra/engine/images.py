@@ -5,6 +5,7 @@ A stand-in has the real image's users, directories, volumes and entrypoint, and 
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,9 @@ from tests.infra.engine.root_filesystems import RootFileSystems
 
 PYTHON_BASE: Final = "python:3.12-slim-bookworm"
 """As the Dockerfile names it."""
+
+WayToPackages = Callable[[], AbstractContextManager[str]]
+"""Opens a proxy and gives its URL."""
 
 BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 """Debian's authorities and this machine's own; the certificate authority of the tests is added for certbot."""
@@ -58,16 +62,21 @@ def versions(path: Path) -> dict[str, str]:
 
 
 class ImageMaker:
-    """Makes what an engine does not have yet; ``proxy`` is where a build fetches its packages."""
+    """Makes what an engine does not have yet. ``packages`` is opened while a build needs it."""
 
     def __init__(
-        self, docker: Docker, directory: Path, trees: RootFileSystems, proxy: str, say: Callable[[str], None]
+        self,
+        docker: Docker,
+        directory: Path,
+        trees: RootFileSystems,
+        packages: WayToPackages,
+        say: Callable[[str], None],
     ) -> None:
         self._docker = docker
         self._directory = directory
         self._trees = trees
         self._say = say
-        self._proxy_options = ("--build-arg", f"HTTPS_PROXY={proxy}", "--build-arg", f"https_proxy={proxy}")
+        self._packages = packages
 
     def make(self, repository: Path, pins: Mapping[str, str], *, worker_tag: str, authority: Path) -> Images:
         """All images of a run; the worker is built from ``repository``."""
@@ -86,7 +95,8 @@ class ImageMaker:
     def build_worker(self, repository: Path, tag: str, *options: str, buildkit: bool = True) -> None:
         """The production image, unchanged."""
         self._say(f"building {tag} from the Dockerfile (about a minute)")
-        self._docker.build(repository, tag, *self._proxy_options, *options, buildkit=buildkit)
+        with self._packages() as proxy:
+            self._docker.build(repository, tag, *_through(proxy), *options, buildkit=buildkit)
 
     def derive(self, base: str, tag: str, *lines: str) -> None:
         """An image of ``base`` with a few more lines of Dockerfile: the next release, or a broken one."""
@@ -94,7 +104,7 @@ class ImageMaker:
         shutil.rmtree(context, ignore_errors=True)
         context.mkdir(parents=True)
         (context / "Dockerfile").write_text("\n".join([f"FROM {base}", *lines, ""]))
-        self._docker.build(context, tag, *self._proxy_options)
+        self._docker.build(context, tag)
 
     def _import_bases(self, images: Images) -> None:
         debian, busybox = self._trees.debian, self._trees.busybox
@@ -130,4 +140,10 @@ class ImageMaker:
             'ENTRYPOINT ["certbot"]',
         ]
         (context / "Dockerfile").write_text("\n".join([*lines, ""]))
-        self._docker.build(context, tag, *self._proxy_options)
+        with self._packages() as proxy:
+            self._docker.build(context, tag, *_through(proxy))
+
+
+def _through(proxy: str) -> list[str]:
+    """Options of a build that fetches packages; Docker keeps these two out of the image."""
+    return ["--build-arg", f"HTTPS_PROXY={proxy}", "--build-arg", f"https_proxy={proxy}"]

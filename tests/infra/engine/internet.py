@@ -1,6 +1,6 @@
 """Everything around the host: platform, provider, names, a certificate authority; all in the internet's namespace.
 
-The sandbox's servers listen on loopback; each has a forwarder on the internet's address, under the same port.
+The sandbox's servers listen on loopback; the kernel leads to them from the internet's address, under the same port.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 import httpx
+import redis
 
 from models.generation import Channel
 from sandbox.openai_sim.client import SimulatorClient
@@ -21,12 +22,15 @@ from sandbox.platform.uploads import PlatformStorage
 from sandbox.servers.processes import LOOPBACK
 from sandbox.world import World
 from tests.infra.engine.background import Background
-from tests.infra.engine.forwarding import Forwarder, listen
-from tests.infra.engine.namespaces import HOST_ADDRESS, INTERNET, INTERNET_ADDRESS, Namespace
+from tests.infra.engine.commands import run
+from tests.infra.engine.namespaces import HOST_ADDRESS, INTERNET_ADDRESS, INTERNET_LINK
 from tests.support.tls import Authority
 
 DOMAIN: Final = "worker.example.com"
-"""The host's public name; the internet's name server knows only the host's address."""
+"""The host's public name."""
+
+ACME_NAME: Final = "acme-v02.api.letsencrypt.org"
+"""first-deploy resolves it inside a container."""
 
 ACME_PORT: Final = 14_000
 MANAGEMENT_PORT: Final = 15_000
@@ -63,6 +67,11 @@ class Internet:
         """The platform's API."""
         return f"http://{INTERNET_ADDRESS}:{self.world.supabase.port}"
 
+    @property
+    def hosted_redis_url(self) -> str:
+        """A queue outside every host."""
+        return f"redis://{INTERNET_ADDRESS}:{self.world.redis.port}/0"
+
     def settings(self) -> dict[str, str]:
         """The worker's settings that name the world outside."""
         return {
@@ -76,8 +85,8 @@ class Internet:
         """The simulator's control; close it after use."""
         return self.world.simulator.control()
 
-    def upload(self, sample: str) -> str:
-        """A signed address of one of the sandbox's sample pictures, as the host reaches it."""
+    def upload(self, sample: str | Path) -> str:
+        """A signed address of one of the sandbox's sample pictures, or of a file, as the host reaches it."""
         with PlatformStorage(self.supabase_url, self.world.supabase.service_role_key) as storage:
             return storage.put_picture(SAMPLES / sample, Channel.B2C, UPLOADER)
 
@@ -104,33 +113,52 @@ def running_internet(directory: Path) -> Iterator[Internet]:
     directory.mkdir(parents=True, exist_ok=True)
     world = World.in_directory(directory / "world", fsync=False, fixed_result=True)
     internet = Internet(world, directory, Authority.create(directory, "acme"))
-    here = Namespace.named(INTERNET)
     with ExitStack() as stack:
         stack.callback(world.postgres.wipe)
         stack.enter_context(world.running())
-        for server in (world.supabase, world.simulator):
-            target = (LOOPBACK, server.port)
-            door = Forwarder(
-                server.name,
-                listen((INTERNET_ADDRESS, server.port), inside=here),
-                leads_to=here,
-                target=lambda at=target: at,
-            )
-            door.start()
-            stack.callback(door.stop)
+        with redis.Redis.from_url(world.redis.url) as client:
+            client.config_set("protected-mode", "no")  # else it takes callers of this machine alone
+        _publish(world.redis.port, world.supabase.port, world.simulator.port)
         stack.enter_context(_name_server(directory))
         stack.enter_context(_acme_server(internet))
         yield internet
 
 
+def _publish(*ports: int) -> None:
+    """What listens on loopback answers at the internet's address, too.
+
+    By the kernel: a forwarding program would bring requests late and in bunches, and a rate is measured here.
+    """
+    Path(f"/proc/sys/net/ipv4/conf/{INTERNET_LINK}/route_localnet").write_text("1")
+    for port in ports:
+        for chain in ("PREROUTING", "OUTPUT"):
+            run(
+                *("iptables", "--table", "nat", "--append", chain, "--protocol", "tcp"),
+                *("--destination", INTERNET_ADDRESS, "--dport", str(port)),
+                *("--jump", "DNAT", "--to-destination", f"{LOOPBACK}:{port}"),
+            )
+
+
 def _name_server(directory: Path) -> Background:
-    """Every name is the host; there is no AAAA."""
+    """Knows the host's name and one that a preflight asks for; there is no AAAA."""
+
+    def tell_the_names() -> bool:
+        control = f"http://{LOOPBACK}:{NAMES_CONTROL_PORT}/add-a"
+        try:
+            for name in (DOMAIN, ACME_NAME):
+                record = {"host": f"{name}.", "addresses": [HOST_ADDRESS]}
+                httpx.post(control, json=record, trust_env=False).raise_for_status()
+        except httpx.HTTPError:
+            return False
+        return True
+
     return Background(
         "the name server",
         *("pebble-challtestsrv", "-dns01", f"{INTERNET_ADDRESS}:{NAMES_PORT}", "-http01", "", "-https01", ""),
         *("-tlsalpn01", "", "-management", f"{LOOPBACK}:{NAMES_CONTROL_PORT}"),
-        *("-defaultIPv4", HOST_ADDRESS, "-defaultIPv6", ""),
+        *("-defaultIPv4", "", "-defaultIPv6", ""),
         log_path=directory / "names.log",
+        is_ready=tell_the_names,
     )
 
 

@@ -19,13 +19,16 @@ CLONE_NEWNET: Final = 0x40000000
 
 HOST: Final = "wearon-host"
 INTERNET: Final = "wearon-internet"
+SMALL: Final = "wearon-small"
+"""Of the host with a small disk, which is connected to nothing."""
 
 HOST_ADDRESS: Final = "198.51.100.1"
 INTERNET_ADDRESS: Final = "198.51.100.2"
 """Of RFC 5737's documentation network: no machine anywhere has them."""
 
 NETWORK_BITS: Final = 24
-LINKS: Final = ("veth-host", "veth-internet")
+HOST_LINK: Final = "veth-host"
+INTERNET_LINK: Final = "veth-internet"
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -78,9 +81,8 @@ def lay_network() -> None:
     """The host, the internet and the cable between them; all that the host asks for goes to the internet."""
     for name in (HOST, INTERNET):
         run("ip", "netns", "add", name)
-    here, there = LINKS
-    run("ip", "link", "add", here, "netns", HOST, "type", "veth", "peer", "name", there, "netns", INTERNET)
-    for name, link, address in ((HOST, here, HOST_ADDRESS), (INTERNET, there, INTERNET_ADDRESS)):
+    run("ip", "link", "add", HOST_LINK, "netns", HOST, "type", "veth", "peer", "name", INTERNET_LINK, "netns", INTERNET)
+    for name, link, address in ((HOST, HOST_LINK, HOST_ADDRESS), (INTERNET, INTERNET_LINK, INTERNET_ADDRESS)):
         run("ip", "-n", name, "address", "add", f"{address}/{NETWORK_BITS}", "dev", link)
         for device in ("lo", link):
             run("ip", "-n", name, "link", "set", device, "up")
@@ -88,7 +90,7 @@ def lay_network() -> None:
 
 
 def remove_network() -> None:
-    """Both namespaces and everything in them; nothing happens when they are not there."""
-    for name in (HOST, INTERNET):
+    """All namespaces and everything in them; nothing happens when they are not there."""
+    for name in (HOST, INTERNET, SMALL):
         if (Path("/run/netns") / name).exists():
             attempt("ip", "netns", "delete", name)

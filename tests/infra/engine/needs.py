@@ -19,7 +19,7 @@ PACKAGE_OF: Final = {
     "pebble": "pebble",
     "pebble-challtestsrv": "pebble",
     "ip": "iproute2",
-    "nsenter": "util-linux",
+    "unshare": "util-linux",
     "curl": "curl",
     "dig": "bind9-dnsutils",
     "openssl": "openssl",
@@ -28,7 +28,7 @@ PACKAGE_OF: Final = {
 """Which of Debian's packages has the program."""
 
 DEBIAN_DOCKER: Final = Path("/usr/bin/docker")
-"""Debian's own command line: it can ask the engine for BuildKit; one without the buildx plugin from elsewhere cannot."""
+"""Debian's own command line: it asks the engine for BuildKit, which others leave to a plugin."""
 
 CONTROLLERS: Final = ("memory", "pids", "cpu")
 """Limits of the compose file that the kernel must know."""

@@ -3,10 +3,12 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +17,7 @@ from tests.infra.engine.commands import CommandFailed
 from tests.infra.engine.daemon import Engine, sweep
 from tests.infra.engine.docker import Docker
 from tests.infra.engine.forwarding import PackageProxy, listen
-from tests.infra.engine.host import Host, give_host_its_names, take_host_its_names
+from tests.infra.engine.host import RESOLVER_FILE, Host, give_host_its_names, take_host_its_names
 from tests.infra.engine.images import ImageMaker, Images, Part, versions
 from tests.infra.engine.internet import Internet, running_internet
 from tests.infra.engine.namespaces import HOST, HOST_ADDRESS, INTERNET, Namespace, lay_network, remove_network
@@ -78,25 +80,23 @@ def running_rig(report: Report) -> Iterator[Rig]:
         trees = make_root_filesystems(cache / f"trees-{_made_by(*TREES_BY)}", report.say)
         lay_network()
         give_host_its_names()
-        engine = Engine(PLACE / "engine", cache / f"docker-{_made_by(*TREES_BY, *IMAGES_BY)}", Namespace.named(HOST))
+        engine = Engine(
+            PLACE / "engine", cache / f"docker-{_made_by(*TREES_BY, *IMAGES_BY)}", Namespace.named(HOST), RESOLVER_FILE
+        )
         report.say("starting dockerd in a network namespace of its own")
         engine.start()
         stack.callback(engine.stop)
         docker = Docker(engine.socket, _docker_configuration(), _programs_of_a_host())
         stack.callback(_empty_engine, docker)
         _empty_engine(docker)
-        proxy = PackageProxy(
-            "packages",
-            listen((HOST_ADDRESS, PROXY_PORT), inside=Namespace.named(HOST)),
-            leads_to=Namespace.of_now(),
-        )
-        proxy.start()
-        stack.callback(proxy.stop)
+        # An engine that finds containers of a killed run starts them, and makes the directories they mount.
+        shutil.rmtree(PLACE / "wearon", ignore_errors=True)
+        machine = Namespace.of_now()
         # Everything that the test process opens from here on, it opens on the internet.
         stack.enter_context(Namespace.named(INTERNET).inside())
         report.say("starting the platform, the provider, a name server and a certificate authority")
         internet = stack.enter_context(running_internet(PLACE / "internet"))
-        maker = ImageMaker(docker, PLACE / "contexts", trees, f"http://{HOST_ADDRESS}:{PROXY_PORT}", report.say)
+        maker = ImageMaker(docker, PLACE / "contexts", trees, partial(_way_to_packages, machine), report.say)
         images = maker.make(
             REPOSITORY,
             versions(REPOSITORY / "versions.env"),
@@ -105,6 +105,18 @@ def running_rig(report: Report) -> Iterator[Rig]:
         )
         host = Host(PLACE / "wearon", docker, images, internet)
         yield Rig(docker, engine, host, internet, images, maker, report, PLACE, parts=[*REAL_PARTS, *images.parts])
+
+
+@contextmanager
+def _way_to_packages(machine: Namespace) -> Iterator[str]:
+    """The URL of a proxy on the host while an image is built; otherwise nothing but the stack listens there."""
+    listening = listen((HOST_ADDRESS, PROXY_PORT), inside=Namespace.named(HOST))
+    proxy = PackageProxy("packages", listening, leads_to=machine)
+    proxy.start()
+    try:
+        yield f"http://{HOST_ADDRESS}:{PROXY_PORT}"
+    finally:
+        proxy.stop()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -29,7 +30,7 @@ STATUSES: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """One platform with an empty database at the start. ``pictures`` are signed addresses of inputs."""
+    """One platform. ``pictures`` are signed addresses of inputs."""
 
     internet: Internet
     producer: Producer
@@ -76,11 +77,10 @@ class Shop:
 
 
 @contextmanager
-def open_shop(internet: Internet, redis_url: str) -> Iterator[Shop]:
-    """The platform with empty tables, pushing to that queue."""
-    pictures = [internet.upload(name) for name in PICTURES]
+def open_shop(internet: Internet, redis_url: str, samples: Sequence[str | Path] = PICTURES) -> Iterator[Shop]:
+    """The platform, pushing to that queue. Its tables keep what was there: the worker's own leases are among them."""
+    pictures = [internet.upload(name) for name in samples]
     with Producer(internet.world.postgres.dsn, redis_url) as producer:
-        producer.wipe()
         yield Shop(internet, producer, pictures)
 
 

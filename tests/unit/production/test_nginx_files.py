@@ -58,7 +58,7 @@ def test_http2_is_one_directive_alone_in_one_file() -> None:
 def test_no_upstream_is_a_variable() -> None:
     """A variable in proxy_pass loses kept connections, the other worker and the path (ADR 0114)."""
     targets = re.findall(r"proxy_pass\s+(\S+);", everything())
-    assert len(targets) == 3
+    assert len(targets) == 4
     assert all("$" not in target for target in targets)
 
 

@@ -1,0 +1,161 @@
+"""A deploy loses no request and no task, whatever happens in the middle of it (story 6.2, NFR-2.1, ADR-6)."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.infra.conftest import FirstDeploy
+from tests.infra.engine.calls import Caller, SteadyCalls, expect_all_well
+from tests.infra.engine.docker import EventWatch
+from tests.infra.engine.host import Host
+from tests.infra.engine.rig import WORKER_TAG, Rig
+from tests.infra.engine.shop import Shop
+
+PROVIDER_SECONDS = "30"
+"""What a picture takes on a good day (NFR-1.1)."""
+
+TASKS = 40
+DELIVERED_WITHIN_SECONDS = 120.0
+PUSH_INTERVAL_SECONDS = 1.0
+
+SECOND = "second"
+BROKEN = "broken"
+
+STAND_INS = ("nginx", "redis", "python", "provider", "platform")
+
+
+@pytest.fixture(scope="module")
+def second_release(rig: Rig, first_deploy: FirstDeploy) -> Iterator[str]:
+    """A tag of another worker image; when all is over the first one is in force again."""
+    _make_second(rig)
+    yield SECOND
+    if rig.host.release_in_force() != WORKER_TAG:
+        rig.host.script("deploy.sh", WORKER_TAG)
+
+
+def _make_second(rig: Rig) -> None:
+    rig.maker.derive(
+        f"{rig.images.worker}:{WORKER_TAG}", f"{rig.images.worker}:{SECOND}", "LABEL org.example.release=second"
+    )
+
+
+def test_a_deploy_in_the_middle_of_forty_tasks_fails_no_request_and_delivers_every_task(
+    rig: Rig, host: Host, caller: Caller, shop: Shop, second_release: str
+) -> None:
+    with rig.internet.provider() as provider:
+        provider.set_latency(PROVIDER_SECONDS)
+    tasks = shop.submit(TASKS // 2)
+    shop.wait_under_way(tasks, seconds=DELIVERED_WITHIN_SECONDS)
+    began_at = time.monotonic()
+    with (
+        SteadyCalls(caller, photo(rig)) as calls,
+        EventWatch(rig.docker) as events,
+        ThreadPoolExecutor() as threads,
+    ):
+        deploy = threads.submit(host.script, "deploy.sh", second_release)
+        for _ in range(TASKS - TASKS // 2):
+            tasks += shop.submit(1)
+            time.sleep(PUSH_INTERVAL_SECONDS)
+        deploy.result()
+        seconds = time.monotonic() - began_at
+        shop.wait_delivered(tasks, seconds=DELIVERED_WITHIN_SECONDS)
+
+    healthy, stopped = events.of("worker", "health_status: healthy")[0], events.of("worker", "die")[0]
+    assert healthy.at_nanoseconds < stopped.at_nanoseconds
+    expect_all_well(host, calls.answers)
+    assert shop.wrong_credits() == []
+    rig.report.proved(
+        f"deploy in the middle of {TASKS} tasks of {PROVIDER_SECONDS} s: old one stopped when the new one was well",
+        f"{seconds:.0f} s; {calls.answers}; {len(tasks)} delivered, 0 wrong credits",
+        stand_ins=STAND_INS,
+    )
+
+
+def test_a_rollback_is_a_deploy_of_the_tag_before(
+    rig: Rig, host: Host, caller: Caller, shop: Shop, second_release: str
+) -> None:
+    if host.release_in_force() != second_release:
+        host.script("deploy.sh", second_release)
+    tasks = shop.submit(4)
+    with SteadyCalls(caller, None) as calls:
+        host.script("deploy.sh", "rollback")
+    shop.wait_delivered(tasks, seconds=DELIVERED_WITHIN_SECONDS)
+    assert host.release_in_force() == WORKER_TAG
+    expect_all_well(host, calls.answers)
+    rig.report.proved("rollback", f"{calls.answers}; {len(tasks)} tasks delivered", stand_ins=STAND_INS)
+
+
+def test_a_newcomer_that_does_not_get_well_leaves_the_old_worker_alone_and_the_deploy_fails(
+    rig: Rig, host: Host, caller: Caller, shop: Shop
+) -> None:
+    repository = rig.images.worker
+    rig.maker.derive(
+        f"{repository}:{WORKER_TAG}", f"{repository}:{BROKEN}", 'CMD ["sh", "-c", "echo no model; exit 1"]'
+    )
+    old, in_force = host.container("worker"), host.release_in_force()
+    with SteadyCalls(caller, None) as calls:
+        status, output = host.attempt_script("deploy.sh", BROKEN)
+    assert status != 0
+    assert "no model" in output
+    assert host.container("worker") == old
+    assert host.release_in_force() == in_force
+    expect_all_well(host, calls.answers)
+    rig.report.proved(
+        "broken newcomer: its words are shown, it is removed, the old one never noticed",
+        f"exit status {status}; {calls.answers}",
+        stand_ins=STAND_INS,
+    )
+
+
+def test_up_by_hand_at_any_step_of_a_killed_deploy_leaves_a_healthy_worker(
+    rig: Rig, host: Host, caller: Caller, second_release: str
+) -> None:
+    _make_second(rig)  # no deploy keeps a tag that was never in force
+    fewest, volumes = [], rig.docker("volume", "ls", "--quiet")
+    for step in ("start", "healthy", "in-force", "old"):
+        with HealthyWorkers(host) as workers, SteadyCalls(caller, None) as calls:
+            target = second_release if host.release_in_force() == WORKER_TAG else WORKER_TAG
+            host.attempt_script("deploy.sh", target, env={"WEARON_FAIL_AFTER": step})
+            host.compose("up", "-d", "--wait")
+        assert workers.fewest >= 1, f"after {step}"
+        expect_all_well(host, calls.answers)
+        fewest.append(f"{step}: {workers.fewest}")
+    host.script("deploy.sh", WORKER_TAG)
+    assert rig.docker("volume", "ls", "--quiet") == volumes
+    rig.report.proved(
+        "deploy killed after a step, then `up -d` by hand (docker/compose #4923)",
+        f"fewest healthy workers seen after {', '.join(fewest)}; no request failed, no volume gone",
+        stand_ins=STAND_INS,
+    )
+
+
+def photo(rig: Rig) -> dict[str, object]:
+    """A request for a size."""
+    return {"image_url": rig.internet.upload("person-1.jpg"), "height_cm": 178}
+
+
+class HealthyWorkers:
+    """Counts the healthy workers again and again while the block around it runs."""
+
+    LOOK_SECONDS = 0.3
+
+    def __init__(self, host: Host) -> None:
+        self.fewest = len(host.containers("worker"))
+        self._host = host
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="healthy-workers", daemon=True)
+
+    def __enter__(self) -> "HealthyWorkers":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self.LOOK_SECONDS):
+            self.fewest = min(self.fewest, len(self._host.healthy("worker")))
