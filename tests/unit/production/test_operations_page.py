@@ -12,7 +12,7 @@ PAGE: Final = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8"
 SCRIPTS: Final = sorted(set(re.findall(r"scripts/[a-z-]+\.sh", PAGE)))
 OPTIONS: Final = sorted(set(re.findall(r"(scripts/[a-z-]+\.sh)[^\n`]*?(--[a-z-]+)", PAGE)))
 FILES: Final = sorted(
-    set(re.findall(r"(?:nginx|compose|redis|docs|\.github)/[a-z0-9./-]+\.[a-z]+", PAGE)) | {"versions.env"}
+    set(re.findall(r"(?<!/)\b(?:nginx|compose|redis|docs|\.github)/[a-z0-9./-]+\.[a-z]+", PAGE)) | {"versions.env"}
 )
 SETTINGS: Final = sorted(set(re.findall(r"`([A-Z][A-Z0-9_]{5,})`", PAGE)))
 NOT_SETTINGS: Final = frozenset(
