@@ -235,12 +235,13 @@ def test_a_request_whose_moment_is_known_only_roughly_counts_from_when_it_left(
 def test_a_request_that_left_in_time_keeps_its_moment_and_costs_no_command(
     client: redis.Redis, commands: list[str]
 ) -> None:
-    gate = make_gate(client, 3)
-    slot = gate.acquire(never)
+    gate = make_gate(client, 1)
+    gate.acquire(never)
+    slot = gate.acquire(never)  # its moment is still to come, so no machine is too slow
     commands.clear()
     gate.sent(slot)
     assert commands == []
-    assert client.lrange("wearon:provider:rate:window", 0, -1) == [slot.stamp.encode()]
+    assert slot.stamp.encode() in cast("list[bytes]", client.lrange("wearon:provider:rate:window", 0, -1))
 
 
 def test_a_late_request_during_an_outage_is_counted_when_redis_is_back(

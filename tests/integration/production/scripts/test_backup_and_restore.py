@@ -1,4 +1,4 @@
-"""backup.sh and restore.sh: stand-ins for Docker, but real Redis servers that write and read the dump."""
+"""backup.sh and restore.sh: stand-ins for Docker and redis-cli, but a real server that writes and reads the dump."""
 
 import stat
 import subprocess
@@ -10,24 +10,25 @@ import pytest
 import redis
 
 from sandbox.servers.redis import server_program
+from tests.support import stand_in_redis_cli
 from tests.support.edge import wait_until
 from tests.support.script_host import SCRIPTS, Finished, ScriptHost, steps_of
 
-BIN = Path(sys.executable).parent
-"""Has redis-server and redis-cli 6.2 of a development package."""
+COMMAND_LINE = Path(stand_in_redis_cli.__file__)
 
 LIST = "wearon:tasks:generation"
 TASKS = 1_000
 
 
-@pytest.fixture(params=["Redis 6.2", "the sandbox's server"])
-def programs(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A folder with redis-server and redis-cli. The append-only file of 6.2 is one file, of later ones a folder."""
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A folder with redis-server, which is the sandbox's, and redis-cli."""
     folder = tmp_path / "programs"
     folder.mkdir()
-    server = BIN / "redis-server" if request.param == "Redis 6.2" else server_program()
-    (folder / "redis-server").symlink_to(server)
-    (folder / "redis-cli").symlink_to(BIN / "redis-cli")
+    (folder / "redis-server").symlink_to(server_program())
+    launcher = folder / "redis-cli"
+    launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "{COMMAND_LINE}" "$@"\n')
+    launcher.chmod(0o755)
     return folder
 
 
@@ -36,6 +37,7 @@ class Server:
 
     def __init__(self, programs: Path, data: Path) -> None:
         data.mkdir(exist_ok=True)
+        self.data = data
         self.socket = data.parent / f"{data.name}.sock"
         self.process = subprocess.Popen(
             [
@@ -62,9 +64,9 @@ class Server:
         except redis.exceptions.ConnectionError:  # no socket yet, or still loading (BusyLoadingError)
             return False
 
-    def dump(self, programs: Path) -> bytes:
-        command: list[str | Path] = [programs / "redis-cli", "-s", self.socket, "--rdb", "-"]
-        return subprocess.run(command, capture_output=True, check=True).stdout
+    def dump(self) -> bytes:
+        self.client.save()
+        return (self.data / "dump.rdb").read_bytes()
 
     def stop(self) -> None:
         self.client.close()
@@ -78,7 +80,7 @@ def dump(programs: Path, tmp_path: Path) -> bytes:
     server = Server(programs, tmp_path / "before")
     try:
         server.client.rpush(LIST, *[f"task {number}" for number in range(TASKS)])
-        return server.dump(programs)
+        return server.dump()
     finally:
         server.stop()
 
