@@ -69,31 +69,30 @@ keep_the_last() {
 
 write_archive() { # write_archive DIRECTORY NAME
   (umask 077 && mkdir -p "$BACKUP_DIRECTORY")
+  rm -f "$BACKUP_DIRECTORY"/.wearon-*.tar.?????? # of a write that was killed: each archive has a name of its own
   tar -C "$1" -cf - . | write_by_rename "$BACKUP_DIRECTORY/$2" 0600
 }
 
 main() {
-  local work name
+  local name
   need_bundle
   if [[ $DRY_RUN == yes ]]; then
     say "would save Redis, .env, release.env, the certificates and Grafana's database to $BACKUP_DIRECTORY"
     return 0
   fi
   take_lock "$COMMAND_WITHIN_SECONDS"
-  work=$(umask 077 && mktemp -d "$WEARON_HOME/.backup.XXXXXX")
-  # shellcheck disable=SC2064  # the name as it is now
-  trap "rm -rf '$work'" EXIT
+  work_directory backup
   step redis
-  save_redis "$work"
+  save_redis "$WORK_DIRECTORY"
   step files
-  save_files "$work"
+  save_files "$WORK_DIRECTORY"
   step certificates
-  save_certificates "$work"
+  save_certificates "$WORK_DIRECTORY"
   step grafana
-  save_grafana "$work"
+  save_grafana "$WORK_DIRECTORY"
   step archive
   name="wearon-$(date -u +%Y%m%dT%H%M%SZ).tar"
-  write_archive "$work" "$name"
+  write_archive "$WORK_DIRECTORY" "$name"
   step keep
   keep_the_last
   step metric

@@ -67,14 +67,9 @@ show_changes() {
 
 # The new files are there before the new worker; without one that gets well the old files come back (put_back_bundle).
 take_bundle() {
-  local tag="$1" directory
-  directory=$(mktemp -d)
-  if ! fetch_bundle "$tag" "$directory"; then
-    rm -rf "$directory"
-    return 1
-  fi
-  install_bundle "$directory"
-  rm -rf "$directory"
+  work_directory bundle
+  fetch_bundle "$1" "$WORK_DIRECTORY" || return 1
+  install_bundle "$WORK_DIRECTORY"
 }
 
 put_back_bundle() {

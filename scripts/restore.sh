@@ -99,7 +99,6 @@ restore_grafana() {
 }
 
 main() {
-  local work
   parse_arguments "$@"
   step look
   check_archive
@@ -112,24 +111,23 @@ main() {
   install -d -m 0755 "$WEARON_HOME"
   take_lock
   if [[ ! -e $WEARON_HOME/$COMPOSE_FILE_NAME ]]; then install_bundle "$bundle"; fi
-  work=$(umask 077 && mktemp -d "$WEARON_HOME/.restore.XXXXXX")
-  # shellcheck disable=SC2064  # the name as it is now
-  trap "rm -rf '$work'" EXIT
-  tar -C "$work" -xf "$archive"
-  check_env_file "$work/.env"
+  work_directory restore
+  tar -C "$WORK_DIRECTORY" -xf "$archive" ||
+    die "$archive could not be unpacked; tar's words are above. Is the disk full (df -h $WEARON_HOME)? Nothing was changed."
+  check_env_file "$WORK_DIRECTORY/.env"
 
   step stop
   if [[ -e $ENV_FILE && -e $RELEASE_FILE ]]; then stop_services; fi
   step files
-  restore_file "$work" "$ENV_FILE" 0600
-  restore_file "$work" "$RELEASE_FILE" 0644
-  restore_file "$work" "$HISTORY_FILE" 0644
+  restore_file "$WORK_DIRECTORY" "$ENV_FILE" 0600
+  restore_file "$WORK_DIRECTORY" "$RELEASE_FILE" 0644
+  restore_file "$WORK_DIRECTORY" "$HISTORY_FILE" 0644
   step certificates
-  restore_certificates "$work"
+  restore_certificates "$WORK_DIRECTORY"
   step redis
-  restore_redis "$work"
+  restore_redis "$WORK_DIRECTORY"
   step grafana
-  restore_grafana "$work"
+  restore_grafana "$WORK_DIRECTORY"
   step start
   compose up -d --wait
   end_of_step

@@ -1,10 +1,21 @@
 # shellcheck shell=bash
 # Files that are whole or not there: a reader, or a machine that stops, never sees half of one.
 
-# write_by_rename FILE MODE: its new content comes from stdin. On the disk before it has its name.
+# work_directory KIND: makes one, 0700, names it in WORK_DIRECTORY, and removes it when the script ends. Called under the
+# lock: what a killed run left of that kind (it may hold every secret) belongs to nobody, and goes first. One at a time.
+work_directory() {
+  rm -rf "$WEARON_HOME/.$1."??????
+  WORK_DIRECTORY=$(umask 077 && mktemp -d "$WEARON_HOME/.$1.XXXXXX") ||
+    die "No directory could be made in $WEARON_HOME. Are you root? Is the disk full (df -h $WEARON_HOME)?"
+  trap 'rm -rf "$WORK_DIRECTORY"' EXIT
+}
+
+# write_by_rename FILE MODE: its new content comes from stdin. On the disk before it has its name. What a killed write
+# left beside it (it may be a copy of .env) goes first: one script at a time writes a file.
 write_by_rename() {
   local directory temporary
   directory=$(dirname "$1")
+  rm -f "$directory/.${1##*/}."??????
   temporary=$(umask 077 && mktemp "$directory/.${1##*/}.XXXXXX")
   if cat >"$temporary" && chmod "$2" "$temporary" && sync "$temporary" && mv -fT "$temporary" "$1"; then
     sync "$directory"

@@ -188,6 +188,22 @@ def test_a_backup_that_was_killed_leaves_no_archive_and_no_age(saved: ScriptHost
     assert not (saved.home / "metrics").exists()
 
 
+def left_over(host: ScriptHost) -> list[Path]:
+    """What holds secrets and belongs to no run that goes on."""
+    return [*host.home.glob(".backup.*"), *host.home.glob(".restore.*"), *(host.home / "backups").glob(".*")]
+
+
+def test_what_a_killed_backup_left_goes_with_the_next_one(saved: ScriptHost) -> None:
+    assert saved.run("backup.sh", WEARON_FAIL_AFTER="files").killed
+    [left] = left_over(saved)
+    assert (left / ".env").exists()
+    assert stat.S_IMODE(left.stat().st_mode) == 0o700
+    (saved.home / "backups").mkdir()
+    (saved.home / "backups" / ".wearon-20261101T023000Z.tar.aB3dE6").touch()
+    assert saved.run("backup.sh").status == 0
+    assert left_over(saved) == []
+
+
 def test_a_redis_that_gives_no_dump_is_no_backup(saved: ScriptHost) -> None:
     (saved.folder / "dump.rdb").write_bytes(b"NOAUTH Authentication required.")
     done = saved.run("backup.sh")
@@ -218,12 +234,14 @@ def test_a_host_is_restored_also_when_the_first_try_was_killed(
     path = f"{saved.folder / 'bin'}:{programs}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
     if step:
         assert saved.run("restore.sh", "--yes", str(archive), WEARON_FAIL_AFTER=step, PATH=path).killed
+        assert left_over(saved)
     done = saved.run("restore.sh", "--yes", str(archive), PATH=path)
     assert done.status == 0, done.said
     assert (saved.home / ".env").read_bytes() == before
     assert (saved.home / ".env.before-restore").read_text().startswith("REDIS_PASSWORD=other")
     assert tasks_of(programs, volume) == [f"task {number}" for number in range(TASKS)]
     assert [worker["health"] for worker in saved.workers()] == ["healthy"]
+    assert left_over(saved) == []
 
 
 def test_nothing_is_replaced_unless_somebody_is_sure(saved: ScriptHost) -> None:

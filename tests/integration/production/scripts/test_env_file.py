@@ -124,6 +124,15 @@ def test_the_file_is_only_for_its_owner_and_nothing_is_left_beside_it(tmp_path: 
     assert [file.name for file in tmp_path.iterdir()] == [".env"]
 
 
+def test_what_a_killed_write_left_of_the_file_goes_with_the_next_write(tmp_path: Path) -> None:
+    killed = shell(tmp_path, f'sync() {{ kill -KILL "$BASHPID"; }}; {WRITE}', "s3cret")
+    assert killed.status != 0
+    [left] = tmp_path.iterdir()
+    assert left.read_text() == "KEY=s3cret\n"
+    assert shell(tmp_path, WRITE, "x").status == 0
+    assert [file.name for file in tmp_path.iterdir()] == [".env"]
+
+
 def test_nothing_in_the_file_is_run(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("A=`touch ran`;touch ran\n")
     shell(tmp_path, f'cd "{tmp_path}"; check_env_file "$ENV_FILE"; read_env_value "$ENV_FILE" A')
