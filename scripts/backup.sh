@@ -18,13 +18,6 @@ The archive holds every secret of the host, and lies on the same disk: copy it a
 HELP
 }
 
-case "${1:-}" in
-  --help | -h) usage && exit 0 ;;
-  --dry-run) DRY_RUN=yes ;;
-  "") ;;
-  *) usage >&2 && exit "$EXIT_USAGE" ;;
-esac
-
 readonly COMMAND_WITHIN_SECONDS=900 # the lock is waited for: a deploy may drain for 430 s
 
 save_redis() {
@@ -75,6 +68,7 @@ write_archive() { # write_archive DIRECTORY NAME
 
 main() {
   local name
+  parse_dry_run_or_help "$@"
   need_bundle
   if [[ $DRY_RUN == yes ]]; then
     say "would save Redis, .env, release.env, the certificates and Grafana's database to $BACKUP_DIRECTORY"
@@ -101,4 +95,4 @@ main() {
   good "$BACKUP_DIRECTORY/$name, $(stat -c %s "$BACKUP_DIRECTORY/$name") bytes. It holds every secret; copy it away encrypted."
 }
 
-main
+main "$@"

@@ -34,9 +34,9 @@ parse_arguments() {
       --help | -h) usage && exit 0 ;;
       --dry-run) DRY_RUN=yes ;;
       --with-bundle) with_bundle=yes ;;
-      -*) usage >&2 && exit "$EXIT_USAGE" ;;
+      -*) wrong_usage "There is no option \"$1\". Nothing was done." ;;
       *)
-        [[ -z $wanted_tag ]] || { usage >&2 && exit "$EXIT_USAGE"; }
+        [[ -z $wanted_tag ]] || wrong_usage "One tag only, not \"$wanted_tag\" and \"$1\". Nothing was done."
         wanted_tag=$1
         ;;
     esac

@@ -39,19 +39,19 @@ parse_arguments() {
       --help | -h) usage && exit 0 ;;
       --dry-run) DRY_RUN=yes ;;
       --tag | --address)
-        (($# > 1)) || { usage >&2 && exit "$EXIT_USAGE"; }
+        (($# > 1)) || wrong_usage "After $1 its value is missing. Nothing was done."
         if [[ $1 == --tag ]]; then tag=$2; else address=$2; fi
         shift
         ;;
-      -*) usage >&2 && exit "$EXIT_USAGE" ;;
+      -*) wrong_usage "There is no option \"$1\". Nothing was done." ;;
       *)
-        [[ -z $domain ]] || { usage >&2 && exit "$EXIT_USAGE"; }
+        [[ -z $domain ]] || wrong_usage "One domain only, not \"$domain\" and \"$1\". Nothing was done."
         domain=$1
         ;;
     esac
     shift
   done
-  [[ -n $domain ]] || { usage >&2 && exit "$EXIT_USAGE"; }
+  [[ -n $domain ]] || wrong_usage "DOMAIN is missing. Nothing was done."
   [[ $domain =~ ^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$ ]] ||
     die "\"$domain\" is no name for a host. It has lower case letters, digits, - and at least one dot, such as worker.example.com."
 }

@@ -18,13 +18,6 @@ Killed at any moment it can be run again, as often as you like.
 HELP
 }
 
-case "${1:-}" in
-  --help | -h) usage && exit 0 ;;
-  --dry-run) DRY_RUN=yes ;;
-  "") ;;
-  *) usage >&2 && exit "$EXIT_USAGE" ;;
-esac
-
 readonly SERVED_WITHIN_SECONDS="${WEARON_SERVED_WITHIN_SECONDS:-30}" # a reload takes a second; a busy host some more
 readonly LOCK_FOR_RENEWAL_SECONDS=900 # a deploy may be draining a worker for 430 s
 
@@ -56,6 +49,7 @@ record_success() { # record_success EXPIRY_SECONDS
 
 main() {
   local domain pem mark expiry asked=well
+  parse_dry_run_or_help "$@"
   need_bundle
   domain=$(setting DOMAIN)
   [[ -n $domain ]] || die "DOMAIN is missing in $ENV_FILE. Run first-deploy.sh."
@@ -81,4 +75,4 @@ main() {
   good "certificate of $domain: good until $(date -u -d "@$expiry" +%F)"
 }
 
-main
+main "$@"

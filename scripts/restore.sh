@@ -30,15 +30,15 @@ parse_arguments() {
       --help | -h) usage && exit 0 ;;
       --dry-run) DRY_RUN=yes ;;
       --yes) sure=yes ;;
-      -*) usage >&2 && exit "$EXIT_USAGE" ;;
+      -*) wrong_usage "There is no option \"$1\". Nothing was done." ;;
       *)
-        [[ -z $archive ]] || { usage >&2 && exit "$EXIT_USAGE"; }
+        [[ -z $archive ]] || wrong_usage "One archive only, not \"$archive\" and \"$1\". Nothing was done."
         archive=$1
         ;;
     esac
     shift
   done
-  [[ -n $archive ]] || { usage >&2 && exit "$EXIT_USAGE"; }
+  [[ -n $archive ]] || wrong_usage "ARCHIVE is missing; \`ls $BACKUP_DIRECTORY\` shows what there is. Nothing was done."
 }
 
 check_archive() {

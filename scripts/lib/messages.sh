@@ -29,6 +29,27 @@ _unforeseen() { # _unforeseen STATUS FILE LINE
 }
 trap '_unforeseen "$?" "${BASH_SOURCE[0]:-$0}" "$LINENO"' ERR
 
+# --- Arguments ------------------------------------------------------------------------------------------------------
+
+# wrong_usage MESSAGE: for a script called in a wrong way. Its own `usage` comes first: the message stays on the screen.
+wrong_usage() {
+  usage >&2
+  _paint 2 31 "STOP  $*"
+  exit "$EXIT_USAGE"
+}
+
+# parse_dry_run_or_help ARGUMENT...: for a script that has no other arguments.
+parse_dry_run_or_help() {
+  while (($#)); do
+    case "$1" in
+      --help | -h) usage && exit 0 ;;
+      --dry-run) DRY_RUN=yes ;;
+      *) wrong_usage "It takes --dry-run and --help only, not \"$1\". Nothing was done." ;;
+    esac
+    shift
+  done
+}
+
 # --- Steps ----------------------------------------------------------------------------------------------------------
 
 _current_step=""
