@@ -7,6 +7,7 @@ a thread of its own connects from where the target is.
 import asyncio
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Route:
     """To the caller, once the target is there."""
 
 
-class Door:
+class Door(ABC):
     """Listens on ``address`` in one namespace and connects from another, for as long as the block around it lasts."""
 
     def __init__(self, name: str, listening: socket.socket, *, leads_to: Namespace) -> None:
@@ -42,9 +43,9 @@ class Door:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
+    @abstractmethod
     async def route(self, reader: asyncio.StreamReader) -> Route:
         """Where this connection goes. Raises ``OSError`` or ``ValueError`` to end it."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Take connections from now on."""
