@@ -1,6 +1,7 @@
 """The pipeline: least rights, the README's command, and no deploy that has begun is stopped (FR-7.7, ADR 0118)."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,6 +76,22 @@ def test_the_hosts_key_is_pinned_and_the_host_hears_one_command() -> None:
 
 def test_expressions_come_to_a_shell_only_as_variables() -> None:
     assert [job for job in JOBS if "${{" in commands(job)] == []
+
+
+def test_what_is_pushed_has_lower_case_names_also_for_an_owner_with_capitals() -> None:
+    [build] = [step["run"] for step in JOBS["push"]["steps"] if "--push" in step.get("run", "")]
+    done = subprocess.run(
+        ["bash", "-euc", f"docker() {{ printf '%s\\n' \"$@\"; }}\n{build}"],
+        cwd=REPOSITORY,
+        env={"PATH": "/usr/bin:/bin", "GITHUB_REPOSITORY_OWNER": "WearOn-Shop", "GITHUB_SHA": "c0ffee"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = re.findall(r"ghcr\.io/[^,\s]+", done.stdout, re.IGNORECASE)
+    image = "ghcr.io/wearon-shop/wearon-worker"
+    assert names == [f"{image}:build-cache"] * 2 + [f"{image}:c0ffee", f"{image}-bundle:c0ffee"]
+    assert "repository_owner" not in TEXT, "an expression cannot make it lower case"
 
 
 def test_the_bundle_has_what_the_scripts_take_out_of_it() -> None:
