@@ -72,7 +72,7 @@ test-redis7: $(STAMP) ## Run what depends on Redis on a Redis 7: make test-redis
 test-infra: $(STAMP) ## Prove the production stack on a real Docker Engine (root, Debian; about ten minutes)
 	@$(RUN) -m pytest -m infra tests/infra -s -q -p no:xdist --timeout=600
 
-lint: $(STAMP) ## ruff, mypy --strict, import rules, hadolint, shellcheck
+lint: $(STAMP) ## ruff, mypy --strict, import rules, hadolint, shellcheck, zizmor
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

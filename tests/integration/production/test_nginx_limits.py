@@ -72,7 +72,9 @@ def test_a_request_as_large_as_the_worker_takes_is_passed_and_one_byte_more_is_n
     backend.seen.clear()
     for content in (b"x" * (MAX_BODY_BYTES + 1), iter([b"x" * MAX_BODY_BYTES, b"x"])):
         answer = client.post("/estimate-body", content=content)
-        assert (answer.status_code, problem(answer).code) == (413, "request_too_large")
+        told = problem(answer)
+        assert (answer.status_code, told.code) == (413, "request_too_large")
+        assert told.detail == "The request is too large; send the photo's address only."
     assert backend.seen == []
 
 
