@@ -76,7 +76,7 @@ put_back_bundle() {
   local tag
   tag=$(tag_in_force)
   if [[ $with_bundle == no || -z $tag || $tag == "$wanted_tag" ]]; then return 0; fi
-  take_bundle "$tag" || warn "The files of $tag could not be had; those of $wanted_tag stay in $WEARON_HOME"
+  (take_bundle "$tag") || warn "The files of $tag could not be had; those of $wanted_tag stay in $WEARON_HOME"
 }
 
 pull() {

@@ -14,16 +14,21 @@ install_bundle() {
   while IFS= read -r -d '' file; do
     target="$WEARON_HOME/$file"
     if cmp -s "$source/$file" "$target"; then continue; fi
-    act "put $file in place" _install_file "$source/$file" "$target"
+    act "put $file in place" _install_file "$source/$file" "$target" || _die_half_way
   done < <(_bundle_files "$source")
   while IFS= read -r -d '' file; do
     if [[ -e $source/$file ]]; then continue; fi
-    act "remove $file, which this release does not have" rm -f "$WEARON_HOME/$file"
+    act "remove $file, which this release does not have" rm -f "$WEARON_HOME/$file" || _die_half_way
   done < <(_bundle_files "$WEARON_HOME")
   if [[ $(readlink "$WEARON_HOME/$PLAIN_COMPOSE_NAME") != "$COMPOSE_FILE_NAME" ]]; then
     act "let \`docker compose\` find the stack without -f" ln -sfn "$COMPOSE_FILE_NAME" "$WEARON_HOME/$PLAIN_COMPOSE_NAME"
   fi
   if [[ $DRY_RUN == no ]]; then sync --file-system "$WEARON_HOME"; fi
+}
+
+# Said here, since bash's -e is off wherever a caller asks how it went.
+_die_half_way() {
+  die "Not every file of the release could be put into $WEARON_HOME. Is the disk full (df -h $WEARON_HOME)? What runs goes on; run this again, or go back to the tag before."
 }
 
 # _bundle_files DIRECTORY: relative names, each ended by NUL. Scripts come last, so that they find what they need.
@@ -40,16 +45,17 @@ _bundle_files() {
 _install_file() {
   local mode=0644 temporary="${2%/*}/.${2##*/}.new"
   if [[ -x $1 ]]; then mode=0755; fi
-  (umask 022 && mkdir -p "${2%/*}")
-  install -m "$mode" "$1" "$temporary" && mv -fT "$temporary" "$2"
+  (umask 022 && mkdir -p "${2%/*}") &&
+    install -m "$mode" "$1" "$temporary" && mv -fT "$temporary" "$2"
 }
 
-# fetch_bundle TAG DIRECTORY: the files out of the bundle's image. The container is never started.
+# fetch_bundle TAG DIRECTORY: the files out of the bundle's image. The container is never started. Status 1: no such image.
 fetch_bundle() {
-  local image container
+  local image container copied=yes
   image="$(bundle_image):$1"
   docker pull --quiet "$image" >/dev/null || docker image inspect "$image" >/dev/null 2>&1 || return 1
-  container=$(docker create "$image" none)
-  docker cp "$container:/." "$2"
-  docker rm "$container" >/dev/null
+  container=$(docker create "$image" none) || die "Docker made no container of $image; its words are above. No file was changed."
+  docker cp "$container:/." "$2" || copied=no
+  docker rm "$container" >/dev/null || warn "The container $container stays: docker rm $container"
+  [[ $copied == yes ]] || die "The files of $image could not be copied. Is the disk full (df -h $WEARON_HOME)? No file was changed."
 }

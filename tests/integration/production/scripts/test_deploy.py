@@ -221,6 +221,41 @@ def test_a_bundle_that_comes_with_the_release_is_put_in_place_before_the_worker(
     assert "SUPABASE_URL" in (host.home / ".env").read_text()
 
 
+def test_a_bundle_that_cannot_be_copied_whole_changes_nothing(host: ScriptHost) -> None:
+    host.make_bundle(host.folder / "bundles" / "v2")
+    host.save(copy_breaks=["bundle:v2:/."])
+    files = host.files()
+    done = host.run("deploy.sh", "--with-bundle", "v2")
+    assert done.status != 0
+    assert "could not be copied. Is the disk full" in done.stderr
+    assert done.stderr.count("STOP") == 1
+    assert host.files() == files
+
+
+def test_a_newcomer_that_is_not_well_is_told_also_when_the_old_files_cannot_be_had(host: ScriptHost) -> None:
+    for tag in ("v1", "v2"):
+        host.make_bundle(host.folder / "bundles" / tag)
+    host.save(health_of_tag={"v2": "unhealthy"}, copy_breaks=["bundle:v1:/."])
+    done = host.run("deploy.sh", "--with-bundle", "v2")
+    assert "those of v2 stay in" in done.stderr
+    assert "The worker of v2 did not get well and is removed. v1 goes on as before." in done.stderr
+    assert [worker["tag"] for worker in host.workers()] == ["v1"]
+    assert not list(host.home.glob(".bundle.*"))
+
+
+def test_a_release_whose_files_cannot_all_be_written_is_not_deployed(host: ScriptHost) -> None:
+    bundle = host.folder / "bundles" / "v2"
+    host.make_bundle(bundle)
+    (bundle / "nginx" / "taken").mkdir()
+    (bundle / "nginx" / "taken" / "new.conf").write_text("# new\n")
+    (host.home / "nginx" / "taken").write_text("a file where the release has a directory\n")
+    done = host.run("deploy.sh", "--with-bundle", "v2")
+    assert done.status != 0
+    assert "Not every file of the release could be put" in done.stderr
+    assert [worker["tag"] for worker in host.workers()] == ["v1"]
+    assert in_force(host) == RELEASE.format("v1")
+
+
 def test_the_files_of_the_old_release_come_back_when_the_new_worker_is_not_well(host: ScriptHost) -> None:
     for tag in ("v1", "v2"):
         host.make_bundle(host.folder / "bundles" / tag)
