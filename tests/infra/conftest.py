@@ -13,6 +13,7 @@ import pytest
 from tests.infra.engine.calls import Caller
 from tests.infra.engine.docker import EventWatch
 from tests.infra.engine.host import Host
+from tests.infra.engine.ill_redis import IllRedis, run_with_ill_redis
 from tests.infra.engine.internet import DOMAIN
 from tests.infra.engine.neighbours import neighbour
 from tests.infra.engine.report import Report, table
@@ -25,8 +26,9 @@ MARKER: Final = "infra"
 ROOM: Final = Path(__file__).parent
 
 ORDER: Final = (
-    *("test_first_deploy", "test_door", "test_certificates", "test_addresses", "test_bounds", "test_full_disk"),
-    *("test_image", "test_two_hosts", "test_waiting_for_redis", "test_backup", "test_restarts", "test_deploy"),
+    *("test_first_deploy", "test_door", "test_certificates", "test_addresses", "test_env_values", "test_bounds"),
+    *("test_full_disk", "test_image", "test_two_hosts", "test_waiting_for_redis", "test_ill_redis", "test_backup"),
+    *("test_restarts", "test_ssh", "test_deploy"),
 )
 """Up to the two hosts nothing asks the platform or the provider for anything, so they have both to themselves."""
 
@@ -157,7 +159,7 @@ def _what_takes_long(request: pytest.FixtureRequest) -> None:
     """Starts it early, where a test asks for it; the two hosts when nothing else keeps the processors busy."""
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
     is_busy = request.node.path.stem in BUSY
-    for name in ("redis_away", "classic_image", *(() if is_busy else ("two_hosts",))):
+    for name in ("redis_away", "ill_redis", "classic_image", *(() if is_busy else ("two_hosts",))):
         if name in wanted:
             request.getfixturevalue(name)
 
@@ -171,6 +173,13 @@ def redis_away(rig: Rig, first_deploy: FirstDeploy) -> Iterator[AwayRedis]:
     host.compose("up", "-d", "--no-deps", "worker")
     yield AwayRedis(host, time.monotonic())
     host.remove()
+
+
+@pytest.fixture(scope="session")
+def ill_redis(rig: Rig, first_deploy: FirstDeploy) -> Iterator[Future[IllRedis]]:
+    """Nearly all of it is waiting, so it has a thread beside the others."""
+    with ThreadPoolExecutor(1, "ill-redis") as thread:
+        yield thread.submit(run_with_ill_redis, rig)
 
 
 @pytest.fixture

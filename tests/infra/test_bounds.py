@@ -1,13 +1,16 @@
 """A part that goes wild stays inside its limits, and secrets stay where they belong (FR-7.4, NFR-3.3)."""
 
 import json
+import time
 from pathlib import Path
 
 import psutil
 
 from tests.infra.engine.calls import Caller, SteadyCalls, expect_all_well
+from tests.infra.engine.docker import EventWatch
 from tests.infra.engine.host import Host
 from tests.infra.engine.rig import Rig
+from tests.infra.engine.waiting import wait_for
 
 STAND_INS = ("nginx", "redis", "python")
 
@@ -35,6 +38,11 @@ for child in children:
 
 SECRETS = ("REDIS_PASSWORD", "SUPABASE_SERVICE_ROLE_KEY", "OPENAI_API_KEY", "GF_SECURITY_ADMIN_PASSWORD")
 RECOVERED_WITHIN_SECONDS = 60.0
+WELL_AGAIN_WITHIN_SECONDS = 30.0
+"""NFR-2.2."""
+
+FIRST_TO_GO = "1000"
+"""oom_score_adj (proc_pid_oom_score_adj(5)): the kernel ends this process before all others."""
 
 
 def test_a_worker_that_eats_memory_ends_alone(rig: Rig, host: Host, caller: Caller) -> None:
@@ -49,6 +57,27 @@ def test_a_worker_that_eats_memory_ends_alone(rig: Rig, host: Host, caller: Call
     rig.report.proved(
         "memory eaten inside the worker's container: the kernel ends it there, Redis and nginx never noticed",
         f"exit code {status}; worker restarted {rig.docker.inspect(worker)['RestartCount']}x; {calls.answers}",
+        stand_ins=STAND_INS,
+    )
+
+
+def test_a_worker_that_the_kernel_ends_for_its_memory_is_well_again_within_half_a_minute(rig: Rig, host: Host) -> None:
+    worker = host.container("worker")
+    others = {name: host.container(name) for name in ("nginx", "redis")}
+    main_process = psutil.Process(rig.docker.host_pid(worker)).children()[0]
+    Path(f"/proc/{main_process.pid}/oom_score_adj").write_text(FIRST_TO_GO)
+    with EventWatch(rig.docker) as events:
+        rig.docker.attempt("exec", worker, "python", "-c", EATER)
+        wait_for("the worker's end", lambda: events.of("worker", "die"), seconds=RECOVERED_WITHIN_SECONDS)
+        ended_at = time.monotonic()
+        host.wait_healthy("worker", seconds=WELL_AGAIN_WITHIN_SECONDS)
+        seconds = time.monotonic() - ended_at
+    assert host.container("worker") == worker
+    assert rig.docker.inspect(worker)["RestartCount"] == 1
+    assert {name: host.container(name) for name in others} == others
+    rig.report.proved(
+        "the kernel ends the worker itself for the memory of its container: restarted, Redis and nginx never noticed",
+        f"healthy again after {seconds:.1f} s",
         stand_ins=STAND_INS,
     )
 

@@ -24,6 +24,17 @@ PUSH_INTERVAL_SECONDS = 1.0
 SECOND = "second"
 BROKEN = "broken"
 
+SET_ASIDE = "set-aside:first"
+
+KEPT_TAGS = 3
+"""What pruning leaves of the worker's images (scripts/lib/names.sh)."""
+
+STEPS = (
+    *("look", "bundle", "pull", "migrate", "leftovers", "start"),
+    *("healthy", "in-force", "old", "one", "prune", "whole"),
+)
+"""All of deploy.sh, in order."""
+
 STAND_INS = ("nginx", "redis", "python", "provider", "platform")
 
 
@@ -110,26 +121,41 @@ def test_a_newcomer_that_does_not_get_well_leaves_the_old_worker_alone_and_the_d
     )
 
 
-def test_up_by_hand_at_any_step_of_a_killed_deploy_leaves_a_healthy_worker(
-    rig: Rig, host: Host, caller: Caller, second_release: str
+def test_up_by_hand_after_any_step_of_a_killed_deploy_leaves_a_healthy_worker(
+    rig: Rig, host: Host, caller: Caller
 ) -> None:
-    _make_second(rig)  # no deploy keeps a tag that was never in force
     fewest, volumes = [], rig.docker("volume", "ls", "--quiet")
-    for step in ("start", "healthy", "in-force", "old"):
+    first = f"{rig.images.worker}:{WORKER_TAG}"
+    rig.docker("tag", first, SET_ASIDE)  # its own tag is pruned on the way
+    for number, step in enumerate(STEPS, start=1):
+        tag = f"release-{number}"
+        rig.maker.derive(SET_ASIDE, f"{rig.images.worker}:{tag}", f"LABEL org.example={tag}")
         with HealthyWorkers(host) as workers, SteadyCalls(caller, None) as calls:
-            target = second_release if host.release_in_force() == WORKER_TAG else WORKER_TAG
-            host.attempt_script("deploy.sh", target, env={"WEARON_FAIL_AFTER": step})
+            status, _ = host.attempt_script("deploy.sh", tag, env={"WEARON_FAIL_AFTER": step})
             host.compose("up", "-d", "--wait")
+        assert status != 0, f"there is no step {step}"
+        assert len(host.containers("worker")) == 1, f"after {step}"
+        assert (host.release_in_force() == tag) == (STEPS.index(step) >= STEPS.index("in-force")), f"after {step}"
         assert workers.fewest >= 1, f"after {step}"
         expect_all_well(host, calls.answers)
-        fewest.append(f"{step}: {workers.fewest}")
+        fewest.append(f"{step} {workers.fewest}")
+    rig.docker("tag", SET_ASIDE, first)
     host.script("deploy.sh", WORKER_TAG)
+    left = worker_tags(rig)
+    assert len(left) == KEPT_TAGS
+    assert WORKER_TAG in left
     assert rig.docker("volume", "ls", "--quiet") == volumes
     rig.report.proved(
-        "deploy killed after a step, then `up -d` by hand (docker/compose #4923)",
-        f"fewest healthy workers seen after {', '.join(fewest)}; no request failed, no volume gone",
+        "deploy killed after each step, then `up -d` by hand (docker/compose #4923)",
+        f"fewest healthy workers seen after {', '.join(fewest)}; no request failed; {len(left)} of {len(STEPS) + 1} "
+        "images are left, and every volume",
         stand_ins=STAND_INS,
     )
+
+
+def worker_tags(rig: Rig) -> set[str]:
+    """Of the worker's images on the host."""
+    return set(rig.docker("image", "ls", "--format", "{{.Tag}}", rig.images.worker).split())
 
 
 def photo(rig: Rig) -> dict[str, object]:

@@ -23,6 +23,7 @@ PACKAGE_OF: Final = {
     "curl": "curl",
     "dig": "bind9-dnsutils",
     "openssl": "openssl",
+    "ssh": "openssh-client",
     "mkfs.ext4": "e2fsprogs",
 }
 """Which of Debian's packages has the program."""

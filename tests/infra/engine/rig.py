@@ -22,6 +22,7 @@ from tests.infra.engine.images import ImageMaker, Images, Part, versions
 from tests.infra.engine.internet import Internet, running_internet
 from tests.infra.engine.namespaces import HOST, HOST_ADDRESS, INTERNET, Namespace, lay_network, remove_network
 from tests.infra.engine.needs import DEBIAN_DOCKER, MachineRefused, ensure_machine
+from tests.infra.engine.openssh import OpenSSH, unpack_openssh
 from tests.infra.engine.report import Report
 from tests.infra.engine.root_filesystems import make_root_filesystems
 
@@ -63,6 +64,7 @@ class Rig:
     maker: ImageMaker
     report: Report
     place: Path
+    openssh: OpenSSH
     parts: list[Part] = field(default_factory=list)
 
 
@@ -78,6 +80,7 @@ def running_rig(report: Report) -> Iterator[Rig]:
         stack.callback(_clean, report, keep=cache)
         PLACE.mkdir(mode=0o700)
         trees = make_root_filesystems(cache / f"trees-{_made_by(*TREES_BY)}", report.say)
+        openssh = unpack_openssh(cache / "openssh", report.say)
         lay_network()
         give_host_its_names()
         engine = Engine(
@@ -104,7 +107,8 @@ def running_rig(report: Report) -> Iterator[Rig]:
             authority=internet.authority.certificate_path,
         )
         host = Host(PLACE / "wearon", docker, images, internet)
-        yield Rig(docker, engine, host, internet, images, maker, report, PLACE, parts=[*REAL_PARTS, *images.parts])
+        parts = [*REAL_PARTS, *images.parts]
+        yield Rig(docker, engine, host, internet, images, maker, report, PLACE, openssh, parts)
 
 
 @contextmanager
