@@ -172,6 +172,17 @@ def test_a_backup_is_whole_private_and_its_age_can_be_seen(saved: ScriptHost) ->
     assert stat.S_IMODE(metric.stat().st_mode) == 0o644
 
 
+def test_an_archive_that_is_not_whole_is_not_kept(saved: ScriptHost) -> None:
+    tar = saved.folder / "bin" / "tar"
+    tar.write_text('#!/bin/sh\ncase "$*" in */.backup.*) echo a part; exit 2 ;; esac\nexec /usr/bin/tar "$@"\n')
+    tar.chmod(0o755)
+    done = saved.run("backup.sh")
+    assert done.status != 0
+    assert "could not be written whole" in done.stderr
+    assert archives(saved) == []
+    assert not (saved.home / "metrics").exists()
+
+
 def test_only_the_last_backups_are_kept(saved: ScriptHost) -> None:
     (saved.home / "backups").mkdir()
     for day in range(1, 6):
