@@ -66,16 +66,16 @@ changes_between() {
 }
 
 # prune_images: removes worker images but the one in force and those of the last tags. Never a volume, never by force:
-# an image that a container still uses stays.
+# an image that a container still uses stays. One whose tag went to a newer build is known by its id only.
 prune_images() {
-  local kept tag repository
+  local kept tag id name repository
   for repository in "$(worker_image)" "$(bundle_image)"; do
     kept="$(tag_in_force)"$'\n'"$(deployed_tags | head -n "$KEPT_WORKER_TAGS")"
-    while read -r tag; do
-      if [[ -z $tag || $tag == "<none>" ]] || grep -Fxq -- "$tag" <<<"$kept"; then continue; fi
-      act "remove the image $repository:$tag" _remove_image "$repository:$tag" ||
-        warn "$repository:$tag stays; something still uses it"
-    done < <(docker image ls --format '{{.Tag}}' "$repository")
+    while read -r tag id; do
+      if [[ -z $tag ]] || grep -Fxq -- "$tag" <<<"$kept"; then continue; fi
+      if [[ $tag == "<none>" ]]; then name=$id; else name="$repository:$tag"; fi
+      act "remove the image $name" _remove_image "$name" || warn "$name stays; something still uses it"
+    done < <(docker image ls --format '{{.Tag}} {{.ID}}' "$repository")
   done
 }
 

@@ -304,10 +304,14 @@ def docker_image(state: State, rest: list[str]) -> int:  # noqa: C901 - a table 
                 out(f"{IMAGE}@{image_id(tag)}")
             elif options:
                 refuse("unknown format")
-        case ["ls", "--format", "{{.Tag}}", name] if name == IMAGE:
-            out("\n".join(state["images"]))
-        case ["ls", "--format", "{{.Tag}}", name] if name == f"{IMAGE}-bundle":
-            out("\n".join(state["bundle_images"]))
+        case ["ls", "--format", "{{.Tag}} {{.ID}}", name] if name in (IMAGE, f"{IMAGE}-bundle"):
+            tags = state["images" if name == IMAGE else "bundle_images"]
+            listed = [f"{tag} {image_id(tag)}" for tag in tags]
+            out(
+                "\n".join([*listed, *(f"<none> {untagged}" for untagged in state.get("untagged", ()) if name == IMAGE)])
+            )
+        case ["rm", image] if image in state.get("untagged", ()):
+            state["untagged"].remove(image)
         case ["ls", "--quiet", _name]:
             out("\n".join(state["images"]))
         case ["rm", image]:

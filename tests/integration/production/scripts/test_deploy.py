@@ -136,6 +136,13 @@ def test_the_last_three_tags_are_kept_and_no_volume_is_touched(host: ScriptHost)
     assert not any("volume" in call or "prune" in call for call in host.calls)
 
 
+def test_a_build_whose_tag_went_to_a_newer_one_is_removed_by_its_id(host: ScriptHost) -> None:
+    host.save(untagged=["sha256:0000aaaa"])
+    done = host.run("deploy.sh", "v2")
+    assert done.status == 0, done.said
+    assert host.state["untagged"] == []
+
+
 def test_the_changes_between_the_two_releases_are_printed(host: ScriptHost) -> None:
     (host.home / "CHANGELOG.md").write_text(
         "# Changes\n\n## Unreleased\n\n- unborn\n\n## v3 (2026-11-30)\n\n- third\n\n"
