@@ -18,8 +18,21 @@ PUBLISHED: Final = {"nginx": [("80", 80), ("443", 443)]}
 ENV_FILE: Final = {"worker": [{"path": ".env", "format": "raw"}]}
 """Story 2.1; raw, because Compose would interpret a secret otherwise (docs/adr/0110)."""
 
-MOUNTED_DIRECTORIES: Final = frozenset({"nginx", "redis"})
-"""Of the bundle, without a secret in them."""
+MOUNTED_DIRECTORIES: Final[Mapping[str, frozenset[str]]] = {
+    "nginx": frozenset({"nginx"}),
+    "redis": frozenset({"redis"}),
+}
+"""Of the bundle, without a secret in them, and who reads which."""
+
+VOLUMES: Final[Mapping[str, Mapping[str, bool]]] = {
+    "redis": {"redis-data": False},
+    "nginx": {"certificates": True, "acme": True},
+    "certbot": {"certificates": False, "acme": False},
+}
+"""Who has which volume, and whether only to read: the certificates' keys are nobody's but nginx's and certbot's."""
+
+WAITS_FOR: Final[Mapping[str, frozenset[str]]] = {"worker": frozenset({"redis"}), "nginx": frozenset({"worker"})}
+"""Pattern 6: who is started after whom."""
 
 LIMITS: Final = frozenset({"cpus", "memory", "pids"})
 LOGGING: Final = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
@@ -33,6 +46,9 @@ CHECKS_THAT_FAIL: Final = {
 
 UNHEALTHY_WITHIN_SECONDS: Final = 60
 """Interval, times retries, and the last timeout: a dead service is seen by then."""
+
+LONGEST_START_SECONDS: Final = 60
+"""Failures do not count in the first ones: as long as the worker loads its model on a slow host, or Redis its file."""
 
 KNOWN_KEYS: Final = frozenset(
     [
@@ -52,7 +68,10 @@ EXEMPT: Final = {
 IMAGE: Final = re.compile(r"\$\{[A-Z_]+_IMAGE:\?[^}]+\}(:\$\{WORKER_TAG:\?[^}]+\})?")
 VARIABLE: Final = re.compile(r"\$\{?[A-Za-z_]")
 SECRET_WORD: Final = re.compile(r"pass|secret|token|api.?key", re.IGNORECASE)
-SECRET_NAME: Final = re.compile(r"KEY|TOKEN|PASSWORD|SECRET|AUTH|CREDENTIAL")
+SECRET_NAME: Final = re.compile(r"KEY|TOKEN|PASS|PWD|SECRET|AUTH|CREDENTIAL")
+SECRET_IN_ADDRESS: Final = re.compile(r"://[^/@\s]*:[^@\s]+@")
+A_LIMIT: Final = re.compile(r"(?!0+(\.0*)?[a-zA-Z]*$)\d+(\.\d+)?[bkmgBKMG]*")
+"""Not 0 and not -1: both mean none."""
 TMPFS: Final = re.compile(r"/[\w./-]+:mode=[01]?\d{3}(,uid=\d+,gid=\d+)?,size=\d+m")
 NOT_ROOT: Final = re.compile(r"[1-9]\d*:[1-9]\d*")
 
@@ -87,7 +106,7 @@ def restarts(_: str, service: Service) -> str | None:
 def is_limited(_: str, service: Service) -> str | None:
     """Of ``deploy.resources.limits`` all three; ``pids_limit`` beside it is refused by Compose."""
     limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
-    missing = LIMITS - {name for name, value in limits.items() if value}
+    missing = LIMITS - {name for name, value in limits.items() if A_LIMIT.fullmatch(str(value))}
     return f"no limit of {', '.join(sorted(missing))}" if missing else None
 
 
@@ -135,9 +154,9 @@ def publishes_what_it_may(name: str, service: Service) -> str | None:
     return None if ports == PUBLISHED.get(name, []) else f"publishes {ports}"
 
 
-def mounts_what_it_may(_: str, service: Service) -> str | None:
-    """Named volumes; of the host, directories of the bundle, read-only and not made when they are missing."""
-    wrong = [mount for mount in service.get("volumes", ()) if not _may_be_mounted(mount)]
+def mounts_what_it_may(name: str, service: Service) -> str | None:
+    """Its own volumes; of the host, its own directory of the bundle, read-only and not made when it is missing."""
+    wrong = [mount for mount in service.get("volumes", ()) if not _may_be_mounted(name, mount)]
     return f"mounts {wrong}" if wrong else None
 
 
@@ -149,13 +168,18 @@ def checks_its_health(_: str, service: Service) -> str | None:
         return f"not known to fail when the service does: {command or 'no health check'}"
     if missing := {"interval", "timeout", "retries"} - set(check):
         return f"no {', '.join(sorted(missing))}"
+    if (start_seconds := _seconds(check.get("start_period", "0s"))) > LONGEST_START_SECONDS:
+        return f"failures do not count for {start_seconds} s"
     seconds = _seconds(check["interval"]) * check["retries"] + _seconds(check["timeout"])
     return None if seconds <= UNHEALTHY_WITHIN_SECONDS else f"unhealthy only after {seconds} s"
 
 
 def waits_for_health(name: str, service: Service) -> str | None:
     """Pattern 6. nginx also starts beside an ill service; the others need what they wait for."""
-    for other, how in dict(service.get("depends_on", {})).items():
+    depends_on = dict(service.get("depends_on", {}))
+    if missing := WAITS_FOR.get(name, frozenset()) - set(depends_on):
+        return f"does not wait for {', '.join(sorted(missing))}"
+    for other, how in depends_on.items():
         if how.get("condition") != "service_healthy":
             return f"does not wait for the health of {other}"
         if (name == "nginx") == how.get("required", True):
@@ -175,22 +199,27 @@ def holds_no_secret(_: str, service: Service) -> str | None:
     for name, value in dict(service.get("environment", {})).items():
         if SECRET_NAME.search(name) and value and not re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", str(value)):
             return f"a value for {name}"
+        if SECRET_IN_ADDRESS.search(str(value)):
+            return f"a password in the address {name}"
     return None
 
 
 def reads_env_file_as_it_may(name: str, service: Service) -> str | None:
     """The worker, as bytes; the others get single variables."""
     files = [
-        {key: value for key, value in file.items() if key != "required"} if isinstance(file, Mapping) else file
+        {key: value for key, value in file.items() if (key, value) != ("required", True)}
+        if isinstance(file, Mapping)
+        else file
         for file in service.get("env_file", ())
     ]
     return None if files == ENV_FILE.get(name, []) else f"env_file is {files}"
 
 
-def is_pinned_elsewhere(_: str, service: Service) -> str | None:
-    """In ``versions.env``, where one line raises it."""
+def is_pinned_elsewhere(name: str, service: Service) -> str | None:
+    """In ``versions.env``, where one line raises it; the worker's tag in ``release.env``, where deploys write it."""
     image = str(service.get("image", ""))
-    return None if IMAGE.fullmatch(image) else f"image is {image}"
+    pinned = IMAGE.fullmatch(image)
+    return None if pinned and bool(pinned[1]) == (name == "worker") else f"image is {image}"
 
 
 def has_only_known_keys(_: str, service: Service) -> str | None:
@@ -239,14 +268,14 @@ def _mount(volume: object) -> object:
     return {"type": kind, "source": source, "target": target, "read_only": mode == ["ro"]}
 
 
-def _may_be_mounted(mount: Mapping[str, Any]) -> bool:
+def _may_be_mounted(service: str, mount: Mapping[str, Any]) -> bool:
+    source, only_read = str(mount.get("source") or ""), bool(mount.get("read_only"))
     if mount.get("type") == "volume":
-        return bool(re.fullmatch(r"[a-z-]+", mount.get("source") or ""))
-    directory = str(mount.get("source")).removeprefix("./")
+        return VOLUMES.get(service, {}).get(source) == only_read
+    directory = source.removeprefix("./")
     made = mount.get("bind", {}).get("create_host_path", True)
-    return (
-        mount.get("type") == "bind" and directory in MOUNTED_DIRECTORIES and bool(mount.get("read_only")) and not made
-    )
+    its_own = directory in MOUNTED_DIRECTORIES.get(service, ())
+    return mount.get("type") == "bind" and its_own and only_read and not made
 
 
 def _seconds(text: str) -> int:
