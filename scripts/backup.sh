@@ -63,10 +63,7 @@ keep_the_last() {
 write_archive() { # write_archive DIRECTORY NAME
   (umask 077 && mkdir -p "$BACKUP_DIRECTORY")
   rm -f "$BACKUP_DIRECTORY"/.wearon-*.tar.?????? # of a write that was killed: each archive has a name of its own
-  tar -C "$1" -cf - . | write_by_rename "$BACKUP_DIRECTORY/$2" 0600 || {
-    rm -f "$BACKUP_DIRECTORY/$2" # a part of an archive would be taken for a backup
-    die "The archive could not be written whole. Is the disk full (df -h $BACKUP_DIRECTORY)? No backup was kept."
-  }
+  write_by_rename "$BACKUP_DIRECTORY/$2" 0600 tar -C "$1" -cf - . # a part of an archive would be taken for a backup
 }
 
 main() {

@@ -127,7 +127,7 @@ ensure_cron() {
   act "write $CRON_FILE" _write_cron
 }
 
-_write_cron() { cron_lines | write_by_rename "$CRON_FILE" 0644; }
+_write_cron() { write_by_rename "$CRON_FILE" 0644 cron_lines; }
 
 public_health() { curl --silent --show-error --max-time 10 "https://$domain/health" 2>&1; }
 

@@ -67,8 +67,8 @@ stop_services() {
 restore_file() { # restore_file DIRECTORY FILE MODE
   local name=${2##*/}
   if [[ ! -e $1/$name ]] || cmp -s "$1/$name" "$2"; then return 0; fi
-  if [[ -e $2 && ! -e $2.before-restore ]]; then write_by_rename "$2.before-restore" "$3" <"$2"; fi
-  write_by_rename "$2" "$3" <"$1/$name"
+  if [[ -e $2 && ! -e $2.before-restore ]]; then write_by_rename "$2.before-restore" "$3" cat "$2"; fi
+  write_by_rename "$2" "$3" cat "$1/$name"
 }
 
 restore_certificates() {

@@ -65,14 +65,12 @@ write_env_value() {
   if [[ -e $1 ]] && read_env_value "$1" "$2" >/dev/null; then return 0; fi
   fault=$(env_value_fault "$3")
   [[ -z $fault ]] || die "$2 $fault. Nothing was written."
-  {
-    if [[ -e $1 ]]; then _lines_of "$1"; fi
-    printf '%s=%s\n' "$2" "$3"
-  } | write_by_rename "$1" 0600
+  write_by_rename "$1" 0600 _lines_with "$@"
 }
 
 # A file whose last line has no end would take the next key into that line.
-_lines_of() {
-  cat "$1"
-  [[ ! -s $1 || -z $(tail -c 1 "$1") ]] || echo
+_lines_with() {
+  { [[ ! -e $1 ]] || cat "$1"; } &&
+    { [[ ! -s $1 || -z $(tail -c 1 "$1") ]] || echo; } &&
+    printf '%s=%s\n' "$2" "$3"
 }

@@ -10,18 +10,20 @@ work_directory() {
   trap 'rm -rf "$WORK_DIRECTORY"' EXIT
 }
 
-# write_by_rename FILE MODE: its new content comes from stdin. On the disk before it has its name. What a killed write
-# left beside it (it may be a copy of .env) goes first: one script at a time writes a file.
+# write_by_rename FILE MODE COMMAND...: its new content is what COMMAND prints; if COMMAND fails, the file stays as it was.
+# (In a pipe nobody could know that.) On the disk before it has its name. What a killed write left beside it (it may be a
+# copy of .env) goes first: one script at a time writes a file. A function as COMMAND joins its parts with &&, for bash's
+# -e is off in it.
 write_by_rename() {
   local directory temporary
   directory=$(dirname "$1")
   rm -f "$directory/.${1##*/}."??????
   temporary=$(umask 077 && mktemp "$directory/.${1##*/}.XXXXXX")
-  if cat >"$temporary" && chmod "$2" "$temporary" && sync "$temporary" && mv -fT "$temporary" "$1"; then
+  if "${@:3}" >"$temporary" && chmod "$2" "$temporary" && sync "$temporary" && mv -fT "$temporary" "$1"; then
     sync "$directory"
   else
     rm -f "$temporary"
-    die "Could not write $1. Is the disk full (df -h $directory)?"
+    die "$1 could not be written whole. Are there words above that say why? Is the disk full (df -h $directory)? What was there before is as it was."
   fi
 }
 
@@ -29,6 +31,6 @@ write_by_rename() {
 write_gauge() {
   mkdir -p "$METRICS_DIRECTORY"
   chmod 0755 "$METRICS_DIRECTORY"
-  printf '# HELP %s %s\n# TYPE %s gauge\n%s %s\n' "$1" "$2" "$1" "$1" "$3" |
-    write_by_rename "$METRICS_DIRECTORY/$1.prom" 0644
+  write_by_rename "$METRICS_DIRECTORY/$1.prom" 0644 \
+    printf '# HELP %s %s\n# TYPE %s gauge\n%s %s\n' "$1" "$2" "$1" "$1" "$3"
 }

@@ -142,11 +142,12 @@ install_docker() {
   architecture=$(dpkg --print-architecture)
   install_packages ca-certificates curl gnupg
   mkdir -p "$(dirname "$DOCKER_KEY_FILE")" "$(dirname "$DOCKER_SOURCE_FILE")"
-  curl --fail --silent --show-error --location "https://download.docker.com/linux/$id/gpg" | write_by_rename "$DOCKER_KEY_FILE" 0644
+  write_by_rename "$DOCKER_KEY_FILE" 0644 \
+    curl --fail --silent --show-error --location "https://download.docker.com/linux/$id/gpg"
   gpg --show-keys --with-colons "$DOCKER_KEY_FILE" | grep -q "^fpr:.*:$DOCKER_KEY_FINGERPRINT:" ||
     die "The key that download.docker.com gave is not Docker's ($DOCKER_KEY_FINGERPRINT). Nothing was installed. Is something between this host and the internet?"
-  printf 'deb [arch=%s signed-by=%s] https://download.docker.com/linux/%s %s stable\n' \
-    "$architecture" "$DOCKER_KEY_FILE" "$id" "$codename" | write_by_rename "$DOCKER_SOURCE_FILE" 0644
+  write_by_rename "$DOCKER_SOURCE_FILE" 0644 printf 'deb [arch=%s signed-by=%s] https://download.docker.com/linux/%s %s stable\n' \
+    "$architecture" "$DOCKER_KEY_FILE" "$id" "$codename"
   install_packages docker-ce docker-ce-cli containerd.io docker-buildx-plugin docker-compose-plugin
 }
 

@@ -23,7 +23,7 @@ tag_in_force() {
 # put_in_force TAG: from here on a plain `docker compose up -d` by anybody starts this one.
 put_in_force() {
   if [[ $(tag_in_force) == "$1" ]]; then return 0; fi
-  printf 'WORKER_TAG=%s\n' "$1" | write_by_rename "$RELEASE_FILE" 0644
+  write_by_rename "$RELEASE_FILE" 0644 printf 'WORKER_TAG=%s\n' "$1"
 }
 
 # record_deploy TAG: one line with time, tag and what exactly that was: the digest if it came from a registry, else the id.
@@ -33,10 +33,12 @@ record_deploy() {
   digest=${digest##*@}
   last=$(if [[ -r $HISTORY_FILE ]]; then tail -n 1 "$HISTORY_FILE"; fi)
   if [[ ${last#* } == "$1 $digest" ]]; then return 0; fi
-  {
-    if [[ -r $HISTORY_FILE ]]; then cat "$HISTORY_FILE"; fi
-    printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" "$digest"
-  } | write_by_rename "$HISTORY_FILE" 0644
+  write_by_rename "$HISTORY_FILE" 0644 _history_with "$1 $digest"
+}
+
+_history_with() {
+  { [[ ! -e $HISTORY_FILE ]] || cat "$HISTORY_FILE"; } &&
+    printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1"
 }
 
 # deployed_tags: every tag that was in force once, the latest first.

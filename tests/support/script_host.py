@@ -194,6 +194,17 @@ class ScriptHost:
         self.forget_calls()
 
 
+def shell(home: Path, program: str, *arguments: str) -> Finished:
+    """A few lines of bash with the scripts' library, on a host with nothing on it."""
+    done = subprocess.run(
+        ["bash", "-c", f'set -Eeuo pipefail; source "{SCRIPTS}/lib/all.sh"; {program}', "test", *arguments],
+        capture_output=True,
+        env={"PATH": "/usr/bin:/bin", "WEARON_HOME": str(home), "LANG": "C.UTF-8"},
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
 def steps_of(script: str) -> list[str]:
     """The names of its steps, in their order, out of its text."""
     lines = (SCRIPTS / script).read_text().splitlines()

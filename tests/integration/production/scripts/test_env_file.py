@@ -1,12 +1,11 @@
 """scripts/lib/env_file.sh: .env as bytes, and only what every reader of it reads alike."""
 
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.script_host import SCRIPTS, Finished
+from tests.support.script_host import shell
 
 KEPT = [
     "plain",
@@ -57,16 +56,6 @@ REFUSED = {
     "\x7f": "has a character that is not printable ASCII",
     "x" * 32_769: "is longer than",
 }
-
-
-def shell(home: Path, program: str, *arguments: str) -> Finished:
-    done = subprocess.run(
-        ["bash", "-c", f'set -Eeuo pipefail; source "{SCRIPTS}/lib/all.sh"; {program}', "test", *arguments],
-        capture_output=True,
-        env={"PATH": "/usr/bin:/bin", "WEARON_HOME": str(home), "LANG": "C.UTF-8"},
-        check=False,
-    )
-    return Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 WRITE = 'write_env_value "$ENV_FILE" KEY "$1"'
@@ -143,3 +132,10 @@ def test_a_script_that_nobody_foresaw_breaking_says_where_and_shows_no_value(tmp
     done = shell(tmp_path, 'secret=hidden; false "$secret"')
     assert "failed with status 1" in done.stderr
     assert "hidden" not in done.stderr
+
+
+def test_a_file_that_cannot_be_read_to_its_end_loses_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("KEY=first\nOTHER=x\n")
+    done = shell(tmp_path, 'cat() { echo KEY=first; return 1; }; write_env_value "$ENV_FILE" NEW y')
+    assert done.status != 0
+    assert (tmp_path / ".env").read_text() == "KEY=first\nOTHER=x\n"
