@@ -20,10 +20,16 @@ HELP
 
 readonly COMMAND_WITHIN_SECONDS=900 # the lock is waited for: a deploy may drain for 430 s
 
+# redis-cli tells on stderr how it gets on, also when all is well: shown only when it is not. Kept in memory, for on a full
+# disk the words about it would be lost.
 save_redis() {
-  compose exec -T "$REDIS_SERVICE" redis-cli --rdb - </dev/null 2>/dev/null >"$1/redis.rdb" &&
-    [[ $(head -c 6 "$1/redis.rdb") == @(REDIS?|VALKEY) ]] ||
-    die "Redis gave no copy of its data. Is it well? See \`docker compose -f $COMPOSE_FILE_NAME ps redis\` in $WEARON_HOME. No backup was written."
+  local words
+  if words=$(compose exec -T "$REDIS_SERVICE" redis-cli --rdb - </dev/null 2>&1 >"$1/redis.rdb") &&
+    [[ $(head -c 6 "$1/redis.rdb") == @(REDIS?|VALKEY) ]]; then
+    return 0
+  fi
+  warn "redis-cli said: ${words:-nothing}"
+  die "There is no whole copy of Redis' data. Is the disk full (df -h $WEARON_HOME)? Is Redis well (\`docker compose ps redis\` in $WEARON_HOME)? No backup was written."
 }
 
 save_files() {
@@ -41,16 +47,23 @@ save_certificates() {
 # Its database may be in the middle of a change: for the copy nothing in the container moves, so that the copy is what a
 # machine that lost power would have, which SQLite repairs.
 save_grafana() {
-  local id
+  local id copied=yes
   id=$(containers_of "$GRAFANA_SERVICE" | head -n 1)
   if [[ -n $id && $(container_state "$id") == paused* ]]; then # a backup was killed at the wrong moment
     docker unpause "$id" >/dev/null
   fi
   if [[ -z $id ]] || ! is_running "$id"; then return 0; fi
+  trap '_end_unpaused "$id"' INT TERM HUP # bash waits for the command that runs, then comes here
   docker pause "$id" >/dev/null
-  docker cp "$id:/var/lib/grafana/grafana.db" - >"$1/grafana.tar" || true
+  docker cp "$id:/var/lib/grafana/grafana.db" - >"$1/grafana.tar" || copied=no
   docker unpause "$id" >/dev/null
-  [[ -s $1/grafana.tar ]] || die "Grafana's database could not be copied. No backup was written."
+  trap - INT TERM HUP
+  [[ $copied == yes ]] || die "Grafana's database could not be copied; Docker's words are above. Is the disk full (df -h $WEARON_HOME)? No backup was written."
+}
+
+_end_unpaused() {
+  docker unpause "$1" >/dev/null || true # it may not have been paused yet
+  die "This was ended while Grafana paused. Grafana goes on; no backup was written. Run this again."
 }
 
 keep_the_last() {

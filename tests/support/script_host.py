@@ -150,7 +150,7 @@ class ScriptHost:
 
     def run(self, script: str, *arguments: str, stdin: str = "", **more: str) -> Finished:
         done = subprocess.run(
-            ["bash", str(SCRIPTS / script), *arguments],
+            ["env", "--default-signal", "bash", str(SCRIPTS / script), *arguments],
             input=stdin,
             capture_output=True,
             text=True,

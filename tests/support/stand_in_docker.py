@@ -224,6 +224,8 @@ def compose_exec(state: State, rest: list[str]) -> int:
             state["https"] = any((HERE / "certificates").glob("live/*/fullchain.pem"))
         case ["-T", "redis", "redis-cli", "--rdb", "-"]:
             sys.stdout.buffer.write((HERE / "dump.rdb").read_bytes())
+            sys.stderr.write(state.get("redis_cli_says", "sending REPLCONF rdb-only\n"))
+            return 1 if "redis_cli_says" in state else 0
         case _:
             refuse("such an `exec` is not in the design")
     return 0
@@ -380,6 +382,18 @@ def docker(state: State, arguments: list[str]) -> int:  # noqa: C901, PLR0911, P
             if state["containers"].get(identity, {}).get("state") == "running":
                 refuse("it runs")
             state["containers"].pop(identity, None)
+        case (("pause" | "unpause"), [identity]):
+            before, after = ("running", "paused") if command == "pause" else ("paused", "running")
+            if state["containers"][identity]["state"] != before:
+                refuse(f"it is not {before}")
+            state["containers"][identity]["state"] = after
+        case "cp", [source, "-"] if source.endswith(":/var/lib/grafana/grafana.db"):
+            if state["containers"][source.partition(":")[0]]["state"] != "paused":
+                refuse("the database may be in the middle of a change")
+            if "signal_while_copied" in state:
+                os.kill(os.getppid(), state["signal_while_copied"])
+            sys.stdout.write("a tar\n")
+            return int(state.get("grafana_copy_breaks", 0))
         case "pull", ["--quiet", image] if image.startswith(f"{IMAGE}-bundle:"):
             tag = image.rpartition(":")[2]
             if tag not in state["registry"]:

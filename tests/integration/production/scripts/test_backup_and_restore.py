@@ -1,5 +1,6 @@
 """backup.sh and restore.sh: stand-ins for Docker and redis-cli, but a real server that writes and reads the dump."""
 
+import signal
 import stat
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from tests.support.edge import wait_until
 from tests.support.script_host import SCRIPTS, Finished, ScriptHost, steps_of
 
 COMMAND_LINE = Path(stand_in_redis_cli.__file__)
+
+GRAFANA = "9" * 64
+"""The id of its container."""
 
 LIST = "wearon:tasks:generation"
 TASKS = 1_000
@@ -219,8 +223,68 @@ def test_a_redis_that_gives_no_dump_is_no_backup(saved: ScriptHost) -> None:
     (saved.folder / "dump.rdb").write_bytes(b"NOAUTH Authentication required.")
     done = saved.run("backup.sh")
     assert done.status != 0
-    assert "Redis gave no copy" in done.stderr
+    assert "There is no whole copy of Redis' data" in done.stderr
     assert archives(saved) == []
+
+
+def test_a_disk_that_is_full_is_named_with_the_words_of_who_met_it(saved: ScriptHost) -> None:
+    saved.save(redis_cli_says="write /dev/stdout: no space left on device\n")
+    done = saved.run("backup.sh")
+    assert done.status != 0
+    assert "redis-cli said: write /dev/stdout: no space left on device" in done.stderr
+    assert f"Is the disk full (df -h {saved.home})?" in done.stderr
+    assert archives(saved) == []
+
+
+def test_a_backup_that_goes_well_is_not_talked_over_by_redis_cli(saved: ScriptHost) -> None:
+    done = saved.run("backup.sh")
+    assert (done.status, done.stderr) == (0, "")
+
+
+@pytest.fixture
+def with_grafana(saved: ScriptHost) -> ScriptHost:
+    """As ``saved``, with a Grafana."""
+    grafana = {
+        "service": "grafana",
+        "tag": "pinned",
+        "hash": "",
+        "state": "running",
+        "health": "healthy",
+        "restarts": 0,
+    }
+    saved.save(containers=saved.state["containers"] | {GRAFANA: grafana})
+    return saved
+
+
+def test_grafana_pauses_for_its_copy_and_goes_on(with_grafana: ScriptHost) -> None:
+    done = with_grafana.run("backup.sh")
+    assert done.status == 0, done.said
+    assert [call for call in with_grafana.calls if "pause" in call] == [
+        f"docker pause {GRAFANA}",
+        f"docker unpause {GRAFANA}",
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_backup_that_is_ended_while_grafana_pauses_lets_it_go_on(
+    with_grafana: ScriptHost, number: signal.Signals
+) -> None:
+    with_grafana.save(signal_while_copied=number)
+    done = with_grafana.run("backup.sh")
+    assert done.status != 0
+    assert "Grafana goes on; no backup was written" in done.stderr
+    assert with_grafana.state["containers"][GRAFANA]["state"] == "running"
+    assert archives(with_grafana) == []
+    assert left_over(with_grafana) == []
+
+
+def test_a_copy_of_grafana_that_breaks_off_is_no_backup_and_grafana_goes_on(with_grafana: ScriptHost) -> None:
+    with_grafana.save(grafana_copy_breaks=True)
+    done = with_grafana.run("backup.sh")
+    assert done.status != 0
+    assert "Grafana's database could not be copied" in done.stderr
+    assert with_grafana.state["containers"][GRAFANA]["state"] == "running"
+    assert archives(with_grafana) == []
 
 
 def test_dry_runs_touch_nothing(saved: ScriptHost) -> None:
