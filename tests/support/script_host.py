@@ -160,6 +160,16 @@ class ScriptHost:
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 
+    def start(self, script: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """One that the test kills; what it says is lost."""
+        return subprocess.Popen(
+            ["bash", str(SCRIPTS / script), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=self.environment(),
+        )
+
     def first_deploy(self, *arguments: str, **more: str) -> Finished:
         return self.run("first-deploy.sh", "--tag", "v1", *arguments, DOMAIN, **(ANSWERS | more))
 

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from tests.support.script_host import ScriptHost, steps_of
+from tests.support.edge import wait_until
+from tests.support.script_host import ScriptHost, shell, steps_of
 
 RELEASE = "WORKER_TAG={}\n"
 
@@ -204,6 +205,49 @@ def test_two_deploys_do_not_run_at_once(host: ScriptHost) -> None:
         os.close(descriptor)
     assert done.status != 0
     assert "Another script is at work" in done.stderr
+    assert f"process {os.getpid()} (" in done.stderr
+
+
+def test_a_script_that_waits_for_another_says_for_whom(host: ScriptHost) -> None:
+    descriptor = os.open(host.home, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        done = shell(host.home, "take_lock 1")
+    finally:
+        os.close(descriptor)
+    assert f"waiting at most 1 s for another script at work here: process {os.getpid()} (" in done.stdout
+
+
+def lock_is_free(host: ScriptHost) -> bool:
+    descriptor = os.open(host.home, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def test_a_deploy_that_is_killed_while_the_old_worker_drains_keeps_nobody_out(host: ScriptHost) -> None:
+    drains = host.folder / "drains"
+    drains.touch()
+    deploy = host.start("deploy.sh", "v2")
+    try:
+        wait_until(lambda: any(call.startswith("docker stop") for call in host.calls), "the old worker drains")
+        assert not lock_is_free(host)
+        deploy.kill()
+        deploy.wait()
+        wait_until(lambda: lock_is_free(host), "the lock is free while the old worker still drains")
+        assert host.state["stopped"] == []
+    finally:
+        deploy.kill()
+        deploy.wait()
+        drains.unlink()
+    wait_until(lambda: bool(host.state["stopped"]), "the old worker has ended")
+    done = host.run("deploy.sh", "v2")
+    assert done.status == 0, done.said
+    assert [worker["tag"] for worker in host.workers()] == ["v2"]
 
 
 @pytest.mark.parametrize("tag", ["v2;reboot", "-v", "a b", "../x", "ä"])
