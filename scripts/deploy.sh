@@ -174,7 +174,7 @@ main() {
   need_bundle
   take_lock
   choose_tag
-  say "Deploying $wanted_tag ($(tag_in_force | sed 's/^$/nothing/') is in force)"
+  say "Deploying $wanted_tag (in force: $(tag_in_force | grep . || echo nothing))"
 
   step bundle
   if [[ $with_bundle == yes ]]; then

@@ -58,9 +58,17 @@ make_sure() {
   [[ $answer == yes ]] || die "Nothing was changed."
 }
 
+# By the containers and not by Compose, which refuses without .env or release.env: a Redis that runs on while its files are
+# replaced would write over them.
 stop_services() {
-  compose stop "$WORKER_SERVICE"
-  compose stop "$REDIS_SERVICE"
+  local service id
+  for service in "$WORKER_SERVICE" "$REDIS_SERVICE"; do
+    for id in $(containers_of "$service"); do
+      if is_running "$id"; then
+        run_and_report "$service ends, the worker after its tasks (at most $STOP_WITHIN_SECONDS s)" _stop_quietly "$id"
+      fi
+    done
+  done
 }
 
 # The file that is there is kept beside it once; the copy of a second run would be the restored one.
@@ -117,7 +125,7 @@ main() {
   check_env_file "$WORK_DIRECTORY/.env"
 
   step stop
-  if [[ -e $ENV_FILE && -e $RELEASE_FILE ]]; then stop_services; fi
+  stop_services
   step files
   restore_file "$WORK_DIRECTORY" "$ENV_FILE" 0600
   restore_file "$WORK_DIRECTORY" "$RELEASE_FILE" 0644

@@ -26,9 +26,13 @@ _compose_with() {
 # need_bundle: dies unless $WEARON_HOME is a place where Compose can be run.
 need_bundle() {
   local file
-  for file in "$WEARON_HOME/$COMPOSE_FILE_NAME" "$VERSIONS_FILE" "$ENV_FILE"; do
+  for file in "$WEARON_HOME/$COMPOSE_FILE_NAME" "$VERSIONS_FILE"; do
     [[ -r $file ]] || die "$file is not there or not readable. Are you root? Run first-deploy.sh first, or set WEARON_HOME."
   done
+  [[ -r $ENV_FILE ]] ||
+    die "$ENV_FILE is not there or not readable. Are you root? If this host ran before, bring it back: restore.sh ARCHIVE (\`ls $BACKUP_DIRECTORY\`). On a new host run first-deploy.sh, which asks for every setting."
+  [[ -r $RELEASE_FILE ]] ||
+    die "$RELEASE_FILE is not there or not readable, so no worker is in force. Are you root? If this host ran before, write WORKER_TAG=TAG to it; the last line of $HISTORY_FILE names the tag. On a new host run first-deploy.sh."
   check_env_file "$ENV_FILE"
 }
 

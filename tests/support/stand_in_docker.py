@@ -240,7 +240,7 @@ def compose(state: State, arguments: list[str]) -> int:  # noqa: C901, PLR0912 -
     if arguments[:2] == ["--profile", "certificates"]:
         arguments = arguments[2:]
     command, *rest = arguments
-    if command in ("up", "pull", "config", "run", "exec", "stop"):
+    if command in ("up", "pull", "config", "run", "exec"):
         for name in ("docker-compose.prod.yml", "compose/services.yml", "versions.env", ".env", "release.env"):
             if not (home() / name).exists():
                 refuse(f"{name} is not there")
@@ -257,11 +257,6 @@ def compose(state: State, arguments: list[str]) -> int:  # noqa: C901, PLR0912 -
         return compose_exec(state, rest)
     if command == "config" and rest == ["--hash", "worker"]:
         out("worker", config_hash("worker"))
-        return 0
-    if command == "stop" and rest in (["worker"], ["redis"]):
-        for container in state["containers"].values():
-            if container["service"] == rest[0]:
-                container |= {"state": "exited", "health": "none"}
         return 0
     refuse("such a command is not in the design")
 

@@ -38,6 +38,28 @@ def test_a_wrong_call_is_told_what_was_wrong_after_the_help_and_does_nothing(
     assert (host.calls, host.files()) == ([], files)
 
 
+LOST = {
+    ".env": "bring it back: restore.sh ARCHIVE",
+    "release.env": "write WORKER_TAG=TAG to it; the last line of",
+    "versions.env": "Run first-deploy.sh first",
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize(("script", "argument"), [("backup.sh", ()), ("deploy.sh", ("v2",)), ("renew-certs.sh", ())])
+def test_a_file_that_was_lost_is_named_with_the_way_to_get_it_back_and_nothing_is_done(
+    host: ScriptHost, script: str, argument: tuple[str, ...], lost: str
+) -> None:
+    (host.home / lost).unlink()
+    files = host.files()
+    done = host.run(script, *argument)
+    assert done.status != 0
+    assert f"{host.home / lost} is not there or not readable" in done.stderr
+    assert LOST[lost] in done.stderr
+    assert done.stderr.count("STOP") == 1
+    assert (host.calls, host.files()) == ([], files)
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_is_had_on_a_machine_with_nothing_on_it(fresh_host: ScriptHost, script: str) -> None:
     done = fresh_host.run(script, "--help")

@@ -319,6 +319,20 @@ def test_a_host_is_restored_also_when_the_first_try_was_killed(
     assert left_over(saved) == []
 
 
+@pytest.mark.parametrize("lost", [".env", "release.env"])
+def test_redis_does_not_run_while_its_files_are_replaced_also_when_settings_are_lost(
+    saved: ScriptHost, programs: Path, volume: Path, dump: bytes, lost: str
+) -> None:
+    (saved.folder / "dump.rdb").write_bytes(dump)
+    saved.run("backup.sh")
+    [archive] = archives(saved)
+    (saved.home / lost).unlink()
+    path = f"{saved.folder / 'bin'}:{programs}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    done = saved.run("restore.sh", "--yes", str(archive), PATH=path)
+    assert done.status == 0, done.said
+    assert tasks_of(programs, volume) == [f"task {number}" for number in range(TASKS)]
+
+
 def test_nothing_is_replaced_unless_somebody_is_sure(saved: ScriptHost) -> None:
     saved.run("backup.sh")
     [archive] = archives(saved)
