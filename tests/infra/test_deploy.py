@@ -13,6 +13,7 @@ from tests.infra.engine.docker import EventWatch
 from tests.infra.engine.host import Host
 from tests.infra.engine.rig import WORKER_TAG, Rig
 from tests.infra.engine.shop import Shop
+from tests.support.script_host import steps_of
 
 PROVIDER_SECONDS = "30"
 """What a picture takes on a good day (NFR-1.1)."""
@@ -25,15 +26,13 @@ SECOND = "second"
 BROKEN = "broken"
 
 SET_ASIDE = "set-aside:first"
+"""The first release under a name that no deploy prunes."""
 
 KEPT_TAGS = 3
 """What pruning leaves of the worker's images (scripts/lib/names.sh)."""
 
-STEPS = (
-    *("look", "bundle", "pull", "migrate", "leftovers", "start"),
-    *("healthy", "in-force", "old", "one", "prune", "whole"),
-)
-"""All of deploy.sh, in order."""
+STOPPED_BY_ITSELF = "STOP"
+"""How a script begins its last words; one that is killed has none."""
 
 STAND_INS = ("nginx", "redis", "python", "provider", "platform")
 
@@ -127,15 +126,17 @@ def test_up_by_hand_after_any_step_of_a_killed_deploy_leaves_a_healthy_worker(
     fewest, volumes = [], rig.docker("volume", "ls", "--quiet")
     first = f"{rig.images.worker}:{WORKER_TAG}"
     rig.docker("tag", first, SET_ASIDE)  # its own tag is pruned on the way
-    for number, step in enumerate(STEPS, start=1):
+    steps = steps_of("deploy.sh")
+    for number, step in enumerate(steps, start=1):
         tag = f"release-{number}"
         rig.maker.derive(SET_ASIDE, f"{rig.images.worker}:{tag}", f"LABEL org.example={tag}")
         with HealthyWorkers(host) as workers, SteadyCalls(caller, None) as calls:
-            status, _ = host.attempt_script("deploy.sh", tag, env={"WEARON_FAIL_AFTER": step})
+            status, output = host.attempt_script("deploy.sh", tag, env={"WEARON_FAIL_AFTER": step})
             host.compose("up", "-d", "--wait")
-        assert status != 0, f"there is no step {step}"
+        assert status != 0, f"not killed after {step}"
+        assert STOPPED_BY_ITSELF not in output, f"ended before it was killed after {step}"
         assert len(host.containers("worker")) == 1, f"after {step}"
-        assert (host.release_in_force() == tag) == (STEPS.index(step) >= STEPS.index("in-force")), f"after {step}"
+        assert (host.release_in_force() == tag) == (steps.index(step) >= steps.index("in-force")), f"after {step}"
         assert workers.fewest >= 1, f"after {step}"
         expect_all_well(host, calls.answers)
         fewest.append(f"{step} {workers.fewest}")
@@ -147,7 +148,7 @@ def test_up_by_hand_after_any_step_of_a_killed_deploy_leaves_a_healthy_worker(
     assert rig.docker("volume", "ls", "--quiet") == volumes
     rig.report.proved(
         "deploy killed after each step, then `up -d` by hand (docker/compose #4923)",
-        f"fewest healthy workers seen after {', '.join(fewest)}; no request failed; {len(left)} of {len(STEPS) + 1} "
+        f"fewest healthy workers seen after {', '.join(fewest)}; no request failed; {len(left)} of {len(steps) + 1} "
         "images are left, and every volume",
         stand_ins=STAND_INS,
     )

@@ -36,23 +36,23 @@ def key(rig: Rig, host: Host) -> Iterator[DeployKey]:
 def test_the_deploy_key_may_deploy_a_tag_and_nothing_else(rig: Rig, host: Host, key: DeployKey, tmp_path: Path) -> None:
     worker = host.container("worker")
     for command in REFUSED_COMMANDS:
-        status, output = key.say(command)
+        status, output = key.ssh(say=command)
         assert status != 0, command
         assert ONLY_DEPLOY in output, command
         assert "uid=" not in output, command
-    assert key.say()[0] != 0
+    assert key.ssh()[0] != 0
 
     stolen = tmp_path / "env"
     assert key.fetch(str(host.home / ".env"), stolen)[0] != 0
     assert not stolen.exists()
 
-    status, output = key.ask("-W", "127.0.0.1:80")
+    status, output = key.ssh("-W", "127.0.0.1:80")
     assert status != 0
     assert "administratively prohibited" in output
-    status, output = key.ask("-N", "-R", "0:127.0.0.1:80")
+    status, output = key.ssh("-N", "-R", "0:127.0.0.1:80")
     assert status != 0
     assert "remote port forwarding failed" in output
-    status, output = key.ask("-tt")
+    status, output = key.ssh("-tt")
     assert status != 0
     assert "PTY allocation request failed" in output
     assert host.container("worker") == worker
@@ -60,7 +60,7 @@ def test_the_deploy_key_may_deploy_a_tag_and_nothing_else(rig: Rig, host: Host, 
     rig.docker.build(
         REPOSITORY, f"{rig.images.worker}-bundle:{WORKER_TAG}", "--file", str(REPOSITORY / "bundle.Dockerfile")
     )
-    status, output = key.say(f"deploy {WORKER_TAG}")
+    status, output = key.ssh(say=f"deploy {WORKER_TAG}")
     assert status == 0, output
     assert f"{WORKER_TAG} is in force" in output
     assert host.container("worker") == worker

@@ -4,6 +4,7 @@ They read a service as Compose's ``config --no-interpolate`` writes it; ``as_com
 the file into that shape. A rule returns what is wrong in words, or nothing.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -65,11 +66,13 @@ EXEMPT: Final = {
 }
 """Service and rule, and why it need not be kept."""
 
-IMAGE: Final = re.compile(r"\$\{[A-Z_]+_IMAGE:\?[^}]+\}(:\$\{WORKER_TAG:\?[^}]+\})?")
+IMAGE: Final = re.compile(r"\$\{(?!WORKER_)[A-Z_]+_IMAGE:\?[^}]+\}")
+WORKER_IMAGE: Final = re.compile(r"\$\{WORKER_IMAGE:\?[^}]+\}:\$\{WORKER_TAG:\?[^}]+\}")
 VARIABLE: Final = re.compile(r"\$\{?[A-Za-z_]")
 SECRET_WORD: Final = re.compile(r"pass|secret|token|api.?key", re.IGNORECASE)
-SECRET_NAME: Final = re.compile(r"KEY|TOKEN|PASS|PWD|SECRET|AUTH|CREDENTIAL")
-SECRET_IN_ADDRESS: Final = re.compile(r"://[^/@\s]*:[^@\s]+@")
+SECRET_NAME: Final = re.compile(r"KEY|TOKEN|PASS|PWD|SECRET|AUTH|CREDENTIAL", re.IGNORECASE)
+SECRET_IN_ADDRESS: Final = re.compile(r"://[^/@\s]+@")
+"""User and password, or a token by itself (RFC 3986, 3.2.1)."""
 A_LIMIT: Final = re.compile(r"(?!0+(\.0*)?[a-zA-Z]*$)\d+(\.\d+)?[bkmgBKMG]*")
 """Not 0 and not -1: both mean none."""
 TMPFS: Final = re.compile(r"/[\w./-]+:mode=[01]?\d{3}(,uid=\d+,gid=\d+)?,size=\d+m")
@@ -190,7 +193,8 @@ def waits_for_health(name: str, service: Service) -> str | None:
 def shows_no_secret(_: str, service: Service) -> str | None:
     """What every process list and ``docker ps`` show has no variable in it, and no word that goes before a secret."""
     shown = {key: str(service.get(key, "")) for key in ("command", "entrypoint", "healthcheck", "labels")}
-    wrong = [key for key, value in shown.items() if VARIABLE.search(value) or SECRET_WORD.search(value)]
+    signs = (VARIABLE, SECRET_WORD, SECRET_IN_ADDRESS)
+    wrong = [key for key, value in shown.items() if any(sign.search(value) for sign in signs)]
     return f"a variable or a secret in {', '.join(wrong)}" if wrong else None
 
 
@@ -200,7 +204,7 @@ def holds_no_secret(_: str, service: Service) -> str | None:
         if SECRET_NAME.search(name) and value and not re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", str(value)):
             return f"a value for {name}"
         if SECRET_IN_ADDRESS.search(str(value)):
-            return f"a password in the address {name}"
+            return f"a secret in the address {name}"
     return None
 
 
@@ -218,8 +222,8 @@ def reads_env_file_as_it_may(name: str, service: Service) -> str | None:
 def is_pinned_elsewhere(name: str, service: Service) -> str | None:
     """In ``versions.env``, where one line raises it; the worker's tag in ``release.env``, where deploys write it."""
     image = str(service.get("image", ""))
-    pinned = IMAGE.fullmatch(image)
-    return None if pinned and bool(pinned[1]) == (name == "worker") else f"image is {image}"
+    pinned = (WORKER_IMAGE if name == "worker" else IMAGE).fullmatch(image)
+    return None if pinned else f"image is {image}"
 
 
 def has_only_known_keys(_: str, service: Service) -> str | None:
@@ -278,6 +282,7 @@ def _may_be_mounted(service: str, mount: Mapping[str, Any]) -> bool:
     return mount.get("type") == "bind" and its_own and only_read and not made
 
 
-def _seconds(text: str) -> int:
-    minutes, seconds = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", text).groups(default="0")  # type: ignore[union-attr]
-    return int(minutes) * 60 + int(seconds)
+def _seconds(text: str) -> float:
+    """Of a duration of Compose in minutes and seconds; any other counts as endless."""
+    parts = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", text)
+    return math.inf if parts is None else int(parts[1] or 0) * 60 + int(parts[2] or 0)

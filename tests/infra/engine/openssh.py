@@ -25,6 +25,12 @@ SSH_SECONDS: Final = 120.0
 PRIVILEGE_SEPARATION: Final = Path("/run/sshd")
 """Debian's sshd wants it, empty."""
 
+SSHD_ACCOUNT: Final = f"sshd:x:64999:65534::{PRIVILEGE_SEPARATION}:/usr/sbin/nologin\n"
+"""passwd(5): a user nobody else is, in Debian's nogroup."""
+
+NO_PASSWORDS: Final = "root:*:20000:0:99999:7:::\nsshd:!:20000::::::\n"
+"""shadow(5): no password is right, and root is not locked, for sshd takes no key of a locked account."""
+
 OPERATIONS_PAGE: Final = Path("docs/operations.md")
 DOCUMENTED_LINE: Final = re.compile(r"`(restrict,command=\"[^\"]+\") ssh-ed25519 ")
 DOCUMENTED_HOME: Final = "/opt/wearon"
@@ -43,8 +49,7 @@ def unpack_openssh(directory: Path, say: Callable[[str], None]) -> OpenSSH:
 
     The calling thread must reach Debian's mirror.
     """
-    unpacked = OpenSSH(directory / "usr" / "sbin" / "sshd", next(iter(_library_directories(directory)), directory))
-    if unpacked.program.exists():
+    if (unpacked := _unpacked(directory)) is not None:
         return unpacked
     say(f"unpacking {' and '.join(PACKAGES)} from Debian")
     directory.mkdir(parents=True, exist_ok=True)
@@ -58,11 +63,15 @@ def unpack_openssh(directory: Path, say: Callable[[str], None]) -> OpenSSH:
         raise MachineRefused(f"apt-get cannot fetch {' '.join(PACKAGES)}: {failure}") from failure
     for package in directory.glob("*.deb"):
         run("dpkg", "--extract", package, directory)
-    return OpenSSH(unpacked.program, next(iter(_library_directories(directory))))
+    if (unpacked := _unpacked(directory)) is None:
+        raise MachineRefused(f"{' and '.join(PACKAGES)} hold no sshd with its library; the proofs need Debian's")
+    return unpacked
 
 
-def _library_directories(directory: Path) -> list[Path]:
-    return [found.parent for found in directory.glob("**/libwrap.so.0")]
+def _unpacked(directory: Path) -> OpenSSH | None:
+    """Both parts; nothing where a killed run left one of them."""
+    program, libraries = directory / "usr" / "sbin" / "sshd", list(directory.glob("**/libwrap.so.0"))
+    return OpenSSH(program, libraries[0].parent) if program.exists() and libraries else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +80,9 @@ class DeployKey:
 
     options: tuple[str, ...]
 
-    def say(self, *arguments: str) -> tuple[int, str]:
-        """``ssh ... root@host ARGUMENTS``: its status and output."""
-        return attempt("ssh", *self.options, f"root@{HOST_ADDRESS}", *arguments, timeout_seconds=SSH_SECONDS)
-
-    def ask(self, *options: str) -> tuple[int, str]:
-        """``ssh OPTIONS ... root@host``: its status and output."""
-        command = ("ssh", *self.options, *options, f"root@{HOST_ADDRESS}")
+    def ssh(self, *options: str, say: str | None = None) -> tuple[int, str]:
+        """``ssh OPTIONS root@host SAY``: its status and output; without ``say`` it asks for a shell."""
+        command = ("ssh", *self.options, *options, f"root@{HOST_ADDRESS}", *([] if say is None else [say]))
         return attempt(*command, timeout_seconds=SSH_SECONDS)
 
     def fetch(self, remote: str, local: Path) -> tuple[int, str]:
@@ -90,7 +95,7 @@ class DeployKey:
 def deploy_door(host: Host, server: OpenSSH, repository: Path) -> Iterator[DeployKey]:
     """The server on the host's port 22 while the block runs, and the one key it lets in."""
     place = host.home.with_name("ssh")
-    place.mkdir(mode=0o700, exist_ok=True)
+    place.mkdir(mode=0o700)
     for name in ("host_key", "deploy"):
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", place / name)
     let_in = f"{_documented_options(repository, host.home)} {(place / 'deploy.pub').read_text()}"
@@ -152,10 +157,10 @@ def _accounts_of_the_host() -> Iterator[None]:
     passwd, shadow = NAMES_OF_THE_HOST / "passwd", NAMES_OF_THE_HOST / "shadow"
     accounts = Path("/etc/passwd").read_text()
     if "\nsshd:" not in accounts:
-        accounts += f"sshd:x:64999:65534::{PRIVILEGE_SEPARATION}:/usr/sbin/nologin\n"
+        accounts += SSHD_ACCOUNT
     passwd.write_text(accounts)
     shadow.touch(mode=0o600)
-    shadow.write_text("root:*:20000:0:99999:7:::\nsshd:!:20000::::::\n")
+    shadow.write_text(NO_PASSWORDS)
     try:
         yield
     finally:
