@@ -53,6 +53,7 @@ class Host:
         for name, content in (
             ("docker-compose.prod.yml", ""),
             ("versions.env", ""),
+            ("release.env", "WORKER_TAG=v1\n"),
             (".env", f"DOMAIN={DOMAIN}\nREDIS_PASSWORD=s3cret\n"),
         ):
             (self.home / name).write_text(content)
