@@ -69,7 +69,7 @@ test-redis7: $(STAMP) ## Run what depends on Redis on a Redis 7: make test-redis
 	@test -x "$(REDIS7)" || { echo "$(REDIS7) is not there. On Debian 12 and Ubuntu 24.04: apt-get install redis-server; or say REDIS7=/path/to/redis-server"; exit 2; }
 	@WEARON_REDIS_SERVER="$(REDIS7)" $(PYTEST) $(REDIS_TESTS)
 
-test-infra: $(STAMP) ## Prove the production stack on a real Docker Engine (root, Debian; about twelve minutes)
+test-infra: $(STAMP) ## Prove the production stack on a real Docker Engine (root, Debian; about eleven minutes)
 	@$(RUN) -m pytest -m infra tests/infra -s -q -p no:xdist --timeout=600
 
 lint: $(STAMP) ## ruff, mypy --strict, import rules, hadolint, shellcheck, zizmor
