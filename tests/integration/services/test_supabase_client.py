@@ -515,7 +515,11 @@ class TestCheckStorage:
         self, store: SupabaseClient, supabase: LocalSupabase
     ) -> None:
         store.check_storage(JPEG, 1)
-        assert not [path for path in supabase.objects_directory.rglob("*") if "probe-" in path.name]
+        # Storage answers a deletion when its row is gone, and removes the file after that.
+        wait_until(
+            lambda: not [path for path in supabase.objects_directory.rglob("*") if "probe-" in path.name],
+            "the probe is gone",
+        )
 
     def test_a_bucket_that_is_not_there_is_refused_in_storage_s_words(
         self, store: SupabaseClient, postgres: LocalPostgres
