@@ -58,9 +58,7 @@ def measure(stage: Stage, extent: Extent, say: Say) -> Section:
     customers = stage.reset(latency=str(LATENCY_SECONDS))
     urls = stage.serve(photographs)
     with stage.worker() as worker, ThreadPoolExecutor(1, "offer") as background:
-        say(
-            f"scraping: {extent.tasks} tasks at {PER_MINUTE:.0f}/min, asked in every other {extent.window_seconds:.0f} s"
-        )
+        say(f"scraping: {extent.tasks} tasks, asked in every other window of {extent.window_seconds:.0f} s")
         offering = background.submit(stage.offer, customers, urls, extent.tasks, per_minute=PER_MINUTE)
         time.sleep(2 * LATENCY_SECONDS)
         asked_cpu_seconds = alone_cpu_seconds = 0.0
