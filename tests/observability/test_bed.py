@@ -44,3 +44,9 @@ def test_names_units_and_types_are_as_prometheus_wants_them(bed: Bed, promtool: 
     text = httpx.get(url, trust_env=False, verify=NO_AUTHORITIES).text
     checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_the_site_is_asked_over_tls_by_its_name_and_the_certificate_s_end_is_seen(bed: Bed) -> None:
+    assert [series["value"][1] for series in bed.prometheus.query('probe_success{job="site"}')] == ["1"]
+    (left,) = bed.prometheus.query('probe_ssl_earliest_cert_expiry{job="site"} - time()')
+    assert float(left["value"][1]) > 0

@@ -20,10 +20,14 @@ from tests.observability.engine.packages import Programs
 from tests.observability.engine.programs import Exporter
 from tests.observability.engine.prometheus import Prometheus
 from tests.observability.engine.shipped import on_loopback
+from tests.support.edge import DOMAIN, WORKER, Edge
+from tests.support.name_server import NameServer
 from tests.support.tracked import REPOSITORY
 from tests.support.worker import Stage, Worker
 
 PROMETHEUS_FILE: Final = REPOSITORY / "monitoring" / "prometheus" / "prometheus.yml"
+BLACKBOX_FILE: Final = REPOSITORY / "monitoring" / "blackbox" / "blackbox.yml"
+SITE_JOB: Final = "site"
 GENERATION_QUEUE: Final = "wearon:tasks:generation"
 
 CELERY_EXPORTER: Final = "from src.cli import cli; cli(auto_envvar_prefix='CE')"
@@ -87,14 +91,21 @@ def open_bed(directory: Path, programs: Programs, say: Callable[[str], None]) ->
         targets |= {job: [exporter.address] for job, exporter in exporters.items()}
         prometheus = Prometheus(directory / "prometheus", programs.prometheus)
         targets["prometheus"] = [f"{LOOPBACK}:{prometheus.port}"]
-        configuration, unanswered = on_loopback(shipped_configuration(), targets)
+        edge = _open_edge(stack, worker.port)
+        blackbox = stack.enter_context(
+            _blackbox(directory, programs.blackbox_exporter, edge.authority.certificate_path)
+        )
+        targets |= {SITE_JOB: [blackbox.address], "blackbox-exporter": [blackbox.address]}
+        site = {SITE_JOB: {"target": [f"https://{LOOPBACK}:{edge.https_port}/health"]}}
+        configuration, unanswered = on_loopback(shipped_configuration(), targets, site)
         prometheus.configure(configuration)
         yield Bed(stage, worker, stack.enter_context(prometheus), exporters, textfiles, unanswered)
 
 
 def shipped_configuration() -> dict[str, Any]:
     """As it is in the repository."""
-    configuration: dict[str, Any] = yaml.safe_load(PROMETHEUS_FILE.read_text())
+    text = PROMETHEUS_FILE.read_text().replace("${DOMAIN}", DOMAIN)  # as monitoring/prometheus/start.sh does
+    configuration: dict[str, Any] = yaml.safe_load(text)
     return configuration
 
 
@@ -137,6 +148,25 @@ def make_exporters(directory: Path, programs: Programs, world: World, textfiles:
             },
         ),
     }
+
+
+def _open_edge(stack: ExitStack, worker_port: int) -> Edge:
+    """The shipped nginx in front of the worker, with a certificate."""
+    name_server = stack.enter_context(NameServer())
+    name_server.names[WORKER] = (LOOPBACK,)
+    edge = Edge(name_server.address, worker_port)
+    edge.certify()
+    return stack.enter_context(edge)
+
+
+def _blackbox(directory: Path, program: Path, authority: Path) -> Exporter:
+    """As in production, but that it trusts the certificate authority of this run."""
+    return Exporter(
+        directory,
+        "blackbox-exporter",
+        [program, "--web.listen-address={address}", f"--config.file={BLACKBOX_FILE}"],
+        environment={"SSL_CERT_FILE": str(authority)},
+    )
 
 
 def _nginx(directory: Path, program: Path) -> Exporter:
