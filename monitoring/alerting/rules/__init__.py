@@ -1,4 +1,4 @@
-"""[pure] All alert rules, by subject."""
+"""All alert rules, by subject."""
 
 from typing import Final
 
