@@ -56,7 +56,7 @@ def generations(
 ) -> dict[str, Track]:
     """The counter of generations with several reasons, all born at 0; ``failed`` is the course of each reason named."""
     name = "wearon_generation_total"
-    reasons = {"provider_unavailable": flat(0), "moderated": flat(0), "deadline": flat(0)} | dict.fromkeys(
+    reasons = {"provider_unavailable": flat(0), "moderated": flat(0), "deadline_exceeded": flat(0)} | dict.fromkeys(
         failing, failed
     )
     return {
@@ -115,7 +115,9 @@ ERROR_RATE: Final = [
     Case(
         "error-rate",
         "the first failures after a start, each of another reason",
-        generations(flat(5), steps((0, 0), (300, 1)), failing=["provider_unavailable", "moderated", "deadline"]),
+        generations(
+            flat(5), steps((0, 0), (300, 1)), failing=["provider_unavailable", "moderated", "deadline_exceeded"]
+        ),
         360,
         F,
     ),
@@ -761,4 +763,4 @@ CASES: Final[Sequence[Case]] = (
     *BRIDGE,
     *ITSELF,
 )
-"""nginx-5xx asks Loki, which promtool does not know; tests/unit/monitoring/alerting/test_log_alert.py is about it."""
+"""nginx-5xx asks Loki, which promtool does not know; tests/unit/monitoring/alerting/test_evaluator.py is about it."""
