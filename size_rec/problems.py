@@ -102,7 +102,8 @@ REFUSALS: dict[Refusal, str] = {
     Refusal.FEET_CUT_OFF: f"The feet are not in the picture. {WHOLE_BODY}",
     Refusal.SIDE_CUT_OFF: f"The side of the picture cuts off a part of the body. {WHOLE_BODY}",
     Refusal.NOT_STANDING: "The person does not stand upright. Please stand straight, legs together or slightly apart.",
-    Refusal.TURNED_AWAY: "The person is turned away. Please face the camera.",
+    Refusal.TURNED_AWAY: "The person is turned away, or the face is covered. Please face the camera, with no phone, "
+    "mask or blur over the face.",
     Refusal.UNCLEAR: "The outline of the body could not be made out. Please stand alone before a plain background.",
 }
 

@@ -28,6 +28,9 @@ MAX_SURPRISE = 15.0
 and the largest is 6. A figure that deviates two and a half times as much is unlike all that the model was fitted to."""
 MAX_GIRTH_SPREAD_CM = 8.0
 """The width of one size: a less certain answer does not tell the size. In cross-validation 99 of 100 are below 6."""
+MIN_TOES_BELOW_HEELS_SHARE = 0.02
+"""From the front the toes are nearer to the camera and so lower in the picture than the heels, by 0.04 to 0.1 of the
+distance from shoulder to ankle; from behind the heels are. Asked only where the face does not tell."""
 BORDER_PX = 0.5
 """A figure that comes this close to the mask's border counts as cut off. A pixel of the mask is about two of the
 picture: of people with a margin of eight pixels in a thousand, nine in ten are accepted."""
@@ -68,6 +71,13 @@ def refusal_of_estimate(estimate: BodyEstimate) -> Refusal | None:
     if estimate.surprise > MAX_SURPRISE or estimate.spread_cm[:3].mean() > MAX_GIRTH_SPREAD_CM:
         return Refusal.UNCLEAR
     return None
+
+
+def toes_point_at_camera(pose: Pose) -> bool:
+    """Whether the feet are those of somebody seen from the front."""
+    toes = pose.middle(Joint.LEFT_FOOT, Joint.RIGHT_FOOT) - pose.middle(Joint.LEFT_HEEL, Joint.RIGHT_HEEL)
+    legs = pose.middle(Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE) - pose.middle(Joint.LEFT_SHOULDER, Joint.RIGHT_SHOULDER)
+    return bool(toes[1] >= MIN_TOES_BELOW_HEELS_SHARE * legs[1])
 
 
 def _alone(pose: Pose) -> bool:
