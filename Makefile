@@ -100,7 +100,7 @@ bench: $(STAMP) ## Measure (ten minutes); make bench BASE=COMMIT measures that c
 bench-hold: $(STAMP) ## Hold the promised 300 a minute for HOLD=20 minutes (then shorter with two workers)
 	@$(RUN) -m proofs.bench --hold $(or $(HOLD),20)
 
-bench-size: $(STAMP) ## Measure size recommendation: errors, refusals, speed (a minute); "make reference" adds MediaPipe's own
+bench-size: $(STAMP) ## Measure size recommendation: errors, refusals, speed (some minutes); "make reference" adds MediaPipe's own
 	@$(RUN) -m proofs.bench_size
 
 reference: $(REFERENCE_STAMP) ## Make .venv-reference with MediaPipe's own graph (Python 3.11 or 3.12 on x86-64 only)
@@ -117,6 +117,7 @@ reference-landmarks: $(REFERENCE_STAMP) ## Remake the landmarks by MediaPipe's o
 calibrate: $(STAMP) ## Refit size recommendation: make calibrate ANSUR=folder with the two ANSUR II tables
 	@test -n "$(ANSUR)" || { echo "Say where the ANSUR II tables are: make calibrate ANSUR=/path/to/folder"; exit 2; }
 	@$(RUN) -m size_rec.calibration "$(ANSUR)" tests/data/bodies
+	@$(RUN) -m size_rec.calibration.stretch tests/data/bodies
 
 chaos: $(STAMP) ## Kill everything at random, then audit the ledger (a few minutes)
 	@$(RUN) -m proofs.chaos

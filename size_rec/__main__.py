@@ -7,7 +7,7 @@ from pathlib import Path
 from models.failures import Failure
 from models.size_rec import MAX_HEIGHT_CM, MAX_WEIGHT_KG, MIN_HEIGHT_CM, MIN_WEIGHT_KG
 from size_rec.answer import response_of
-from size_rec.body.model_file import load_body_model
+from size_rec.body.fitted import load_fitted
 from size_rec.cli.native_chatter import native_chatter_dropped
 from size_rec.cli.overlay import draw_overlay
 from size_rec.measuring import measure_picture
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         picture = prepare_picture(asked.photo.read_bytes())
         with native_chatter_dropped():
             measured = measure_picture(
-                picture, PoseModel(), load_body_model(), height_cm=asked.height, weight_kg=asked.weight
+                picture, PoseModel(), load_fitted(), height_cm=asked.height, weight_kg=asked.weight
             )
     except OSError as error:
         print(f"{asked.photo}: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command's answer

@@ -8,11 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from size_rec.body.body_model import BodyEstimate, BodyModel, estimate_body
+from size_rec.body.body_model import BodyEstimate, estimate_body
+from size_rec.body.fitted import Fitted
 from size_rec.body.size_calculator import advise
+from size_rec.body.stretch import CONFIRMING_SPREADS, MAX_SPREADS, is_stretched, log_stretch, widened
 from size_rec.outline.admission import refusal_of_estimate, refusal_of_outline, refusal_of_pose, toes_point_at_camera
 from size_rec.outline.features import BodyFeatures, measure_features
 from size_rec.outline.head import crown_point, face_height_px
+from size_rec.outline.head_features import head_features
 from size_rec.photo.drawn_face import FacePlace, with_drawn_face
 from size_rec.photo.picture import Picture
 from size_rec.pose.framing import CutOut
@@ -20,9 +23,9 @@ from size_rec.pose.model import PoseModel
 from size_rec.pose.pose import Pose
 from size_rec.vocabulary import PictureRefused, Refusal, SizeAdvice
 
-COVERED_FACE_REFUSALS: Final = (Refusal.TURNED_AWAY, Refusal.UNCLEAR)
-"""What a covered face makes of a picture that may be measured: the person seems to be seen from behind, or the joints
-go astray."""
+COVERED_FACE_REFUSALS: Final = (Refusal.TURNED_AWAY, Refusal.STRETCHED, Refusal.UNCLEAR)
+"""What a covered face makes of a picture that may be measured: the person seems to be seen from behind, the head has
+another shape, or the joints go astray."""
 STRANGE_SURPRISE: Final = 2.5
 """From this surprise on (mean squared deviation from the nearest kind of body) a second look is worth its time. In
 cross-validation one body in 200 exceeds it, of those with a phone before the face one in eight."""
@@ -31,18 +34,27 @@ cross-validation one body in 200 exceeds it, of those with a phone before the fa
 @dataclass(frozen=True)
 class Look:
     """What one look at a picture showed. ``refusal`` follows from the pose alone; ``features`` is ``None`` when crown
-    or soles were not found, and when the pose is refused for anything but its direction."""
+    or soles were not found, and when the pose is refused for anything but its direction. ``face_drawn``: a face was
+    drawn over the head."""
 
     picture: Picture
     cut_out: CutOut
     pose: Pose
     refusal: Refusal | None
     features: BodyFeatures | None
+    face_drawn: bool = False
 
     @property
     def complete(self) -> bool:
         """Whether every feature was measured on a pose that is not refused."""
         return self.refusal is None and self.features is not None and self.features.complete
+
+    @property
+    def stretch_values(self) -> dict[str, float]:
+        """The features of :mod:`size_rec.body.stretch`, by name; empty when crown or soles were not found."""
+        if self.features is None:
+            return {}
+        return self.features.values | head_features(self.pose, self.features.extent)
 
 
 @dataclass(frozen=True)
@@ -74,18 +86,19 @@ class _Judged:
 
 
 def measure_picture(
-    picture: Picture, pose_model: PoseModel, body_model: BodyModel, *, height_cm: float, weight_kg: float | None = None
+    picture: Picture, pose_model: PoseModel, fitted: Fitted, *, height_cm: float, weight_kg: float | None = None
 ) -> Measured:
     """Measure the person in the picture.
 
     Raises:
-        PictureRefused: nobody, several people, not the whole body, not standing, turned away, or unclear.
+        PictureRefused: nobody, several people, not the whole body, not standing, turned away, stretched, or unclear.
     """
-    judged = _judge(_clearest(picture, pose_model), body_model, height_cm, weight_kg)
+    judged = _judge(_clearest(picture, pose_model), fitted, height_cm, weight_kg)
     if judged.face_may_be_covered:
-        second = _look_past_the_face(judged.look, pose_model)
+        second = look_past_the_face(judged.look, pose_model)
         if second is not None:
-            judged = _plainer(judged, _judge(second, body_model, height_cm, weight_kg))
+            max_spreads = CONFIRMING_SPREADS if judged.refusal is Refusal.STRETCHED else MAX_SPREADS
+            judged = _plainer(judged, _judge(second, fitted, height_cm, weight_kg, max_spreads))
     look, features, estimate = judged.look, judged.look.features, judged.estimate
     if judged.refusal is not None or features is None or estimate is None:
         raise PictureRefused(judged.refusal or Refusal.UNCLEAR)
@@ -117,7 +130,7 @@ def _clearest(picture: Picture, pose_model: PoseModel) -> Look:
     return first
 
 
-def _look_past_the_face(look: Look, pose_model: PoseModel) -> Look | None:
+def look_past_the_face(look: Look, pose_model: PoseModel) -> Look | None:
     """A second look, with a drawn face over the head (docs/adr/0137); ``None`` when it shows nobody whose toes point at
     the camera. The outline is the same with and without it."""
     if look.features is None:
@@ -130,12 +143,15 @@ def _look_past_the_face(look: Look, pose_model: PoseModel) -> Look | None:
     with suppress(PictureRefused):
         second = _look_at(replace(look.picture, image=drawn), pose_model)
         if second.refusal is None and toes_point_at_camera(second.pose):
-            return replace(second, picture=look.picture)
+            return replace(second, picture=look.picture, face_drawn=True)
     return None
 
 
 def _plainer(first: _Judged, second: _Judged) -> _Judged:
-    """The one that is answered; of two answers the less surprising one."""
+    """The one that is answered; of two answers the less surprising one. Whether a picture is stretched is told by the
+    second look: a covered face has any shape."""
+    if second.refusal is Refusal.STRETCHED:
+        return second
     if second.refusal is not None or second.estimate is None:
         return first
     if first.refusal is None and first.estimate is not None and first.estimate.surprise <= second.estimate.surprise:
@@ -143,12 +159,17 @@ def _plainer(first: _Judged, second: _Judged) -> _Judged:
     return second
 
 
-def _judge(look: Look, body_model: BodyModel, height_cm: float, weight_kg: float | None) -> _Judged:
+def _judge(
+    look: Look, fitted: Fitted, height_cm: float, weight_kg: float | None, max_spreads: float = MAX_SPREADS
+) -> _Judged:
     refusal = look.refusal or refusal_of_outline(look.pose, look.features)
     if refusal is not None or look.features is None:
         return _Judged(look, None, refusal)
-    estimate = estimate_body(body_model, look.features.values, height_cm=height_cm, weight_kg=weight_kg)
-    return _Judged(look, estimate, refusal_of_estimate(estimate))
+    estimate = estimate_body(fitted.body, look.features.values, height_cm=height_cm, weight_kg=weight_kg)
+    model = fitted.stretch.drawn if look.face_drawn else fitted.stretch.seen
+    logarithm = log_stretch(model, look.stretch_values)
+    refusal = Refusal.STRETCHED if is_stretched(model, logarithm, max_spreads) else refusal_of_estimate(estimate)
+    return _Judged(look, widened(estimate, model, logarithm), refusal)
 
 
 def _look_at(picture: Picture, pose_model: PoseModel) -> Look:

@@ -104,6 +104,7 @@ REFUSALS: dict[Refusal, str] = {
     Refusal.NOT_STANDING: "The person does not stand upright. Please stand straight, legs together or slightly apart.",
     Refusal.TURNED_AWAY: "The person is turned away, or the face is covered. Please face the camera, with no phone, "
     "mask or blur over the face.",
+    Refusal.STRETCHED: "The picture looks stretched. Please upload the original.",
     Refusal.UNCLEAR: "The outline of the body could not be made out. Please stand alone before a plain background.",
 }
 

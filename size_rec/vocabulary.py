@@ -17,6 +17,7 @@ class Refusal(StrEnum):
     SIDE_CUT_OFF = "side_cut_off"
     NOT_STANDING = "not_standing"
     TURNED_AWAY = "turned_away"
+    STRETCHED = "picture_stretched"
     UNCLEAR = "outline_unclear"
 
 

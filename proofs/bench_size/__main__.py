@@ -5,6 +5,7 @@ Starts the service (the real application on a real server, loopback), sends it e
 - the errors of the answers: by cross-validation (a body is never in both parts), of the running service (its model
   has seen these bodies), of a naive multiplier heuristic, and the floor that ANSUR II allows;
 - size, range, confidence and refusals;
+- what photographs stretched sideways get, cross-validated;
 - latency and throughput at 1 and 8 callers beside the bare pose model on the same photographs, memory, time to ready.
 """
 
@@ -17,9 +18,13 @@ from proofs.bench.process_tree import pss_bytes
 from proofs.bench_size.quality import print_errors, print_refusals
 from proofs.bench_size.service import Caller, Reply, photo_host, serve, service
 from proofs.bench_size.speed import Run, in_turns, print_speed
-from size_rec.calibration.tables import read_truth
+from proofs.bench_size.stretched import print_stretched
+from proofs.bench_size.unseen import unseen
+from size_rec.calibration.stretch import read_stretched
+from size_rec.calibration.tables import read_bodies, read_truth
 from size_rec.cli.native_chatter import native_chatter_dropped
 from size_rec.photo.picture import prepare_picture
+from size_rec.pose.model import PoseModel
 
 DEFAULT_BODIES = Path("tests/data/bodies")
 
@@ -52,7 +57,9 @@ def main() -> int:
         memory_mb = pss_bytes(process.pid) / 1e6
     with native_chatter_dropped():
         print_errors(asked.bodies, ok, replies, pictures)
-    print_refusals(ok, replies, refuse, refused)
+        print_refusals(ok, replies, refuse, refused)
+        these = unseen(asked.bodies, ok, read_bodies(asked.bodies), read_stretched(asked.bodies))
+        print_stretched(these, PoseModel())
     print_speed(Run(replies, many, sides, memory_mb, ready_seconds))
     if asked.csv:
         _write_csv(asked.csv, [*ok, *refuse], [*replies, *refused])

@@ -19,8 +19,12 @@ class Joint(IntEnum):
     """The landmarks of MediaPipe Pose that are used here (left and right are the person's own)."""
 
     NOSE = 0
+    LEFT_EYE_INNER = 1
     LEFT_EYE = 2
+    LEFT_EYE_OUTER = 3
+    RIGHT_EYE_INNER = 4
     RIGHT_EYE = 5
+    RIGHT_EYE_OUTER = 6
     LEFT_EAR = 7
     RIGHT_EAR = 8
     MOUTH_LEFT = 9

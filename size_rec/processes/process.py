@@ -16,8 +16,7 @@ from typing import Final
 
 from models.failures import ImageTooLarge, IncompletePicture, NotAnImage
 from services.child_process import inherited_link
-from size_rec.body.body_model import BodyModel
-from size_rec.body.model_file import load_body_model
+from size_rec.body.fitted import Fitted, load_fitted
 from size_rec.measuring import measure_picture
 from size_rec.photo.picture import prepare_picture
 from size_rec.pose.model import PoseModel
@@ -48,7 +47,7 @@ class Models:
     """What measures."""
 
     pose: PoseModel
-    body: BodyModel
+    body: Fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +78,12 @@ def main() -> int:
 
 
 def load() -> Models:
-    """The networks, warm, and the fitted model.
+    """The networks, warm, and the fitted numbers.
 
     Raises:
-        Exception: LiteRT, a network or the fitted model is missing or broken.
+        Exception: LiteRT, a network or a file of fitted numbers is missing or broken.
     """
-    return Models(PoseModel(), load_body_model())
+    return Models(PoseModel(), load_fitted())
 
 
 def tell_failure(requests: socket.socket, words: str) -> int:
@@ -172,13 +171,13 @@ def measure(link: Connection, reports: Connection, models: Models | None) -> int
         return os.EX_OK
 
 
-def reply_to(question: Question, pose_model: PoseModel, body_model: BodyModel) -> Reply:
+def reply_to(question: Question, pose_model: PoseModel, fitted: Fitted) -> Reply:
     """What is learned from one photograph, or why nothing is."""
     try:
         measured = measure_picture(
             prepare_picture(question.photo),
             pose_model,
-            body_model,
+            fitted,
             height_cm=question.height_cm,
             weight_kg=question.weight_kg,
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from services.images.processor import load_rgb
-from size_rec.body.model_file import load_body_model
+from size_rec.body.fitted import load_fitted
 from size_rec.calibration.tables import read_truth
 from size_rec.measuring import Measured, measure_picture
 from size_rec.photo.picture import prepare_picture
@@ -67,9 +67,7 @@ def pose_model() -> PoseModel:
 
 def measure(data: bytes, height_cm: float, weight_kg: float | None = None) -> Measured:
     """What the service would learn from these bytes."""
-    return measure_picture(
-        prepare_picture(data), pose_model(), load_body_model(), height_cm=height_cm, weight_kg=weight_kg
-    )
+    return measure_picture(prepare_picture(data), pose_model(), load_fitted(), height_cm=height_cm, weight_kg=weight_kg)
 
 
 def measures(data: bytes, height_cm: float) -> FloatArray:

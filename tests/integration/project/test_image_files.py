@@ -16,7 +16,14 @@ REPOSITORY: Final = Path(__file__).resolve().parents[3]
 
 COMMAND_SECONDS: Final = 60
 
-COMMANDS: Final = ("main", "operations", "size_rec", "size_rec.calibration", "size_rec.pose.fetch_networks")
+COMMANDS: Final = (
+    "main",
+    "operations",
+    "size_rec",
+    "size_rec.calibration",
+    "size_rec.calibration.stretch",
+    "size_rec.pose.fetch_networks",
+)
 
 PROGRAMS: Final = {"operations": "wearon"}
 """Commands that call themselves otherwise than their module."""

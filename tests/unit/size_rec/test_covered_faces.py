@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from size_rec.body.model_file import load_body_model
+from size_rec.body.fitted import load_fitted
 from size_rec.measuring import Measured, measure_picture
 from size_rec.outline.admission import toes_point_at_camera
 from size_rec.outline.head import crown_point, face_height_px
@@ -65,7 +65,7 @@ def with_feet_from_behind(pose: Pose) -> Pose:
 
 
 def measured_by(model: ScriptedPoseModel) -> Measured:
-    return measure_picture(found()[0], model, load_body_model(), height_cm=float(truth()[NAME]["height_cm"]))
+    return measure_picture(found()[0], model, load_fitted(), height_cm=float(truth()[NAME]["height_cm"]))
 
 
 def with_phone_before_the_face(name: str) -> bytes:

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from models.failures import ImageTooLarge, IncompletePicture, NotAnImage
-from size_rec.body.model_file import load_body_model
+from size_rec.body.fitted import load_fitted
 from size_rec.processes import process as measuring_process
 from size_rec.processes.link import (
     MeasuringFailed,
@@ -81,7 +81,7 @@ def test_nonsense_is_no_reply(link: Link) -> None:
 
 
 def test_a_photo_that_cannot_be_measured_is_a_reply_too() -> None:
-    model = load_body_model()
+    model = load_fitted()
     assert isinstance(reply_to(Question(b"no picture", 176.2, None), pose_model(), model), NotAnImage)
     refused = reply_to(Question(photo("x013.jpg"), 176.2, None), pose_model(), model)
     assert isinstance(refused, PictureRefused)
@@ -93,6 +93,6 @@ def test_a_fault_of_ours_is_a_reply_with_its_traceback(monkeypatch: pytest.Monke
         raise ZeroDivisionError("by us")
 
     monkeypatch.setattr(measuring_process, "prepare_picture", fail)
-    reply = reply_to(Question(b"", 176.2, None), pose_model(), load_body_model())
+    reply = reply_to(Question(b"", 176.2, None), pose_model(), load_fitted())
     assert isinstance(reply, MeasuringFailed)
     assert "ZeroDivisionError: by us" in reply.traceback
