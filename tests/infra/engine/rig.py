@@ -105,6 +105,7 @@ def running_rig(report: Report) -> Iterator[Rig]:
             versions(REPOSITORY / "versions.env"),
             worker_tag=WORKER_TAG,
             authority=internet.authority.certificate_path,
+            issuer=internet.issuer_path,
         )
         host = Host(PLACE / "wearon", docker, images, internet)
         parts = [*REAL_PARTS, *images.parts]
