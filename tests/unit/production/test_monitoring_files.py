@@ -116,6 +116,14 @@ def test_seven_days_of_all_that_is_let_in_fit_the_disks_share() -> None:
     assert limits["ingestion_rate_strategy"] == "local"
 
 
+def test_the_first_deploy_asks_for_all_shares_of_the_disk_together() -> None:
+    shares = {name: int(mib) for name, mib in re.findall(r"^\| ([^|]+) \| (\d+) \|$", NOTE, re.MULTILINE)}
+    together = shares.pop("together")
+    assert sum(shares.values()) == together
+    (asked,) = re.findall(r"LEAST_DISK_MIB=(\d+)", (REPOSITORY / "scripts" / "lib" / "host.sh").read_text())
+    assert together <= int(asked)
+
+
 def test_a_burst_is_larger_than_what_alloy_sends_at_once() -> None:
     (batch,) = re.findall(r'batch_size\s+= "(\d+)KiB"', alloy())
     assert LOKI["limits_config"]["ingestion_burst_size_mb"] * 1024 >= 4 * int(batch)
