@@ -100,8 +100,8 @@ CELERY_EXPORTER: Final = "prometheus-exporter-celery==0.11.2 celery==5.6.3 kombu
 
 BRIDGE_TARGET: Final = "whatsapp-bridge"
 BRIDGE_IS: Final = ("this repository's Dockerfile, on that base",)
-KEPT_BRIDGE: Final = "set-aside"
-"""A tag of the bridge that no deploy prunes."""
+KEPT_BRIDGE: Final = "set-aside:bridge"
+"""The bridge under a name that no deploy prunes."""
 
 
 def versions(path: Path) -> dict[str, str]:
@@ -155,7 +155,11 @@ class ImageMaker:
     def release(self, images: Images, base: str, tag: str) -> None:
         """Another release that does the same: the worker's image of ``base``, and a bridge with that tag."""
         self.derive(base, f"{images.worker}:{tag}", f"LABEL org.example.release={tag}")
-        self._docker("tag", f"{images.bridge}:{KEPT_BRIDGE}", f"{images.bridge}:{tag}")
+        self.keep_bridge(images, tag)
+
+    def keep_bridge(self, images: Images, tag: str) -> None:
+        """Gives the bridge that tag again, which a deploy may have pruned."""
+        self._docker("tag", KEPT_BRIDGE, f"{images.bridge}:{tag}")
 
     def build_worker(self, repository: Path, tag: str, *options: str, buildkit: bool = True) -> None:
         """The production image, unchanged."""
@@ -232,7 +236,7 @@ class ImageMaker:
             ]
             (context / "Dockerfile").write_text("\n".join([*lines, ""]))
             self._docker.build(context, tag)
-        self._docker("tag", tag, f"{tag.rpartition(':')[0]}:{KEPT_BRIDGE}")
+        self._docker("tag", tag, KEPT_BRIDGE)
 
     def _context(self, name: str) -> Path:
         """An empty directory to build from."""
