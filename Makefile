@@ -22,7 +22,7 @@ REDIS_TESTS      := tests/faults tests/integration/proofs/test_chaos_elements.py
 	tests/integration/worker/test_startup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock wheels demo sandbox reset test test-fast test-redis7 test-infra lint format contracts costs bench bench-hold bench-size reference \
+.PHONY: help install lock wheels demo sandbox reset test test-fast test-redis7 test-infra test-observability lint format contracts costs bench bench-hold bench-size reference \
 	reference-landmarks calibrate chaos dev up down logs image-size build clean
 
 help: ## List the targets
@@ -71,6 +71,9 @@ test-redis7: $(STAMP) ## Run what depends on Redis on a Redis 7: make test-redis
 
 test-infra: $(STAMP) ## Prove the production stack on a real Docker Engine (root, Debian; about eleven minutes)
 	@$(RUN) -m pytest -m infra tests/infra -s -q -p no:xdist --timeout=600
+
+test-observability: $(STAMP) ## Prove metrics, dashboards, alerts and the bridge on real Prometheus and exporters (Debian)
+	@$(RUN) -m pytest -m observability tests/observability -s -q -p no:xdist --timeout=1800
 
 lint: $(STAMP) ## ruff, mypy --strict, import rules, hadolint, shellcheck, zizmor
 	@$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from proofs.bench import run_backlog, run_cpu, run_hold, run_rate_limit, run_throughput
+from proofs.bench import run_backlog, run_cpu, run_hold, run_rate_limit, run_scraping, run_throughput
 from proofs.bench.comparison import compare
 from proofs.bench.figures import Section
 from proofs.bench.machine import Machine
@@ -46,6 +46,7 @@ MEASUREMENTS: Final[dict[str, Measurement[Any]]] = {
     "cpu": Measurement(run_cpu.measure, run_cpu.FULL, run_cpu.QUICK),
     "throughput": Measurement(run_throughput.measure, run_throughput.FULL, run_throughput.QUICK),
     "rate-limit": Measurement(run_rate_limit.measure, run_rate_limit.FULL, run_rate_limit.QUICK),
+    "scraping": Measurement(run_scraping.measure, run_scraping.FULL, run_scraping.QUICK),
     "backlog": Measurement(run_backlog.measure, run_backlog.FULL, run_backlog.QUICK),
 }
 
