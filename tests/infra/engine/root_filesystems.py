@@ -95,7 +95,9 @@ mkdir -p {data}/www/{health_directory} {data}/www/{metrics_directory}
 echo ok >{data}/www/{health}
 echo >{data}/www/{metrics}
 {more}
-exec httpd -f -p {port} -h {data}/www
+trap 'exit 0' TERM  # process 1 ignores what it has no handler for
+httpd -f -p {port} -h {data}/www &
+wait
 """
 
 
