@@ -27,21 +27,13 @@ MARKER: Final = "infra"
 ROOM: Final = Path(__file__).parent
 
 ORDER: Final = (
-    *(
-        "test_first_deploy",
-        "test_monitoring",
-        "test_door",
-        "test_certificates",
-        "test_addresses",
-        "test_env_values",
-        "test_bounds",
-    ),
-    *("test_full_disk", "test_image", "test_two_hosts", "test_waiting_for_redis", "test_ill_redis", "test_backup"),
-    *("test_restarts", "test_ssh", "test_deploy"),
+    *("test_first_deploy", "test_monitoring", "test_waiting_for_redis", "test_door", "test_certificates"),
+    *("test_addresses", "test_env_values", "test_bounds", "test_full_disk", "test_image", "test_two_hosts"),
+    *("test_ill_redis", "test_backup", "test_restarts", "test_ill_monitor", "test_ssh", "test_deploy"),
 )
 """Up to the two hosts nothing asks the platform or the provider for anything, so they have both to themselves."""
 
-BUSY: Final = ("test_first_deploy", "test_monitoring", "test_door")
+BUSY: Final = ("test_first_deploy", "test_monitoring", "test_waiting_for_redis", "test_door")
 
 REPORT: Final = Report()
 PARTS: Final[list[str]] = []

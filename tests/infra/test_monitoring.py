@@ -120,26 +120,6 @@ def test_alloys_way_to_the_engine_lists_and_reads_logs_and_does_nothing_else(rig
     )
 
 
-def test_a_monitor_that_is_ill_makes_no_deploy_fail_and_hurts_nobody(rig: Rig, host: Host, caller: Caller) -> None:
-    before = {name: host.container(name) for name in ("worker", "redis", "nginx")}
-    host.wait_healthy("loki")
-    loki = host.container("loki")
-    rig.docker("exec", loki, "rm", "/loki/www/ready")
-    wait_for("Loki is unhealthy", lambda: rig.docker.health(loki) == "unhealthy", seconds=UNHEALTHY_WITHIN_SECONDS)
-    status, output = host.attempt_script("deploy.sh")
-    assert status == 0, output
-    assert "alerts may be missing: loki" in output
-    assert {name: host.container(name) for name in before} == before
-    assert caller.ask("GET", "/health").json()["status"] == "ok"
-    rig.docker("exec", loki, "sh", "-c", "echo ok >/loki/www/ready")
-    host.wait_healthy("loki")
-    rig.report.proved(
-        "deploy.sh beside an ill Loki: status 0, the ill one is named, the others are the same containers",
-        output.splitlines()[-2][:60],
-        stand_ins=STAND_INS,
-    )
-
-
 def test_without_redis_its_exporters_say_so_and_celery_exporters_container_turns_unhealthy(
     rig: Rig, host: Host
 ) -> None:

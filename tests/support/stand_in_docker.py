@@ -205,6 +205,11 @@ def compose_run(state: State, rest: list[str]) -> int:  # noqa: C901 - a table o
             return run_program("tar", "-C", str(certificates), mode, "-", *names)
         case ["certbot", "certonly", *options]:
             return order(state, options)
+        case ["--entrypoint", "tar", "grafana", "-C", "/var/lib/grafana", "-xf", "-"]:
+            if any(c["service"] == "grafana" and c["state"] == "running" for c in state["containers"].values()):
+                refuse("Grafana still has its database open")
+            state["grafana_restored"] = sys.stdin.read()
+            return int(state.get("grafana_takes_nothing", 0))
         case ["--entrypoint", "sh", "redis", "-c", program, name, "/data"]:
             if any(c["service"] == "redis" and c["state"] == "running" for c in state["containers"].values()):
                 refuse("Redis still serves that volume")

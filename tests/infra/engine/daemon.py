@@ -17,8 +17,8 @@ from tests.infra.engine.namespaces import INTERNET_ADDRESS, Namespace
 from tests.infra.engine.waiting import wait_for
 
 START_SECONDS: Final = 30.0
-STOP_SECONDS: Final = 30.0
-"""An engine stops its containers first; afterwards it is killed."""
+STOP_SECONDS: Final = 90.0
+"""An engine stops its containers first; afterwards it is killed. One that is killed leaves a containerd behind."""
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
 PARENT_CGROUP: Final = "wearon-infra"
