@@ -184,7 +184,7 @@ def compose_pull(state: State, rest: list[str]) -> int:
 RUN = ["--rm", "--no-deps", "-T"]
 
 
-def compose_run(state: State, rest: list[str]) -> int:  # noqa: C901 - a table of what may be asked
+def compose_run(state: State, rest: list[str]) -> int:  # noqa: C901, PLR0911, PLR0912 - a table of what may be asked
     if rest[:3] != RUN:
         refuse("a one-off container is removed, starts nothing else and has no terminal: --rm --no-deps -T")
     certificates = HERE / "certificates"
