@@ -13,9 +13,9 @@ from monitoring.dashboards.frame import channel, frame, instance
 from monitoring.dashboards.links import dashboard, document, logs_of
 from monitoring.dashboards.panels import (
     FULL,
-    HALF,
     NO_LIMIT,
     QUARTER,
+    THIRD,
     Metrics,
     Panel,
     Question,
@@ -41,7 +41,7 @@ from monitoring.dashboards.promql import (
     select,
     total,
 )
-from monitoring.dashboards.words import COMPONENTS, PAUSED, UP
+from monitoring.dashboards.words import COMPONENTS, PAUSED, SET, UP
 
 UID: Final = "wearon-overview"
 
@@ -539,6 +539,22 @@ MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
+            title="Can the bridge send at all?",
+            unit=units.NoUnit,
+            description=(
+                "Whether every setting for Meta is there. Without them alerts are taken and nobody is told: set the"
+                " WHATSAPP_ settings in .env, then `send-test`."
+            ),
+            empty="the WhatsApp bridge is not scraped",
+            thresholds=at_least(1),
+            links=BRIDGE,
+            words=SET,
+        ),
+        Metrics(lowest(names.WHATSAPP_CONFIGURED), "settings"),
+        width=THIRD,
+    ),
+    stat(
+        Question(
             title="How many messages wait in the bridge?",
             unit=units.Short,
             description="Messages to be sent. They survive a restart of the bridge.",
@@ -547,7 +563,7 @@ MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
             links=BRIDGE,
         ),
         Metrics(highest(names.WHATSAPP_QUEUE), "waiting"),
-        width=HALF,
+        width=THIRD,
     ),
     stat(
         Question(
@@ -562,6 +578,6 @@ MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
             links=BRIDGE,
         ),
         Metrics(lowest(seconds_since(names.WHATSAPP_LAST_ACCEPTED)), "last accepted"),
-        width=HALF,
+        width=THIRD,
     ),
 )

@@ -27,4 +27,5 @@ STAGES: Final[Mapping[str, str]] = {
 
 UP: Final[Mapping[int, tuple[str, str]]] = {0: ("down", BAD), 1: ("works", GOOD)}
 PAUSED: Final[Mapping[int, tuple[str, str]]] = {0: ("not paused", GOOD), 1: ("paused", BAD)}
+SET: Final[Mapping[int, tuple[str, str]]] = {0: ("not set up", BAD), 1: ("set up", GOOD)}
 YES_NO: Final[Mapping[int, tuple[str, str]]] = {0: ("no", GOOD), 1: ("yes", WARNING)}
