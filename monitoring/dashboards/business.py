@@ -12,6 +12,7 @@ from monitoring.dashboards.links import document, logs_of
 from monitoring.dashboards.panels import (
     HALF,
     NO_LIMIT,
+    SIXTH,
     Metrics,
     Panel,
     Question,
@@ -95,7 +96,7 @@ PROMISES_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How long do 95 of 100 people wait at most?",
+            title="How long do 95 of 100 wait?",
             unit=units.Seconds,
             description="From the platform's request to the picture, in the time shown. NFR-1.1 promises 45 s.",
             empty="no generation was completed in this time",
@@ -107,7 +108,7 @@ PROMISES_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How long does half of the people wait?",
+            title="How long do half of them wait?",
             unit=units.Seconds,
             description="The median: what a person normally sees, from the request to the picture.",
             empty="no generation was completed in this time",
@@ -204,7 +205,7 @@ CREDITS_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How many overages must be reversed by hand?",
+            title="How many overages to reverse?",
             unit=units.Short,
             description=(
                 "Failed generations of a store beyond its plan, in the time shown: the invoice is outside, so a"
@@ -275,10 +276,11 @@ CREDITS_PANELS: Final[tuple[Panel, ...]] = (
             links=(logs_of("worker", "error"), CREDITS),
         ),
         Metrics(highest(of_workers(names.LEDGER_FAULTS)), "findings"),
+        width=SIXTH,
     ),
     stat(
         Question(
-            title="When were the credits last checked?",
+            title="How old is that check?",
             unit=units.Seconds,
             description="Age of the last audit; the worker asks for one every hour.",
             empty="no audit has ended yet",
@@ -286,6 +288,7 @@ CREDITS_PANELS: Final[tuple[Panel, ...]] = (
             links=(logs_of("worker", "error"), CREDITS),
         ),
         Metrics(lowest(seconds_since(of_workers(names.LEDGER_AUDIT))), "audit"),
+        width=SIXTH,
     ),
 )
 

@@ -20,7 +20,6 @@ from monitoring.dashboards.panels import (
     at_most,
     graph,
     stat,
-    table,
 )
 from monitoring.dashboards.promql import (
     CHANNEL,
@@ -325,7 +324,7 @@ HELP_PANELS: Final[tuple[Panel, ...]] = (
     ),
     graph(
         Question(
-            title="How often was Celery's process replaced?",
+            title="How often did Celery restart?",
             unit=units.Short,
             description="By reason. Its tasks are given back each time. More than once a day: read its last lines.",
             empty=NO_WORKER,
@@ -365,7 +364,7 @@ HELP_PANELS: Final[tuple[Panel, ...]] = (
         width=QUARTER,
         bars=True,
     ),
-    table(
+    stat(
         Question(
             title="Which workers are told to stop?",
             unit=units.NoUnit,
@@ -376,8 +375,10 @@ HELP_PANELS: Final[tuple[Panel, ...]] = (
             words=YES_NO,
         ),
         Metrics(highest(of_workers(names.DRAINING), "instance"), "{{instance}}"),
+        width=HALF,
+        shows_name=True,
     ),
-    table(
+    stat(
         Question(
             title="Which workers are still starting?",
             unit=units.NoUnit,
@@ -391,6 +392,8 @@ HELP_PANELS: Final[tuple[Panel, ...]] = (
             words=YES_NO,
         ),
         Metrics(highest(of_workers(names.STARTING), "instance"), "{{instance}}"),
+        width=HALF,
+        shows_name=True,
     ),
 )
 
@@ -416,7 +419,7 @@ CELERY_PANELS: Final[tuple[Panel, ...]] = (
     ),
     graph(
         Question(
-            title="How long do Celery's tasks run (P95)?",
+            title="How long do tasks run (P95)?",
             unit=units.Seconds,
             description="A run of a task, without its time in the queue. 300 s is its limit (NFR-5.2).",
             empty="no task of Celery ended in this time",

@@ -15,6 +15,7 @@ from monitoring.dashboards.panels import (
     FULL,
     NO_LIMIT,
     QUARTER,
+    SIXTH,
     THIRD,
     Metrics,
     Panel,
@@ -48,8 +49,6 @@ UID: Final = "wearon-overview"
 OPERATIONS: Final = document("What to do on the host", "operations.md")
 TO_CELERY: Final = dashboard("Tasks in detail", CELERY_UID)
 TO_FASTAPI: Final = dashboard("HTTP in detail", FASTAPI_UID)
-
-SIXTH: Final = FULL // 6
 
 IDLE: Final = 'mode="idle"'
 
@@ -100,7 +99,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How many workers take tasks?",
+            title="How many workers are ready?",
             unit=units.Short,
             description=(
                 "Workers that are ready and not told to stop. One is normal, two for minutes during a deploy. 0:"
@@ -135,11 +134,11 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How many targets cannot be read?",
+            title="How many targets are silent?",
             unit=units.Short,
             description=(
                 "Programs that Prometheus asks for metrics and that do not answer. Not 0: every panel about them"
-                " is blind. The table on the right names them."
+                " is blind. The table below names them."
             ),
             empty="Prometheus has no targets at all",
             thresholds=at_most(1),
@@ -156,7 +155,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
                 "Alerts in the state alerting, as Grafana counts them. Grafana's page Alerting lists them; each has"
                 " a link to its runbook."
             ),
-            empty="Grafana's own metrics are not scraped",
+            empty="Grafana is not scraped",
             thresholds=at_most(1),
             links=(logs_of("grafana"), document("Runbooks", "runbooks")),
         ),
@@ -178,7 +177,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="Are calls to the provider paused?",
+            title="Is the provider paused?",
             unit=units.NoUnit,
             description=(
                 "1 while the worker calls nobody because calls cannot succeed: no quota, a key refused, no model"
@@ -263,7 +262,7 @@ TASKS_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How long do size recommendations take (P95)?",
+            title="How long do sizes take (P95)?",
             unit=units.Seconds,
             description=(
                 "95 of 100 were answered within this in the time shown, download of the photo included. NFR-1.2"
@@ -410,31 +409,21 @@ HOST_PANELS: Final[tuple[Panel, ...]] = (
             title="How long is the certificate valid?",
             unit=units.Seconds,
             description=(
-                "Of the certificate that port 443 shows. Renewal begins a month before its end; below 14 days two"
-                " weeks of renewals have failed."
+                "Of the certificate that port 443 shows now, and as the renewal script last saw it. Renewal begins a"
+                " month before the end; below 14 days two weeks of renewals have failed."
             ),
-            empty="the probe has not seen a certificate",
+            empty="neither the probe nor a renewal has seen a certificate",
             thresholds=at_least(limits.CERTIFICATE_SECONDS),
             links=(logs_of("certbot"), logs_of("nginx"), OPERATIONS),
         ),
-        Metrics(lowest(seconds_until(select(names.PROBE_CERTIFICATE_EXPIRY, 'job="site"'))), "served certificate"),
-        width=SIXTH,
+        Metrics(lowest(seconds_until(select(names.PROBE_CERTIFICATE_EXPIRY, 'job="site"'))), "served now"),
+        Metrics(lowest(seconds_until(names.CERTIFICATE_EXPIRY)), "at the last renewal"),
+        width=THIRD,
+        shows_name=True,
     ),
     stat(
         Question(
-            title="What did the renewal last see?",
-            unit=units.Seconds,
-            description="The same end, as the renewal script saw it when it last looked at port 443.",
-            empty="no renewal has run on this host yet",
-            thresholds=at_least(limits.CERTIFICATE_SECONDS),
-            links=(logs_of("certbot"), OPERATIONS),
-        ),
-        Metrics(lowest(seconds_until(names.CERTIFICATE_EXPIRY)), "seen by the renewal"),
-        width=SIXTH,
-    ),
-    stat(
-        Question(
-            title="When did the renewal last succeed?",
+            title="How old is the renewal?",
             unit=units.Seconds,
             description=(
                 "Age of the last run of renew-certs.sh that ended well; it runs twice a day. Older than 26 hours is"
@@ -461,7 +450,7 @@ HOST_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How much memory does Redis use?",
+            title="How large is Redis?",
             unit=units.BytesIEC,
             description=(
                 "Queues, in-flight copies and dead letters. It grows when tasks pile up; at its limit Redis"
@@ -482,7 +471,7 @@ BRIDGE: Final = (logs_of("grafana-whatsapp-webhook"), document("WhatsApp", "what
 MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
     graph(
         Question(
-            title="What became of the messages to WhatsApp?",
+            title="Does WhatsApp take our messages?",
             unit=units.Short,
             description=(
                 "Messages by what WhatsApp did with them. refused and expired ones reached nobody: the log of the"
@@ -512,7 +501,7 @@ MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
     ),
     graph(
         Question(
-            title="What does the bridge answer to Grafana?",
+            title="Does the bridge take alerts?",
             unit=units.Short,
             description=(
                 "Webhooks by result. unauthenticated or replayed: the shared secret or a clock is wrong;"
@@ -527,7 +516,7 @@ MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
     ),
     graph(
         Question(
-            title="How long do messages wait in the bridge?",
+            title="How long do messages wait?",
             unit=units.Seconds,
             description="Age of the oldest message that is still to be sent. Above a minute story 5.1 is missed.",
             empty="the WhatsApp bridge is not scraped",

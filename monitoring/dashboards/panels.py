@@ -29,6 +29,7 @@ PLAIN: Final = "blue"
 GRID_COLUMNS: Final = 24
 """The width of Grafana's grid."""
 
+SIXTH: Final = GRID_COLUMNS // 6
 QUARTER: Final = GRID_COLUMNS // 4
 THIRD: Final = GRID_COLUMNS // 3
 HALF: Final = GRID_COLUMNS // 2
@@ -40,6 +41,9 @@ LOGS_HEIGHT: Final = 12
 
 LINE_WIDTH: Final = 2
 FILL_PERCENT: Final = 10
+BAR_INTERVAL: Final = "1m"
+"""Of a bar. Shorter than Grafana's window, one event would stand in several bars."""
+
 MOST_LOG_LINES: Final = 500
 """Enough for a glance; a search narrows them."""
 
@@ -168,6 +172,8 @@ def graph(
         .span(width)
         .height(GRAPH_HEIGHT)
     )
+    if bars:
+        builder.interval(BAR_INTERVAL)
     if stacked:
         builder.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL))
     for letter, query in zip(_LETTERS, queries, strict=False):

@@ -6,14 +6,14 @@ from typing import Final
 from monitoring.dashboards.panels import BAD, GOOD, WARNING
 
 COMPONENTS: Final[Mapping[str, str]] = {
-    "redis": "The platform's queue (Redis)",
-    "broker": "Celery's broker (Redis)",
-    "consumer": "Taking tasks (consumer)",
-    "celery": "Running tasks (Celery)",
-    "database": "Database (Supabase)",
-    "storage": "Picture storage (Supabase)",
-    "provider": "Image provider (OpenAI)",
-    "model": "Measuring bodies (pose model)",
+    "redis": "Platform's queue",
+    "broker": "Celery's broker",
+    "consumer": "Taking tasks",
+    "celery": "Running tasks",
+    "database": "Database",
+    "storage": "Picture storage",
+    "provider": "Image provider",
+    "model": "Body measuring",
 }
 
 STAGES: Final[Mapping[str, str]] = {

@@ -41,17 +41,17 @@ def answers(ask: Ask, panel: Json, span: Span) -> list[Series]:
         series
         for target in panel["targets"]
         if target["datasource"]["uid"] == "prometheus"
-        for series in series_of(panel, target, _results(ask, target, span))
+        for series in series_of(panel, target, _results(ask, panel, target, span))
     ]
 
 
-def _results(ask: Ask, target: Json, span: Span) -> Sequence[Json]:
+def _results(ask: Ask, panel: Json, target: Json, span: Span) -> Sequence[Json]:
     shown = {**ALL, "__range": f"{max(1, round(span.end - span.start))}s"}
     parameters = {"query": substitute(target["expr"], shown)}
     if target.get("instant"):
         data = ask("query", {**parameters, "time": f"{span.end:.3f}"})
     else:
-        times = {"start": f"{span.start:.3f}", "end": f"{span.end:.3f}", "step": f"{span.step_seconds:.3f}"}
+        times = {"start": f"{span.start:.3f}", "end": f"{span.end:.3f}", "step": f"{span.step_seconds(panel):.3f}"}
         data = ask("query_range", {**parameters, **times})
     results: Sequence[Json] = data["result"]
     return results

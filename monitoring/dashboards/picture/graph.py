@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
@@ -14,10 +14,10 @@ from monitoring.dashboards.picture.series import Json, Point, Series, colouring_
 from monitoring.dashboards.picture.svg import Box
 from monitoring.dashboards.picture.units import with_unit
 
-AXIS_WIDTH: Final = 62.0
+AXIS_WIDTH: Final = 72.0
 AXIS_HEIGHT: Final = 18.0
 LEGEND_LINE: Final = 16.0
-MOST_LEGEND_LINES: Final = 3
+MOST_LEGEND_LINES: Final = 4
 SWATCH: Final = 18.0
 INTERVALS: Final = 4
 """Between the lines of the grid, about."""
@@ -25,6 +25,15 @@ ROUND_STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 BAR_SHARE: Final = 0.8
 GAP_STEPS: Final = 2.5
 """A hole of more steps than this is a hole and no line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name in the legend with its colour; a limit's line is dashed."""
+
+    name: str
+    colour: str
+    is_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,8 @@ class Plane:
 
 def draw_graph(root: svg.Element, box: Box, panel: Json, series: Sequence[Series], times: tuple[float, float]) -> None:
     """Into the box; ``times`` are its left and right edge."""
-    rows = legend_rows([one.name for one in series], box.width)
+    lines = [Entry(one.name, colour) for one, colour in zip(series, _colours(len(series)), strict=True)]
+    rows = legend_rows([*_limits(panel), *lines], box.width)
     plot = Box(
         box.x + AXIS_WIDTH,
         box.y + 4,
@@ -77,19 +87,19 @@ def grid_step(highest: float, intervals: int) -> float:
     return next(nice * magnitude for nice in ROUND_STEPS if nice * magnitude >= rough * (1 - 1e-9))
 
 
-def legend_rows(names: Sequence[str], width: float) -> list[list[tuple[str, str]]]:
-    """Names with their colours, as many to a row as fit; the rest is counted in the last row."""
-    rows: list[list[tuple[str, str]]] = [[]]
+def legend_rows(entries: Sequence[Entry], width: float) -> list[list[Entry]]:
+    """As many to a row as fit; what does not fit into the last row is counted there."""
+    rows: list[list[Entry]] = [[]]
     used = 0.0
-    for position, (name, colour) in enumerate(zip(names, _colours(len(names)), strict=True)):
-        needed = _legend_width(name)
+    for position, entry in enumerate(entries):
+        needed = _legend_width(entry.name)
         if rows[-1] and used + needed > width:
             if len(rows) == MOST_LEGEND_LINES:
-                rows[-1][-1] = (f"and {len(names) - position + 1} more", QUIET)
+                rows[-1][-1] = Entry(f"and {len(entries) - position + 1} more", QUIET)
                 return rows
             rows.append([])
             used = 0.0
-        rows[-1].append((svg.fitted(name, TINY, width - SWATCH), colour))
+        rows[-1].append(replace(entry, name=svg.fitted(entry.name, TINY, width - SWATCH)))
         used += needed
     return rows
 
@@ -130,17 +140,18 @@ def _draw_axes(root: svg.Element, plane: Plane, panel: Json, step: float) -> Non
 
 def _draw_thresholds(root: svg.Element, plane: Plane, panel: Json) -> None:
     box = plane.box
-    unit = panel["fieldConfig"]["defaults"]["unit"]
-    beyond = 0
     for limit, colour in colouring_of(panel).steps[1:]:
         if limit <= plane.top:
             y = plane.y(limit)
             svg.line(root, (box.x, y), (box.x + box.width, y), COLOURS[colour], stroke_dasharray="6 4")
-        else:
-            words = f"limit {with_unit(limit, unit)}, above this"
-            y = box.y + 10 + 13 * beyond
-            svg.text(root, (box.x + box.width - 2, y), words, TINY, COLOURS[colour], text_anchor="end")
-            beyond += 1
+
+
+def _limits(panel: Json) -> list[Entry]:
+    unit = panel["fieldConfig"]["defaults"]["unit"]
+    return [
+        Entry(f"limit {with_unit(limit, unit)}", COLOURS[colour], is_limit=True)
+        for limit, colour in colouring_of(panel).steps[1:]
+    ]
 
 
 def _draw_line(root: svg.Element, plane: Plane, points: Sequence[Point], colour: str) -> None:
@@ -178,14 +189,15 @@ def _draw_bars(root: svg.Element, plane: Plane, series: Sequence[Series]) -> Non
                 feet[at] += value
 
 
-def _draw_legend(root: svg.Element, box: Box, rows: Sequence[Sequence[tuple[str, str]]]) -> None:
+def _draw_legend(root: svg.Element, box: Box, rows: Sequence[Sequence[Entry]]) -> None:
     for number, row in enumerate(rows):
         x = box.x
         y = box.y + LEGEND_LINE * (number + 0.75)
-        for name, colour in row:
-            svg.rectangle(root, Box(x, y - 5, SWATCH - 5, 3), colour)
-            svg.text(root, (x + SWATCH, y), name, TINY, QUIET)
-            x += _legend_width(name)
+        for entry in row:
+            dashes = {"stroke_dasharray": "5 3"} if entry.is_limit else {"stroke_width": "3"}
+            svg.line(root, (x, y - 4), (x + SWATCH - 5, y - 4), entry.colour, **dashes)
+            svg.text(root, (x + SWATCH, y), entry.name, TINY, QUIET)
+            x += _legend_width(entry.name)
 
 
 def _colours(count: int) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import promql_parser
+
 Json = Mapping[str, Any]
 
 PLACEHOLDER: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")
@@ -17,7 +19,7 @@ Point = tuple[float, float]
 POINTS: Final = 120
 """Of a line: more than a small picture can show makes it large only."""
 
-LEAST_STEP_SECONDS: Final = 1.0
+LEAST_STEP: Final = "1s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,10 @@ class Span:
     start: float
     end: float
 
-    @property
-    def step_seconds(self) -> float:
-        """Between two points of a line."""
-        return max(LEAST_STEP_SECONDS, (self.end - self.start) / POINTS)
+    def step_seconds(self, panel: Json) -> float:
+        """Between two points of the panel's lines, or two of its bars."""
+        least = promql_parser.parse_duration(panel.get("interval", LEAST_STEP)).total_seconds()
+        return max(least, (self.end - self.start) / POINTS)
 
 
 @dataclass(frozen=True, slots=True)
