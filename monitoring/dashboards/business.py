@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models import units
 from monitoring.dashboards import limits
 from monitoring.dashboards import metric_names as names
 from monitoring.dashboards.frame import channel, frame, instance
-from monitoring.dashboards.links import document, logs_of
+from monitoring.dashboards.links import document, logs_of, runbook
 from monitoring.dashboards.panels import (
     HALF,
     NO_LIMIT,
@@ -89,7 +89,7 @@ PROMISES_PANELS: Final[tuple[Panel, ...]] = (
             description="Completed of all that ended in the time shown. The promise is 95.",
             empty=NONE_ENDED,
             thresholds=at_least(limits.SUCCESS_PERCENT, 100 - limits.FAILURE_ALERT_PERCENT),
-            links=(logs_of("worker", "warning"), CREDITS),
+            links=(logs_of("worker", "warning"), CREDITS, runbook("error-rate")),
             decimals=1,
         ),
         Metrics(percent(total(increase(COMPLETED, RANGE)), total(increase(SETTLED, RANGE))), "succeeded"),
@@ -228,7 +228,7 @@ CREDITS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty=NO_WORKER,
             thresholds=at_most(limits.ANY),
-            links=(logs_of("worker", "warning"), CREDITS),
+            links=(logs_of("worker", "warning"), CREDITS, runbook("unproven-charges")),
             decimals=0,
         ),
         Metrics(total(increase(of_workers(names.REFUNDS, 'kind="unproven_charge"'), RANGE)), "unproven"),
@@ -259,7 +259,7 @@ CREDITS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no generation failed in this time",
             thresholds=NO_LIMIT,
-            links=(logs_of("worker", "warning"), CREDITS),
+            links=(logs_of("worker", "warning"), CREDITS, runbook("error-rate")),
         ),
         Metrics(happened(total(increase(FAILED, DAY), "reason")), "{{reason}}"),
     ),
@@ -273,7 +273,7 @@ CREDITS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no audit has ended yet",
             thresholds=at_most(1),
-            links=(logs_of("worker", "error"), CREDITS),
+            links=(logs_of("worker", "error"), CREDITS, runbook("ledger-faults")),
         ),
         Metrics(highest(of_workers(names.LEDGER_FAULTS)), "findings"),
         width=SIXTH,
@@ -285,7 +285,7 @@ CREDITS_PANELS: Final[tuple[Panel, ...]] = (
             description="Age of the last audit; the worker asks for one every hour.",
             empty="no audit has ended yet",
             thresholds=at_most(limits.AUDIT_SECONDS),
-            links=(logs_of("worker", "error"), CREDITS),
+            links=(logs_of("worker", "error"), CREDITS, runbook("ledger-audit-silent")),
         ),
         Metrics(lowest(seconds_since(of_workers(names.LEDGER_AUDIT))), "audit"),
         width=SIXTH,
