@@ -1,5 +1,6 @@
 """[pure] Draws a dashboard: its panels where Grafana puts them, with what Prometheus answered."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -68,9 +69,11 @@ def _draw_panel(root: svg.Element, panel: Json, series: Sequence[Series], shown:
 def _draw_empty(root: svg.Element, box: Box, panel: Json) -> None:
     asks_loki = panel["datasource"]["uid"] == "loki"
     words = "asks Loki, of which this run has none" if asks_loki else panel["fieldConfig"]["defaults"]["noValue"]
-    middle = box.x + box.width / 2
-    fitted = svg.fitted(words, TITLE, box.width)
-    svg.text(root, (middle, box.y + box.height / 2 + 4), fitted, TITLE, QUIET, text_anchor="middle")
+    lines = textwrap.wrap(words, svg.fitting(TITLE, box.width))
+    foot = box.y + box.height / 2 + 4 - LINE_HEIGHT * (len(lines) - 1) / 2
+    for number, line in enumerate(lines):
+        place = (box.x + box.width / 2, foot + number * LINE_HEIGHT)
+        svg.text(root, place, line, TITLE, QUIET, text_anchor="middle")
 
 
 def _draw_numbers(root: svg.Element, box: Box, panel: Json, series: Sequence[Series]) -> None:

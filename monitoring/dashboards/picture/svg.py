@@ -66,8 +66,13 @@ def dot(parent: Element, x: float, y: float, fill: str) -> None:
 
 def fitted(words: str, size: float, width: float) -> str:
     """The words, cut where they would leave the width."""
-    most = max(1, int(width / (size * CHARACTER_WIDTH)))
+    most = fitting(size, width)
     return words if len(words) <= most else f"{words[: most - 1].rstrip()}…"
+
+
+def fitting(size: float, width: float) -> int:
+    """How many characters fit."""
+    return max(1, int(width / (size * CHARACTER_WIDTH)))
 
 
 def width_of(words: str, size: float) -> float:
