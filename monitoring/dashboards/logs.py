@@ -31,7 +31,7 @@ WINDOW: Final = "$__auto"
 """Loki's own window: one point of the graph."""
 
 RUNBOOKS: Final = document("Runbooks", "runbooks")
-FIRST_HOUR: Final = document("Do logs arrive?", "first-hour.md")
+ARRIVING: Final = document("How logs get here", "observability.md#logs")
 NO_LINE: Final = "no such line in this time"
 
 
@@ -68,7 +68,7 @@ VOLUME_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no line arrived: is Alloy up?",
             thresholds=NO_LIMIT,
-            links=(FIRST_HOUR, RUNBOOKS, runbook("logs-silent")),
+            links=(ARRIVING, RUNBOOKS, runbook("logs-silent")),
         ),
         Lines(f"sum by (service) (count_over_time({CHOSEN} [{WINDOW}]))", "{{service}}"),
         width=HALF,
@@ -85,7 +85,7 @@ VOLUME_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no line arrived: is Alloy up?",
             thresholds=NO_LIMIT,
-            links=(FIRST_HOUR, RUNBOOKS, runbook("logs-silent")),
+            links=(ARRIVING, RUNBOOKS, runbook("logs-silent")),
         ),
         Lines(f"sum by (level) (count_over_time({CHOSEN} [{WINDOW}]))", "{{level}}"),
         width=HALF,

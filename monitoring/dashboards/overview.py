@@ -52,8 +52,8 @@ TO_FASTAPI: Final = dashboard("HTTP in detail", FASTAPI_UID)
 
 IDLE: Final = 'mode="idle"'
 
-HOST_DISKS: Final = 'mountpoint=~"/|/var/lib/docker"'
-"""Where the system and Docker's volumes lie; memory file systems and boot partitions are no question of space."""
+HOST_DISKS: Final = 'mountpoint=~"/|/var/lib/docker|/opt/wearon"'
+"""Where the system, Docker's volumes and the release lie."""
 
 
 def build() -> builders.Dashboard:
@@ -99,7 +99,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How many workers are ready?",
+            title="How many workers serve?",
             unit=units.Short,
             description=(
                 "Workers that are ready and not told to stop. One is normal, two for minutes during a deploy. 0:"
@@ -134,7 +134,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How many targets are silent?",
+            title="How many targets fail?",
             unit=units.Short,
             description=(
                 "Programs that Prometheus asks for metrics and that do not answer. Not 0: every panel about them"
@@ -203,7 +203,9 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
             thresholds=NO_LIMIT,
             links=(logs_of("worker"), OPERATIONS, runbook("deploy-half-done")),
         ),
-        Metrics(total(of_workers(names.BUILD_INFO), "instance", "version", "commit"), "{{instance}} {{version}}"),
+        Metrics(
+            total(of_workers(names.BUILD_INFO), "instance", "version", "commit"), "{{instance}} {{version}} {{commit}}"
+        ),
     ),
     table(
         Question(
@@ -364,7 +366,7 @@ HOST_PANELS: Final[tuple[Panel, ...]] = (
             unit=units.Percent,
             description="Memory that programs cannot get any more, of the whole host.",
             empty="the node exporter is not scraped",
-            thresholds=at_most(limits.MEMORY_PERCENT, limits.MEMORY_WARNING_PERCENT),
+            thresholds=at_most(limits.HOST_MEMORY_PERCENT, limits.MEMORY_WARNING_PERCENT),
             links=(logs_of("worker"), OPERATIONS, runbook("host-memory")),
         ),
         Metrics(percent(USED_MEMORY, names.MEMORY_TOTAL), "used"),
@@ -520,7 +522,7 @@ MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
             unit=units.Seconds,
             description="Age of the oldest message that is still to be sent. Above a minute story 5.1 is missed.",
             empty="the WhatsApp bridge is not scraped",
-            thresholds=at_most(limits.MESSAGE_SECONDS),
+            thresholds=at_most(limits.MESSAGE_OLD_SECONDS, limits.MESSAGE_SECONDS),
             links=(*BRIDGE, runbook("bridge-queue-old")),
         ),
         Metrics(highest(names.WHATSAPP_OLDEST_SECONDS), "oldest message"),

@@ -12,6 +12,10 @@ from monitoring.dashboards.queries import ALL, substitute
 
 ANSWER_SECONDS: Final = 30.0
 
+SCRAPE_SECONDS: Final = 15
+LEAST_RATE_INTERVAL_SECONDS: Final = 4 * SCRAPE_SECONDS
+"""Grafana's rule: a step and a scrape, so that nothing is lost between two windows, and four scrapes at least."""
+
 Ask = Callable[[str, dict[str, str]], Any]
 """Takes the path behind ``/api/v1/`` and its parameters; gives ``data`` of the answer."""
 
@@ -46,12 +50,14 @@ def answers(ask: Ask, panel: Json, span: Span) -> list[Series]:
 
 
 def _results(ask: Ask, panel: Json, target: Json, span: Span) -> Sequence[Json]:
-    shown = {**ALL, "__range": f"{max(1, round(span.end - span.start))}s"}
+    step = span.step_seconds(panel)
+    window = max(LEAST_RATE_INTERVAL_SECONDS, round(step) + SCRAPE_SECONDS)
+    shown = {**ALL, "__range": f"{max(1, round(span.end - span.start))}s", "__rate_interval": f"{window}s"}
     parameters = {"query": substitute(target["expr"], shown)}
     if target.get("instant"):
         data = ask("query", {**parameters, "time": f"{span.end:.3f}"})
     else:
-        times = {"start": f"{span.start:.3f}", "end": f"{span.end:.3f}", "step": f"{span.step_seconds(panel):.3f}"}
+        times = {"start": f"{span.start:.3f}", "end": f"{span.end:.3f}", "step": f"{step:.3f}"}
         data = ask("query_range", {**parameters, **times})
     results: Sequence[Json] = data["result"]
     return results

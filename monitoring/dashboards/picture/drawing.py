@@ -22,6 +22,7 @@ HEAD: Final = 56.0
 TITLE_HEIGHT: Final = 24.0
 LINE_HEIGHT: Final = 18.0
 LARGEST_NUMBER: Final = 30.0
+BOLD_CHARACTER_WIDTH: Final = 0.66
 ACCENT_HEIGHT: Final = 3.0
 
 NAME: Final = "approximation of Grafana, drawn from the run's data"
@@ -82,7 +83,7 @@ def _draw_numbers(root: svg.Element, box: Box, panel: Json, series: Sequence[Ser
     width = box.width / len(series)
     for position, one in enumerate(series):
         words, colour = _in_words(panel, colouring, one.last or 0.0)
-        size = min(LARGEST_NUMBER, (width - 8) / (max(1, len(words)) * svg.CHARACTER_WIDTH))
+        size = min(LARGEST_NUMBER, (width - 8) / (max(1, len(words)) * BOLD_CHARACTER_WIDTH))
         middle = box.x + (position + 0.5) * width
         foot = box.y + box.height / 2 + (2 if has_names else size / 3)
         svg.text(root, (middle, foot), words, size, COLOURS[colour], text_anchor="middle", font_weight="600")

@@ -185,7 +185,9 @@ def _draw_bars(root: svg.Element, plane: Plane, series: Sequence[Series]) -> Non
         for at, value in one.points:
             if value > 0:
                 head = plane.y(feet[at] + value)
-                svg.rectangle(root, Box(plane.x(at) - width / 2, head, width, plane.y(feet[at]) - head), colour)
+                left = max(plane.box.x, plane.x(at) - width / 2)
+                right = min(plane.box.x + plane.box.width, plane.x(at) + width / 2)
+                svg.rectangle(root, Box(left, head, right - left, plane.y(feet[at]) - head), colour)
                 feet[at] += value
 
 
