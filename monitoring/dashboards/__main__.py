@@ -16,7 +16,7 @@ to change a panel:
   1. edit monitoring/dashboards/NAME.py ({names})
   2. .venv/bin/python -m monitoring.dashboards
   3. .venv/bin/python -m pytest tests/unit/monitoring/dashboards
-  4. commit both; after a deploy Grafana reads the files within 30 seconds
+  4. commit both; after a deploy Grafana reads the files within a minute
 """
 
 
