@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from monitoring.dashboards.files import BUILDERS, DIRECTORY, write
+from monitoring.dashboards.catalogue import BUILDERS
+from monitoring.dashboards.files import DIRECTORY, write
 
 DESCRIPTION: Final = """\
 Writes Grafana's dashboards. They are built in monitoring/dashboards/*.py, one file a dashboard; the JSON files are

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from monitoring.dashboards.files import BUILDERS, path_of
+from monitoring.dashboards.catalogue import BUILDERS
+from monitoring.dashboards.files import path_of
 from monitoring.dashboards.picture.asking import Ask, answers, prometheus_at
 from monitoring.dashboards.picture.drawing import draw
 from monitoring.dashboards.picture.series import Span

@@ -8,7 +8,7 @@ import pytest
 
 from monitoring.alerting.rules import RULES
 from monitoring.dashboards import limits
-from monitoring.dashboards.files import BUILDERS, rendered
+from monitoring.dashboards.catalogue import BUILDERS, rendered
 from monitoring.dashboards.links import DOCUMENTS_URL, dashboard, logs_of
 
 DOCS: Final = Path(__file__).resolve().parents[4] / "docs"

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from grafana_foundation_sdk.models import units
 
-from monitoring.dashboards.files import BUILDERS, rendered
+from monitoring.dashboards.catalogue import BUILDERS, rendered
 from monitoring.dashboards.picture.__main__ import draw_all
 from monitoring.dashboards.picture.asking import PrometheusRefused, answers, prometheus_at
 from monitoring.dashboards.picture.drawing import NAME, draw

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from monitoring.dashboards.files import BUILDERS, rendered
+from monitoring.dashboards.catalogue import BUILDERS, rendered
 from monitoring.dashboards.rules import faults
 
 Json = dict[str, Any]
