@@ -131,7 +131,8 @@ def test_lines_of_ours_and_of_libraries_have_one_form() -> None:
 
 def test_a_line_begins_with_what_a_person_reads_first() -> None:
     with_a_task, without, theirs, failed = lines_of(
-        "with structlog.contextvars.bound_contextvars(task_id='t', session_id='s', channel='b2c', request_id='req_1'):\n"
+        "ids = {'task_id': 't', 'session_id': 's', 'channel': 'b2c', 'request_id': 'req_1'}\n"
+        "with structlog.contextvars.bound_contextvars(**ids):\n"
         "    log.info('session_claimed', attempt=1)\n"
         "log.info('queue_empty', a=1)\n"
         "logging.getLogger('celery.worker').warning('lost %s', 'broker', extra={'host': 'h'})\n"
