@@ -1,4 +1,4 @@
-"""Asks the database every hour whether the credits are right (NFR-2.4), and shows how many faults it found.
+"""Asks the database every hour whether the credits are right (NFR-2.4), and shows how many faults it found (ADR 0048).
 
 It has a thread and a connection of its own: no task waits for it. An audit that fails is one log line; the last number
 stays for two hours, and then it is absent from the metrics until an audit succeeds.
