@@ -105,5 +105,5 @@ def ledger_watch(settings: Settings, metrics: Metrics) -> Rounds:
             settings.supabase_url, settings.supabase_service_role_key.get_secret_value(), timeout=AUDIT_TIMEOUT
         )
     )
-    watch = LedgerWatch(reports.ledger_faults, metrics.show_ledger)
+    watch = LedgerWatch(reports.ledger_faults, metrics.worker.show_ledger)
     return Rounds("ledger-watch", LOOK_SECONDS, watch.round, expected=())

@@ -54,7 +54,7 @@ def shown() -> Mapping[str, tuple[str, Mapping[str, set[str]]]]:
         openai_image_models=MODEL,
     )
     registry, board = CollectorRegistry(), HealthBoard()
-    metrics_of(settings, board, registry).show_model_shutdown(MODEL, datetime(2027, 1, 1, tzinfo=UTC))
+    metrics_of(settings, board, registry).provider.show_model_shutdown(MODEL, datetime(2027, 1, 1, tzinfo=UTC))
     create_app(health=board.report, registry=registry)
     found: dict[str, tuple[str, dict[str, set[str]]]] = {}
     for family in text_string_to_metric_families(generate_latest(registry).decode()):
