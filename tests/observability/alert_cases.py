@@ -763,4 +763,4 @@ CASES: Final[Sequence[Case]] = (
     *BRIDGE,
     *ITSELF,
 )
-"""nginx-5xx asks Loki, which promtool does not know; tests/unit/monitoring/alerting/test_evaluator.py is about it."""
+"""nginx-5xx asks Loki, which promtool does not know; Grafana's own grammar of LogQL judges its expression."""
