@@ -57,3 +57,5 @@ LABEL org.opencontainers.image.title="wearon-worker" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.base.name="${BASE_IMAGE}"
+# The running worker says them in wearon_build_info.
+ENV WEARON_VERSION="${VERSION}" WEARON_COMMIT="${REVISION}"

@@ -24,15 +24,18 @@ from services.fetching.url_guard import TrustedHosts
 from services.platform.supabase_client import LEASE_TIMEOUT, SupabaseClient
 from services.queue.connection import connect
 from services.queue.task_queue import TaskQueue
-from services.turns.breaker import ProviderBreaker
+from services.turns.provider_report import ProviderReport
 from size_rec.processes.pool import BodyEstimator
 from web.app import create_app
 from web.server import HttpServer
+from worker.build_info import read_build_info
 from worker.health import HealthBoard
+from worker.memory_gauge import MemoryGauges
 from worker.metrics import Metrics
 from worker.recovery.reaper import Reaper
 from worker.settlement.settle import Settlement
 from worker.supervision.executor import Executor
+from worker.supervision.ledger_watch import ledger_watch
 from worker.supervision.model_watch import model_watch
 from worker.supervision.opening import Opening
 from worker.supervision.queue_watch import QueueWatch
@@ -129,6 +132,9 @@ def run(shared: Shared, checks: StartChecks) -> int:
     registry = CollectorRegistry()
     metrics = Metrics(registry, [model.name for model in settings.image_models])
     metrics.show_parts(board.report)
+    metrics.show_build(read_build_info())
+    MemoryGauges(registry)
+    metrics.rate_window_limit.set(settings.openai_requests_per_minute)
     estimator = BodyEstimator()
     app = create_app(
         health=board.report,
@@ -219,7 +225,7 @@ def rounds_of(shared: Shared, metrics: Metrics, supervisor: Supervisor) -> list[
     )
     watch = QueueWatch(
         TaskQueue(watched_redis),
-        ProviderBreaker(watched_redis, pause_seconds=settings.openai_pause_seconds),
+        ProviderReport(watched_redis),
         watched_broker,
         board,
         metrics,
@@ -241,6 +247,7 @@ def rounds_of(shared: Shared, metrics: Metrics, supervisor: Supervisor) -> list[
         ),
         Rounds("queue-watch", watch.INTERVAL_SECONDS, watch.round, expected=UNREACHABLE),
         model_watch(settings, metrics),
+        ledger_watch(settings, metrics),
     ]
 
 

@@ -7,7 +7,7 @@ in November 2026.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
@@ -55,6 +55,10 @@ class TokenPrices:
     image_in: Decimal
     cached_image_in: Decimal
     image_out: Decimal
+
+
+TOKEN_KINDS: Final = tuple(field.name for field in fields(TokenPrices))
+"""What is billed at a price of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +199,19 @@ def _nearest_step(side_px: float) -> int:
     return round(side_px / SIDE_STEP_PX) * SIDE_STEP_PX
 
 
+def billed_tokens(usage: Usage) -> dict[str, int]:
+    """The tokens of one edit by the kinds of ``TOKEN_KINDS``; each token is in one of them."""
+    return {
+        "text_in": usage.input_text_tokens - usage.cached_text_tokens,
+        "cached_text_in": usage.cached_text_tokens,
+        "image_in": usage.input_image_tokens - usage.cached_image_tokens,
+        "cached_image_in": usage.cached_image_tokens,
+        "image_out": usage.output_tokens,
+    }
+
+
 def estimate_cost_usd(profile: ImageModelProfile, usage: Usage) -> Decimal:
     """What the provider bills for one edit, in US dollars with six decimals."""
-    prices = profile.prices
-    total = (
-        prices.text_in * (usage.input_text_tokens - usage.cached_text_tokens)
-        + prices.cached_text_in * usage.cached_text_tokens
-        + prices.image_in * (usage.input_image_tokens - usage.cached_image_tokens)
-        + prices.cached_image_in * usage.cached_image_tokens
-        + prices.image_out * usage.output_tokens
-    )
+    tokens = billed_tokens(usage)
+    total = sum((getattr(profile.prices, kind) * tokens[kind] for kind in TOKEN_KINDS), start=Decimal(0))
     return (total / TOKENS_PER_PRICE).quantize(COST_STEP_USD, rounding=ROUND_HALF_UP)

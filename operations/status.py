@@ -16,7 +16,7 @@ from operations.settings import StatusSettings, read_settings
 from operations.status_view import Models, QueueState, Status, WorkerState, screen
 from services.platform.report_answers import Activity
 from services.queue.task_queue import Element, TaskQueue
-from services.turns.provider_report import pause_of, turns_taken
+from services.turns.provider_report import ProviderReport, pause_of
 from worker.elements import Accepted, read_element
 from worker.queue_elements import TRANSFER_LIMITS
 
@@ -97,7 +97,7 @@ def _look_into_redis(settings: StatusSettings, now: datetime) -> QueueState:
             in_flight=queue.in_flight_counts(queue.executors()),
             dead_letters=queue.dead_letter_count(),
             pause=pause_of(client),
-            turns_taken=turns_taken(client, most=settings.openai_requests_per_minute),
+            turns_taken=ProviderReport(client).look().turns_taken,
             turns_per_minute=settings.openai_requests_per_minute,
         )
 

@@ -20,6 +20,8 @@ OUTCOMES: Final = (
 DURATION_BUCKETS_SECONDS: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5)
 """Up to the deadline; 1 s is where the web client warns, 3 s is NFR-1.2."""
 
+CONFIDENCE_BUCKETS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
 
 class SizeMetrics:
     """What GET /metrics shows of size recommendation."""
@@ -37,8 +39,18 @@ class SizeMetrics:
             buckets=DURATION_BUCKETS_SECONDS,
             registry=registry,
         )
+        self._confidence = Histogram(
+            "wearon_size_confidence",
+            "Confidence of the size recommendations that were answered, from 0 to 1.",
+            buckets=CONFIDENCE_BUCKETS,
+            registry=registry,
+        )
         for outcome in OUTCOMES:
             self._requests.labels(outcome)
+
+    def note_confidence(self, confidence: float) -> None:
+        """One size recommendation was answered with this confidence."""
+        self._confidence.observe(confidence)
 
     def count(self, outcome: str, seconds: float) -> None:
         """One size recommendation ended."""

@@ -20,6 +20,7 @@ from size_rec.photo_fetching import PhotoFetcher
 from size_rec.problems import MODEL_UNAVAILABLE, OVERLOADED, ModelUnavailable, problem_of, reason_of
 from size_rec.processes.pool import BodyEstimator
 from web.edges import RequestEdges, error_handlers, problem_response
+from web.http_metrics import instrument
 from web.openapi import ANSWERS, REQUEST_ID_PARAMETER, DocumentedApp
 
 DEADLINE_SECONDS: Final = 4.5
@@ -73,6 +74,8 @@ def create_app(
         redoc_url=None,
         exception_handlers=error_handlers(metrics.count_refused),
     )
+    instrument(app, registry)
+    # After it, so that it is outside: what the edges answer themselves is a fault that the inner one has counted.
     app.add_middleware(RequestEdges, count_refused=metrics.count_refused)
 
     @app.get("/health", summary="State of the worker's parts")
@@ -121,6 +124,7 @@ def create_app(
             return problem_response(kind, request.state.request_id, headers=headers)
         seconds = time.perf_counter() - started
         metrics.count(ANSWERED, seconds)
+        metrics.note_confidence(answer.confidence)
         log.info(
             "size_estimated", size=answer.recommended_size, confidence=answer.confidence, seconds=round(seconds, 3)
         )

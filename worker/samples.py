@@ -1,14 +1,16 @@
 """What can be counted or timed: a closed set, so that a misspelt measurement does not pass the type checker.
 
 They are made wherever something happens, in either process, and entered into the metrics by the main process
-(worker/metrics.py).
+(worker/metrics.py). Over the link an enumeration's member comes as its plain value, which is equal to it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from models.failures import BadTask, Failure, kinds_below
+from models.failures import AccountBlocked, BadTask, Failure, kinds_below
+from models.generation import Channel
+from models.stages import Stage
 from worker.elements import RejectionReason
 
 REFUND_KINDS: Final = (
@@ -31,6 +33,12 @@ FAILURE_REASONS: Final = (
 BURIAL_REASONS: Final = (BadTask.kind, *get_args(RejectionReason))
 """Why an element can be a dead letter."""
 
+OTHER_PAUSE: Final = "other"
+"""A pause for a kind of failure that only a worker of another version knows."""
+
+PAUSE_REASONS: Final = (AccountBlocked.kind, *kinds_below(AccountBlocked), OTHER_PAUSE)
+"""Why calls to the provider can be paused."""
+
 RecoveryAction = Literal["handed_back", "settled_lost_session"]
 UnforeseenPlace = Literal["run", "link", "bad_elements"]
 
@@ -39,6 +47,7 @@ UnforeseenPlace = Literal["run", "link", "bad_elements"]
 class GenerationEnded:
     """A session was settled by us; ``reason`` is the failure's kind, empty for a completed one."""
 
+    channel: Channel
     outcome: Literal["completed", "failed"]
     reason: str = ""
 
@@ -47,7 +56,29 @@ class GenerationEnded:
 class GenerationTimed:
     """From the platform's request to the finished picture (NFR-1.1)."""
 
+    channel: Channel
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StagesTimed:
+    """A run ended its task; the seconds it spent in each stage that it came to."""
+
+    seconds: dict[Stage, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureBilled:
+    """The provider made a picture: what it bills, whatever becomes of the picture.
+
+    ``tokens`` by the kinds that have a price each (``models.image_models.TOKEN_KINDS``); ``cost_dollars`` is our
+    estimate.
+    """
+
+    channel: Channel
+    model: str
+    tokens: dict[str, int]
+    cost_dollars: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +105,10 @@ class ModelRetired:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnTaken:
-    """A request was sent to the provider after waiting this long for its turn."""
+class ModelsLeft:
+    """So many of the configured models can be used."""
 
-    waited_seconds: float
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +136,12 @@ class ErrorUnforeseen:
 Sample = (
     GenerationEnded
     | GenerationTimed
+    | StagesTimed
+    | PictureBilled
     | ChargeUndone
     | ProviderAsked
     | ModelRetired
-    | TurnTaken
+    | ModelsLeft
     | LetterBuried
     | TasksRecovered
     | ErrorUnforeseen

@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
@@ -23,6 +24,7 @@ from models.failures import (
 )
 from models.generation import GeneratedImage
 from models.image_models import Effort, ImageModelProfile
+from models.stages import Stage, StageTimes
 from services.platform.storage_gate import StorageGate
 from services.providers.attempt_codes import MODEL_GONE, MODEL_REFUSED, SUCCESS
 from services.providers.image_provider import ImageProvider, ModelGone, ProviderRequest, Retryable
@@ -45,6 +47,15 @@ AttemptHook = Callable[[str, int | None, str], None]
 kind."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What one call of ``edit`` goes by, whichever model it asks."""
+
+    clock: Deadline
+    still_wanted: Callable[[], bool]
+    times: StageTimes
+
+
 class ImageClient:
     """Makes try-on pictures; one object per process, shared by all threads.
 
@@ -62,7 +73,7 @@ class ImageClient:
         cancelled: true once the process shuts down; then waiting for a turn ends with ``ShuttingDown``.
         on_attempt: told of every attempt, for metrics.
         on_model_gone: told once of every model that went, with its name.
-        on_turn: told of every attempt how long it had waited for its turn.
+        on_models_left: told how many models can be used, whenever that has changed.
         limits: of one exchange; other values in tests only.
         sleep, random_unit: replaced in tests.
     """
@@ -79,21 +90,20 @@ class ImageClient:
         cancelled: Callable[[], bool] = lambda: False,
         on_attempt: AttemptHook = lambda _model, _status, _code: None,
         on_model_gone: Callable[[str], None] = lambda _model: None,
-        on_turn: Callable[[float], None] = lambda _waited_seconds: None,
+        on_models_left: Callable[[int], None] = lambda _count: None,
         limits: ExchangeLimits = EXCHANGE_LIMITS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random_unit: Callable[[], float] = random.random,
     ) -> None:
         self._provider = provider
         self._wire = ProviderWire(provider, turns=turns, cancelled=cancelled, limits=limits)
-        self._roster = ModelRoster(models, on_model_gone=on_model_gone)
+        self._roster = ModelRoster(models, on_model_gone=on_model_gone, on_models_left=on_models_left)
         self._effort = effort or Effort()
         self._max_retries = max_retries
         self._turns = turns
         self._storage = storage
         self._cancelled = cancelled
         self._on_attempt = on_attempt
-        self._on_turn = on_turn
         self._sleep = sleep
         self._random_unit = random_unit
 
@@ -106,6 +116,7 @@ class ImageClient:
         safety_identifier: str,
         clock: Deadline,
         still_wanted: Callable[[], bool] = lambda: True,
+        times: StageTimes | None = None,
     ) -> GeneratedImage:
         """Asks for one try-on picture.
 
@@ -116,6 +127,7 @@ class ImageClient:
             safety_identifier: a hashed owner id of at most 64 characters.
             clock: the task's time; it stands still while this call waits for its turn.
             still_wanted: asked after a long wait, before money is spent; it may block, on nobody's clock.
+            times: what turns and answers took is entered here.
 
         Raises:
             NoLongerWanted: ``still_wanted()`` said no.
@@ -125,6 +137,7 @@ class ImageClient:
         """
         # With the breaker open only a probe gets as far as asking a model that was gone.
         self._roster.start_over_if_empty()
+        job = _Job(clock, still_wanted, StageTimes() if times is None else times)
         refusals: dict[str, str] = {}
         while (profile := self._roster.preferred()) is not None and profile.name not in refusals:
             request = self._provider.build_request(
@@ -135,7 +148,7 @@ class ImageClient:
                 prompt=prompt,
                 safety_identifier=safety_identifier,
             )
-            result = await self._edit_with(profile, request, clock, still_wanted)
+            result = await self._edit_with(profile, request, job)
             if isinstance(result, GeneratedImage):
                 return result
             refusals[profile.name] = result.failure.reason
@@ -143,30 +156,36 @@ class ImageClient:
         raise NoModelLeft(f"no configured image model can be used: {said}")
 
     async def _edit_with(
-        self, profile: ImageModelProfile, request: ProviderRequest, clock: Deadline, still_wanted: Callable[[], bool]
+        self, profile: ImageModelProfile, request: ProviderRequest, job: "_Job"
     ) -> GeneratedImage | ModelGone:
         """Tries one model until it answers, is gone, or the retries or the task's time are used up."""
         retries = 0
         while True:
-            result = await self._attempt(profile, request, clock, still_wanted)
+            result = await self._attempt(profile, request, job)
             if not isinstance(result, Retryable):
                 return result
             delay_seconds = self._random_unit() * min(FIRST_BACKOFF_SECONDS * 2**retries, MAX_BACKOFF_SECONDS)
-            if retries == self._max_retries or delay_seconds >= clock.remaining_seconds():
+            if retries == self._max_retries or delay_seconds >= job.clock.remaining_seconds():
                 raise result.failure
             retries += 1
             log.info("provider_retry", model=profile.name, retry=retries, delay_seconds=round(delay_seconds, 3))
             await self._sleep(delay_seconds)
 
     async def _attempt(
-        self, profile: ImageModelProfile, request: ProviderRequest, clock: Deadline, still_wanted: Callable[[], bool]
+        self, profile: ImageModelProfile, request: ProviderRequest, job: "_Job"
     ) -> GeneratedImage | ModelGone | Retryable:
         """One request: turn, exchange, verdict. The verdict goes to log, metrics, roster and breaker."""
-        attempt = Attempt(profile, request, clock, turn=self._take_turn(request, clock, still_wanted))
+        attempt = Attempt(profile, request, job.clock, turn=self._take_turn(request, job.clock, job.still_wanted))
+        log.info(
+            "provider_asked",
+            model=profile.name,
+            waited_seconds=round(attempt.turn.waited_seconds, 3),
+            image_count=request.image_count,
+        )
         outcome, reason = TurnOutcome.UNKNOWN, ""
         try:
             verdict = await self._wire.exchange(attempt)
-            self._note(attempt, verdict)
+            self._note(attempt, verdict, job.times)
             if isinstance(verdict, ModelGone):
                 leave_out = self._roster.retire if verdict.for_good else self._roster.set_aside
                 leave_out(profile, reason=verdict.failure.reason)
@@ -218,18 +237,19 @@ class ImageClient:
             case _:
                 return TurnOutcome.ANSWERED, ""
 
-    def _note(self, attempt: Attempt, verdict: Verdict) -> None:
+    def _note(self, attempt: Attempt, verdict: Verdict, times: StageTimes) -> None:
         """Log and metrics of one attempt."""
         model = attempt.profile.name
-        self._on_turn(attempt.turn.waited_seconds)
-        seconds = round(time.monotonic() - attempt.turn.slot.opens_at, 3)
+        spent_seconds = time.monotonic() - attempt.turn.slot.opens_at
+        times.add(Stage.TURN, attempt.turn.waited_seconds)
+        times.add(Stage.PROVIDER, spent_seconds)
+        seconds = round(spent_seconds, 3)
         if isinstance(verdict, GeneratedImage):
             self._on_attempt(model, HTTPStatus.OK, SUCCESS)
             log.info(
                 "provider_image_made",
                 model=model,
                 seconds=seconds,
-                waited_seconds=round(attempt.turn.waited_seconds, 3),
                 image_bytes=len(verdict.jpeg),
                 input_tokens=verdict.usage.input_tokens,
                 output_tokens=verdict.usage.output_tokens,

@@ -54,6 +54,15 @@ class LongElement:
 
 Element = bytes | LongElement
 
+
+@dataclass(frozen=True, slots=True)
+class QueueLook:
+    """How many elements wait, and the one that is taken next: ``None`` when none waits or it is too long."""
+
+    waiting: int
+    oldest: bytes | None
+
+
 WHOLE: Final = TransferLimits(whole_bytes=2**53, end_bytes=0)
 """For letters: whatever their size (a Lua number counts exactly as far as this)."""
 
@@ -78,7 +87,7 @@ class TaskQueue:
         self._find_letter = self._redis.register_script(queue_scripts.FIND_LETTER)
         self._replay = self._redis.register_script(queue_scripts.REPLAY)
         self._replay_set_aside = self._redis.register_script(queue_scripts.REPLAY_SET_ASIDE)
-        self._backlog = self._redis.register_script(queue_scripts.BACKLOG)
+        self._look = self._redis.register_script(queue_scripts.LOOK)
         self._read_piece = self._redis.register_script(queue_scripts.READ_PIECE)
 
     def take(self, executor: UUID, *, timeout_seconds: float = BLOCKING_POP_SECONDS) -> bytes | None:
@@ -102,12 +111,17 @@ class TaskQueue:
         """
         self._redis.connection_pool.interrupt()
 
-    def backlog(self) -> int:
-        """How many tasks wait, told by a server that takes writes: a replica or a full one raises. One command."""
-        return int(self._backlog([self.keys.queue, HEALTH_KEY], [HEALTH_KEY_MILLISECONDS]))
+    def look(self, *, most_bytes: int) -> QueueLook:
+        """What waits, told by a server that takes writes: a replica or a full one raises. One command.
+
+        Args:
+            most_bytes: the oldest element is not read when it is longer.
+        """
+        waiting, oldest = self._look([self.keys.queue, HEALTH_KEY], [HEALTH_KEY_MILLISECONDS, most_bytes])
+        return QueueLook(waiting, oldest)
 
     def length(self) -> int:
-        """How many tasks wait; unlike :meth:`backlog` it writes nothing."""
+        """How many tasks wait; unlike :meth:`look` it writes nothing."""
         return int(self._redis.llen(self.keys.queue))
 
     def next_waiting(self, limits: TransferLimits) -> Element | None:

@@ -135,15 +135,6 @@ class ProviderBreaker:
         except redis.RedisError:
             return False
 
-    def blocked_by(self) -> str | None:
-        """Kind of the failure for which calls are paused, on whatever host it was met; ``None`` while they may go on.
-
-        Raises:
-            RedisError: it cannot be asked.
-        """
-        reason = cast(bytes | None, self._client.get(self._blocked_key))
-        return None if reason is None else reason.decode()
-
     def open(self, reason: str, probe: Probe | None = None) -> None:
         """Pauses all callers on all hosts.
 

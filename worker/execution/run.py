@@ -22,7 +22,9 @@ from models.failures import (
     PlatformRefused,
     UnexpectedFailure,
 )
-from models.generation import GeneratedImage
+from models.generation import Channel, GeneratedImage
+from models.image_models import billed_tokens
+from models.stages import Stage, StageTimes
 from models.task_payload import TASK_CONTRACT, GenerationTask
 from services.platform.answers import ClaimAnswer
 from services.queue.refusals import words_of
@@ -33,7 +35,7 @@ from worker.execution.burial_brake import BurialBrake
 from worker.execution.clock import TaskClock
 from worker.execution.pipeline import Pipeline
 from worker.execution.routing import result_path
-from worker.samples import GenerationTimed, LetterBuried, RecordSample
+from worker.samples import GenerationTimed, LetterBuried, PictureBilled, RecordSample, StagesTimed
 from worker.settlement.job_window import NOT_NOW
 from worker.settlement.policy import Fail, RetryLater, decide, message_for
 from worker.settlement.settle import Claim, Settlement
@@ -163,7 +165,22 @@ class TaskRunner:
                 return self._finish(element)
 
     def _run_claimed(self, task: GenerationTask, element: bytes, claim: Claim, answer: ClaimAnswer) -> RunResult:
-        log.info("session_claimed", attempt=answer.attempt, image_count=len(task.image_urls))
+        times = StageTimes()
+        times.add(Stage.QUEUE, _seconds_since(task.created_at))
+        log.info(
+            "session_claimed",
+            attempt=answer.attempt,
+            image_count=len(task.image_urls),
+            queued_seconds=round(times.seconds[Stage.QUEUE], 3),
+        )
+        result = self._make_and_settle(task, element, claim, answer, times)
+        if isinstance(result, Finished):
+            self._record(StagesTimed(times.seconds))
+        return result
+
+    def _make_and_settle(
+        self, task: GenerationTask, element: bytes, claim: Claim, answer: ClaimAnswer, times: StageTimes
+    ) -> RunResult:
         if answer.owner_id != task.owner_id:
             mismatch = OwnerMismatch("the task names another owner than the session")
             log.error("owner_mismatch")
@@ -172,15 +189,9 @@ class TaskRunner:
 
         clock = TaskClock(self._task_limit_seconds)
         try:
-            image = self._make_image(task, clock, lambda: self._is_still_ours(claim))
-            path = result_path(task.channel, task.owner_id, task.session_id)
-            outcome = self._settlement.complete(
-                claim,
-                image,
-                path,
-                clock,
-                still_ours=lambda: self._settlement.is_still_ours(claim, self._executor),
-            )
+            image = self._make_image(task, clock, lambda: self._is_still_ours(claim), times)
+            self._record(_bill_of(image, task.channel))
+            outcome = self._store(image, task, claim, clock, times)
         except ShuttingDown:
             raise
         except NoLongerWanted:
@@ -192,9 +203,23 @@ class TaskRunner:
             log.exception("unexpected_failure")
             return self._fail(claim, UnexpectedFailure(type(error).__name__), element, answer)
         if outcome == "completed":
-            queued_for = datetime.now(UTC) - task.created_at
-            self._record(GenerationTimed(max(0.0, queued_for.total_seconds())))
+            self._record(GenerationTimed(task.channel, _seconds_since(task.created_at)))
         return self._settled(outcome, element)
+
+    def _store(
+        self, image: GeneratedImage, task: GenerationTask, claim: Claim, clock: TaskClock, times: StageTimes
+    ) -> str:
+        started = time.monotonic()
+        try:
+            return self._settlement.complete(
+                claim,
+                image,
+                result_path(task.channel, task.owner_id, task.session_id),
+                clock,
+                still_ours=lambda: self._settlement.is_still_ours(claim, self._executor),
+            )
+        finally:
+            times.add(Stage.STORE, time.monotonic() - started)
 
     def _is_still_ours(self, claim: Claim) -> bool:
         # A claim repeated with the same fence says whether the session is still open and ours.
@@ -208,10 +233,12 @@ class TaskRunner:
             return Returned()
         return self._settled(outcome, element)
 
-    def _make_image(self, task: GenerationTask, clock: TaskClock, still_wanted: Callable[[], bool]) -> GeneratedImage:
+    def _make_image(
+        self, task: GenerationTask, clock: TaskClock, still_wanted: Callable[[], bool], times: StageTimes
+    ) -> GeneratedImage:
         # Pattern 4: a fresh event loop for each task, closed whatever happens.
         with asyncio.Runner() as runner:
-            return runner.run(self._pipeline.make_image(task, clock, still_wanted))
+            return runner.run(self._pipeline.make_image(task, clock, still_wanted, times))
 
     def _fail(self, claim: Claim, failure: Failure, element: bytes, answer: ClaimAnswer) -> RunResult:
         decision = decide(failure, rate_limited_before=answer.rate_limited)
@@ -262,6 +289,15 @@ class TaskRunner:
                 if self._cancelled():
                     return None
                 time.sleep(REDIS_RETRY_SECONDS)
+
+
+def _seconds_since(moment: datetime) -> float:
+    # Never below zero: the platform's clock and ours may differ.
+    return max(0.0, (datetime.now(UTC) - moment).total_seconds())
+
+
+def _bill_of(image: GeneratedImage, channel: Channel) -> PictureBilled:
+    return PictureBilled(channel, image.model, billed_tokens(image.usage), float(image.estimated_cost_usd))
 
 
 def why_not_run(answer: ClaimAnswer) -> Failure:

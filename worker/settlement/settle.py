@@ -4,6 +4,7 @@ A result or a refund is not lost when Supabase is unreachable: the call is repea
 dies before, recovery settles the session. All calls may be repeated (see the SQL).
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from models.failures import PlatformFailure, PlatformUnavailable
-from models.generation import GeneratedImage, SessionRef
+from models.generation import Channel, GeneratedImage, SessionRef
 from services.platform.answers import ClaimAnswer, CompleteAnswer, FailAnswer
 from services.platform.storage_gate import LOOK_SECONDS, StorageGate
 from services.platform.supabase_client import SupabaseClient
@@ -151,7 +152,9 @@ class Settlement:
             still_ours=still_ours,
             look_seconds=self._look_seconds,
         )
+        begun_at = time.monotonic()
         url = until_it_lands("store_result", picture.offer, may_repeat=picture.may_offer_again)
+        log.info("result_stored", size_bytes=len(image.jpeg), seconds=round(time.monotonic() - begun_at, 3))
         processing_time_ms = round(clock.elapsed_seconds() * 1_000)
 
         def ask() -> CompleteAnswer:
@@ -168,7 +171,7 @@ class Settlement:
         if outcome != "completed":
             log.warning("completion_came_too_late", outcome=outcome)
             return outcome
-        self._record(GenerationEnded("completed"))
+        self._record(GenerationEnded(claim.session.channel, "completed"))
         log.info(
             "session_completed",
             processing_time_ms=processing_time_ms,
@@ -193,7 +196,7 @@ class Settlement:
                 lambda: self._watch.watched("fail", lambda: self._try_to_fail(claim.session, claim.fence, decision)),
             )
 
-        return self._failed(once_allowed("fail", ask, self._cancelled), decision)
+        return self._failed(claim.session.channel, once_allowed("fail", ask, self._cancelled), decision)
 
     def fail_unowned(self, session: SessionRef, decision: Fail) -> FailAnswer:
         """The same for a session that nobody runs. One try, because the next recovery round tries again.
@@ -205,15 +208,15 @@ class Settlement:
         # There is no task here, so the request id for the log comes from the row (Pattern 1).
         known = {} if answer.request_id is None else {"request_id": answer.request_id}
         with structlog.contextvars.bound_contextvars(**known):
-            self._failed(answer, decision)
+            self._failed(session.channel, answer, decision)
         return answer
 
     def _try_to_fail(self, session: SessionRef, fence: UUID | None, decision: Fail) -> FailAnswer:
         return self._store.fail(session, fence=fence, message=decision.message, reason=decision.reason)
 
-    def _failed(self, answer: FailAnswer, decision: Fail) -> str:
+    def _failed(self, channel: Channel, answer: FailAnswer, decision: Fail) -> str:
         if answer.outcome == "failed":
-            self._record(GenerationEnded("failed", decision.reason))
+            self._record(GenerationEnded(channel, "failed", decision.reason))
             self._record(ChargeUndone(answer.refund_kind))
             log.info(
                 "session_failed",

@@ -11,11 +11,11 @@ import redis
 from sandbox.servers.redis import LocalRedis
 from services.lua_programs import lua_program
 from services.queue import scripts as queue_scripts
-from services.turns import breaker, window
+from services.turns import breaker, provider_report, window
 
 PROGRAMS: Final = {
     name: program
-    for module in (queue_scripts, breaker, window)
+    for module in (queue_scripts, breaker, provider_report, window)
     for name, program in vars(module).items()
     if isinstance(program, str) and "redis.call" in program
 }
@@ -42,7 +42,7 @@ def test_a_program_with_a_mistake_in_its_grammar_is_refused(redis_server: LocalR
     with redis.Redis.from_url(redis_server.url) as client:
         server: Any = client
         with pytest.raises(redis.ResponseError, match="compiling"):
-            server.script_load(PROGRAMS["BACKLOG"].replace("return", "retrun"))
+            server.script_load(PROGRAMS["LOOK"].replace("return", "retrun"))
 
 
 def test_every_file_is_part_of_a_program() -> None:

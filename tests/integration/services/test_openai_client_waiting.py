@@ -8,6 +8,7 @@ import pytest
 
 from models.failures import NoLongerWanted, PlatformRefused
 from models.image_models import parse_models
+from models.stages import Stage, StageTimes
 from sandbox.openai_sim import SimulatorClient, running_simulator
 from services.providers.client import LONG_WAIT_SECONDS, ImageClient
 from services.providers.openai.images import OpenAIImages
@@ -18,6 +19,7 @@ from tests.support.images import plain
 from worker.execution.clock import TaskClock
 
 TASK_LIMIT_SECONDS = 60.0
+AT_ONCE_SECONDS = 30.0
 
 
 class TurnsAfterAWait:
@@ -25,7 +27,7 @@ class TurnsAfterAWait:
 
     def __init__(self, waited_seconds: float) -> None:
         self.waited_seconds = waited_seconds
-        self.waits: list[float] = []
+        self.times = StageTimes()
         self.reported: list[TurnOutcome] = []
 
     def acquire(self, _cancelled: Callable[[], bool], *, input_images: int) -> Turn:
@@ -57,7 +59,6 @@ def edit_with(
         models=parse_models("gpt-image-1.5"),
         max_retries=0,
         turns=turns,  # type: ignore[arg-type]  # see TurnsAfterAWait
-        on_turn=turns.waits.append,
     )
     asyncio.run(
         client.edit(
@@ -67,6 +68,7 @@ def edit_with(
             safety_identifier="0" * 64,
             clock=clock or TaskClock(TASK_LIMIT_SECONDS),
             still_wanted=still_wanted,
+            times=turns.times,
         )
     )
 
@@ -90,10 +92,11 @@ def test_a_session_that_is_still_wanted_is_made(waited_seconds: float, wanted: b
     assert turns.reported == [TurnOutcome.ANSWERED]
 
 
-def test_the_wait_for_a_turn_is_told_with_the_request_that_it_was_for() -> None:
+def test_the_wait_for_a_turn_and_the_answer_are_timed_apart() -> None:
     with running_simulator() as simulator:
         made = edit_after(LONG_WAIT_SECONDS + 1, simulator, wanted=True)
-    assert made.waits == [LONG_WAIT_SECONDS + 1]
+    assert made.times.seconds[Stage.TURN] == LONG_WAIT_SECONDS + 1
+    assert 0 < made.times.seconds[Stage.PROVIDER] < AT_ONCE_SECONDS
 
 
 def test_a_platform_that_is_long_in_saying_whether_the_session_is_still_wanted_does_not_fail_it() -> None:

@@ -17,6 +17,7 @@ from services.providers.openai.images import OpenAIImages
 from services.queue.connection import connect
 from services.turns.breaker import ProviderBreaker
 from services.turns.gate import TurnGate
+from services.turns.provider_report import ProviderReport
 from services.turns.window import RateGate
 from tests.support.images import plain
 from tests.support.second_provider import SecondProvider, SecondServer, running_second_provider
@@ -111,6 +112,6 @@ def test_an_account_that_is_blocked_pauses_only_its_own_provider(
     server.troubles += [trouble] * 2
     with pytest.raises((QuotaExhausted, NoModelLeft)):
         edit(second)
-    assert ProviderBreaker(store, "second").blocked_by()
-    assert ProviderBreaker(store).blocked_by() is None
+    assert ProviderReport(store, "second").look().blocked_by
+    assert ProviderReport(store).look().blocked_by is None
     assert edit(openai).jpeg

@@ -51,7 +51,7 @@ def test_each_queue_counts_its_own_backlog_and_executors(client: Any, first: Tas
     client.lpush("wearon:tasks:batch", b"one more")
     executor = uuid4()
     second.register(executor)
-    assert (first.backlog(), second.backlog()) == (1, 2)
+    assert (first.look(most_bytes=0).waiting, second.look(most_bytes=0).waiting) == (1, 2)
     assert (first.executors(), second.executors()) == ([], [executor])
 
 

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from models.failures import Failure, ImageUnreachable
 from models.generation import GeneratedImage
 from models.image_models import parse_models
+from models.stages import Stage, StageTimes
 from models.task_payload import TASK_CONTRACT, GenerationTask
 from sandbox.openai_sim.client import SimulatorClient
 from sandbox.openai_sim.server import running_simulator
@@ -121,7 +122,7 @@ def make(pipe: Pipeline, task: GenerationTask, clock: TaskClock | None = None) -
     """One task in an event loop of its own, as in a thread of the pool."""
     clock = clock or TaskClock(TASK_LIMIT_SECONDS)
     with asyncio.Runner() as runner:
-        return runner.run(pipe.make_image(task, clock, lambda: True))
+        return runner.run(pipe.make_image(task, clock, lambda: True, StageTimes()))
 
 
 def pictures_in_memory() -> int:
@@ -157,10 +158,32 @@ def test_pictures_are_prepared_at_once_and_reach_the_provider_in_order(
     made: Callable[[], Pipeline], server: FaultServer, simulator: SimulatorClient
 ) -> None:
     pipe = made()
-    with capture_logs() as lines:
-        make(pipe, task_for(server, "/honest", "/media_type_with_parameters", "/no_length"))
-    assert [line["size_bytes"] for line in lines if line["event"] == "image_downloaded"] == [len(PICTURE)] * 3
+    make(pipe, task_for(server, "/honest", "/media_type_with_parameters", "/no_length"))
     assert nothing_is_held(pipe)
+
+
+def test_each_stage_of_the_inputs_has_one_line_however_many_pictures_there_are(
+    made: Callable[[], Pipeline], server: FaultServer
+) -> None:
+    with capture_logs() as lines:
+        make(made(), task_for(server, "/honest", "/media_type_with_parameters", "/no_length"))
+    stages = [line for line in lines if line["event"].startswith("images_")]
+    assert [(line["event"], line["count"]) for line in stages] == [("images_downloaded", 3), ("images_prepared", 3)]
+    assert stages[0]["size_bytes"] == 3 * len(PICTURE)
+    assert all(line["seconds"] >= 0 and line["log_level"] == "info" for line in stages)
+
+
+def test_the_stage_in_which_a_task_failed_is_timed_and_no_later_one(
+    made: Callable[[], Pipeline], server: FaultServer
+) -> None:
+    times = StageTimes()
+    with pytest.raises(ImageUnreachable), asyncio.Runner() as runner:
+        runner.run(
+            made().make_image(
+                task_for(server, "/honest", "/not_found"), TaskClock(TASK_LIMIT_SECONDS), lambda: True, times
+            )
+        )
+    assert set(times.seconds) == {Stage.DOWNLOAD}
 
 
 def test_the_first_failure_is_raised_itself_and_ends_the_other_downloads(

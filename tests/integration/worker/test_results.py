@@ -248,7 +248,10 @@ def test_the_metrics_count_what_happened(day: Day) -> None:
     assert metric("wearon_refund_total", kind="store_credit") == 1
     assert metric("wearon_dead_letters_total") == len(day.stage.dead_letters()) == len(BAD_ELEMENTS) + 2
     assert metric("wearon_openai_requests_total") == len(day.stage.provider_requests())
-    assert metric("wearon_turn_wait_seconds_count") == len(day.stage.provider_requests())
+    assert metric("wearon_stage_duration_seconds_count", stage="store") == completed
+    billed = {kind: metric("wearon_openai_tokens_total", kind=kind) for kind in ("image_in", "image_out")}
+    assert all(tokens > 0 for tokens in billed.values())
+    assert metric("wearon_openai_cost_dollars_total") > 0
     assert metric("wearon_unforeseen_errors_total") == 0
     assert metric("wearon_tasks_in_flight") == 0
     assert metric("wearon_executor_restarts_total") == 0

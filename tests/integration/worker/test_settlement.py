@@ -208,7 +208,7 @@ class TestSupabaseDies:
         assert_credits_add_up(postgres)
         stored = create_client(supabase.url, supabase.service_role_key).storage.from_(BUCKET).download(path)
         assert stored == JPEG
-        assert settling.measured == [GenerationEnded("completed")]
+        assert settling.measured == [GenerationEnded(Channel.B2C, "completed")]
 
 
 class TestSupabaseIsAway:
@@ -323,7 +323,7 @@ class TestOutcomes:
             }
         ]
         assert settling.measured == [
-            GenerationEnded("failed", "moderated"),
+            GenerationEnded(Channel.B2C, "failed", "moderated"),
             ChargeUndone("user_credit"),
         ]
 

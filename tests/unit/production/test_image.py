@@ -11,6 +11,7 @@ import pytest
 
 from proofs.image_size import Instruction, stages_of
 from tests.support.image_tree import Ignored
+from worker.build_info import COMMIT_VARIABLE, VERSION_VARIABLE
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 DOCKERFILE: Final = (REPOSITORY / "Dockerfile").read_text()
@@ -112,12 +113,15 @@ def test_every_builder_knows_all_instructions() -> None:
     assert "<<" not in DOCKERFILE
 
 
-def test_version_and_commit_are_labels_that_change_no_layer_above_them() -> None:
+def test_version_and_commit_are_labels_and_known_to_the_worker_and_change_no_layer_above_them() -> None:
     (labels,) = rest_of(IMAGE, "LABEL")
     assert 'org.opencontainers.image.version="${VERSION}"' in labels
     assert 'org.opencontainers.image.revision="${REVISION}"' in labels
-    last = [instruction.keyword for instruction in IMAGE[-4:]]
-    assert last == ["ARG", "ARG", "ARG", "LABEL"]
+    known = rest_of(IMAGE, "ENV")[-1]
+    assert f'{VERSION_VARIABLE}="${{VERSION}}"' in known
+    assert f'{COMMIT_VARIABLE}="${{REVISION}}"' in known
+    last = [instruction.keyword for instruction in IMAGE[-5:]]
+    assert last == ["ARG", "ARG", "ARG", "LABEL", "ENV"]
 
 
 def test_make_build_says_version_and_commit() -> None:

@@ -16,7 +16,10 @@ class Roster(ModelRoster):
     def __init__(self) -> None:
         self.clock = SteppedClock()
         self.gone: list[str] = []
-        super().__init__([FIRST, SECOND], on_model_gone=self.gone.append, now=self.clock)
+        self.left: list[int] = []
+        super().__init__(
+            [FIRST, SECOND], on_model_gone=self.gone.append, on_models_left=self.left.append, now=self.clock
+        )
 
 
 @pytest.fixture
@@ -41,6 +44,15 @@ def test_a_model_that_is_gone_stays_gone(roster: Roster) -> None:
     roster.retire(FIRST, reason="deprecated")
     assert after(roster, 10 * REFUSED_SECONDS) == SECOND
     assert roster.gone == [FIRST.name]
+
+
+def test_how_many_are_left_is_told_when_it_changes_and_when_a_refusal_runs_out(roster: Roster) -> None:
+    roster.preferred()
+    roster.set_aside(FIRST, reason="verify")
+    roster.set_aside(FIRST, reason="verify")
+    after(roster, REFUSED_SECONDS)
+    roster.retire(SECOND, reason="deprecated")
+    assert roster.left == [1, 2, 1]
 
 
 def test_with_none_left_all_are_asked_again(roster: Roster) -> None:

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from models.generation import Channel
 from tests.support.clock import SteppedClock
 from worker.intake.dispatches import Dispatch, DispatchLedger
 from worker.link import Event, ExecutorReady, RunBroke, RunFinished, RunPostponed, RunReturned, RunStarted
@@ -76,7 +77,7 @@ def test_only_what_a_thread_works_on_counts_as_running(dispatcher: DispatchLedge
         RunReturned("of-another-executor"),
         RunPostponed("of-another-executor", 10),
         ExecutorReady(),
-        GenerationEnded("completed"),
+        GenerationEnded(Channel.B2C, "completed"),
     ],
 )
 def test_an_event_about_nothing_known_changes_nothing(dispatcher: DispatchLedger, event: Event) -> None:

@@ -12,7 +12,9 @@ from typing import get_args
 import pytest
 from structlog.testing import capture_logs
 
+from models.generation import Channel
 from models.health import Component
+from models.stages import Stage
 from worker.link import (
     ORPHANED_EXIT_CODE,
     READ_BYTES,
@@ -38,9 +40,11 @@ from worker.samples import (
     GenerationTimed,
     LetterBuried,
     ModelRetired,
+    ModelsLeft,
+    PictureBilled,
     ProviderAsked,
+    StagesTimed,
     TasksRecovered,
-    TurnTaken,
 )
 
 WAIT_SECONDS = 30.0
@@ -55,12 +59,14 @@ EVENTS: list[Event] = [
     RunBroke("a", "KeyError"),
     IntakeHeld("P0001"),
     PartSeen(Component.STORAGE, up=False, reason="line\nbreak \u2028 ü"),
-    GenerationEnded("failed", "moderated"),
-    GenerationTimed(31.25),
+    GenerationEnded(Channel.B2B, "failed", "moderated"),
+    GenerationTimed(Channel.B2C, 31.25),
+    StagesTimed({Stage.QUEUE: 0.25, Stage.STORE: 1.5}),
+    PictureBilled(Channel.B2C, "gpt-image-2.6-flare", {"text_in": 50, "image_out": 1500}, 0.0455),
     ChargeUndone("user_credit"),
     ProviderAsked("gpt-image-2.6-sunburst", "ok"),
     ModelRetired("gpt-image-1.5"),
-    TurnTaken(0.5),
+    ModelsLeft(1),
     LetterBuried("not_json"),
     TasksRecovered("handed_back", 3),
     ErrorUnforeseen("run"),
