@@ -55,7 +55,7 @@ RULES: Final = (
         title="The certificate ends soon",
         question="Is the certificate that is served good for another 14 days?",
         group="site",
-        expression='round((min(probe_ssl_earliest_cert_expiry{job="site"}) - time()) / 86400, 0.1)',
+        expression='round((min(probe_ssl_earliest_cert_expiry{job="site"}) - time()) / 86400, 0.01)',
         side=Side.BELOW,
         threshold=14,
         hold=timedelta(minutes=5),
