@@ -12,6 +12,7 @@ import httpx
 from sandbox.plain_http import NO_AUTHORITIES
 from tests.observability.engine.bed import Bed
 from tests.support.size_photos import photo
+from tests.support.whatsapp_bridge import notification
 from tests.support.worker_day import Day, submit_everything, wait_until_everything_is_over
 
 REQUEST_SECONDS: Final = 10.0
@@ -42,6 +43,8 @@ def make_traffic(bed: Bed, say: Callable[[str], None]) -> None:
     day = Day(bed.stage, bed.worker)
     with visitors(bed):
         submit_everything(day)
+        bed.bridge.post(notification("an alert of the run")).raise_for_status()
+        bed.whatsapp.wait_for_accepted(1, REQUEST_SECONDS)
         wait_until_everything_is_over(day)
         say(f"waiting until Prometheus has seen it ({SCRAPES_AFTER} scrapes)")
         _wait_for_scrapes(bed, SCRAPES_AFTER)
