@@ -160,7 +160,6 @@ class Evaluator:
         try:
             taken = self._post(client, message) if message.receiver == WHATSAPP_RECEIVER else None
         except NotTaken:
-            alerting.notifier.failed(message, now)
             taken = False
         else:
             alerting.notifier.delivered(message, now)

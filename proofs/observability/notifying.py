@@ -2,15 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from proofs.observability.messages import Alert, group_key
 from proofs.observability.provisioned import LocalSpan, PolicyRoute, Provisioned
-
-RETRY: Final = timedelta(seconds=5)
-"""After a failed delivery. Alertmanager tries again sooner and then more and more seldom; one step stands for that."""
 
 
 def routes_for(root: PolicyRoute, labels: Mapping[str, str]) -> list[PolicyRoute]:
@@ -106,7 +102,10 @@ class Message:
 
 
 class Notifier:
-    """All groups. ``put`` what the rules say, take what is ``due``, say whether it was ``delivered``."""
+    """All groups. ``put`` what the rules say, take what is ``due``, say what was ``delivered``.
+
+    What was not is due again after the group's interval: Grafana's webhook tries only once each time.
+    """
 
     def __init__(self, provisioned: Provisioned) -> None:
         self._provisioned = provisioned
@@ -146,10 +145,6 @@ class Notifier:
         group = message.group
         group.told_firing, group.told_resolved, group.told_at = group.firing(), group.resolved(), now
         self._forget_resolved(group)
-
-    def failed(self, message: Message, now: datetime) -> None:
-        """It was not: it is tried again soon."""
-        message.group.next_flush = now + RETRY
 
     def _forget_resolved(self, group: Group) -> None:
         for fingerprint in group.resolved():
