@@ -61,7 +61,7 @@ class Bridge:
             "WHATSAPP_QUEUE_PATH": str(folder / "queue.sqlite3"),
             **environment,
         }
-        self._log_file = folder / "log"
+        self.log_file = folder / "log"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -85,7 +85,7 @@ class Bridge:
             AssertionError: it ended, or does not answer; with its log.
         """
         self._environment |= environment
-        with self._log_file.open("ab") as log:
+        with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
@@ -161,7 +161,7 @@ class Bridge:
 
     def log_text(self) -> str:
         """All it has printed, over all its lives."""
-        return self._log_file.read_text()
+        return self.log_file.read_text()
 
     def log(self, event: str) -> list[dict[str, Any]]:
         """Its log lines of one event."""
