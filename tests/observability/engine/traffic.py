@@ -79,7 +79,6 @@ def visitors(bed: Bed) -> Iterator[None]:
 def _wait_for_scrapes(bed: Bed, count: int) -> None:
     """Every target was scraped so many times from now on."""
     since = time.time()
-    jobs = [target["labels"]["job"] for target in bed.prometheus.targets()]
 
     def seen() -> bool:
         return all(
@@ -89,7 +88,7 @@ def _wait_for_scrapes(bed: Bed, count: int) -> None:
                 )
             )
             and float(found[0]["value"][1]) >= count
-            for job in jobs
+            for job in bed.answered
         )
 
     bed.prometheus.wait_until(seen, f"{count} scrapes of every target", seconds=SEEN_SECONDS)
