@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from monitoring.alerting.__main__ import FOLDER
 from monitoring.alerting.known_metrics import KNOWN_METRICS
+from monitoring.alerting.rule import Source
 from monitoring.alerting.rules import RULES
 from monitoring.alerting.rules.pictures import WAITING
 from monitoring.alerting.rules.whatsapp import COMPONENT
@@ -102,3 +103,18 @@ def test_jobs_in_the_rules_are_jobs_of_prometheus() -> None:
     jobs = {job["job_name"] for job in configuration["scrape_configs"]}
     assert {job for job in KNOWN_METRICS.values() if job != "*"} <= jobs
     assert {"prometheus"} <= jobs
+
+
+def test_our_own_metrics_are_in_the_operators_table() -> None:
+    table = (REPOSITORY / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert [name for name in KNOWN_METRICS if name.startswith("wearon_") and f"| `{name}` |" not in table] == []
+
+
+def test_nginx_writes_what_the_rule_on_its_log_asks_for() -> None:
+    [rule] = [rule for rule in RULES if rule.source is Source.LOKI]
+    written = (REPOSITORY / "nginx" / "snippets" / "logging.conf").read_text(encoding="utf-8")
+    assert '"event":"http_request"' in written
+    assert 'event="http_request"' in rule.expression
+    # A number without quotes: Loki compares it, and a text in its place would fail the whole query.
+    assert re.search(r'"status":\$\w+,', written)
+    assert "status >= 500" in rule.expression
