@@ -116,6 +116,8 @@ class Sender:
         waits = [LOOK_SECONDS]
         # What failed last comes last, so that one message that Meta cannot take does not stand in everybody's way.
         for message in sorted(self._queue.heads(), key=lambda head: (head.id == self._failed_last, head.id)):
+            if self._stopping:
+                break
             wait_seconds = self._due_in(message)
             if wait_seconds <= 0:
                 self._handle(message)
