@@ -45,6 +45,10 @@ def run(options: argparse.Namespace) -> int:
         return EXIT_MISCONFIGURED
     if not settings.can_send:
         log.error("not_configured", faults=list(settings.faults), advice=NOBODY_IS_TOLD)
+    if settings.api_base_url.startswith("http://"):
+        log.warning(
+            "token_in_clear", advice="WHATSAPP_API_BASE_URL is without TLS: for a stand-in only, never for Meta."
+        )
     recipients = [masked(number) for number in settings.recipients]
     log.info("started", port=options.port, recipients=recipients, waiting=waiting)
     metrics = Metrics(depth=queue.depth, can_send=settings.can_send, now_seconds=time.time)

@@ -58,7 +58,7 @@ def content_key(notification: Notification) -> str:
     states = sorted(
         f"{alert.fingerprint} {alert.status} {alert.starts_at.isoformat()}" for alert in notification.alerts
     )
-    news = "\n".join([notification.group_key, notification.status, *states])
+    news = "\n".join([notification.group_key, notification.status, f"{notification.truncated_alerts} more", *states])
     return hashlib.sha256(news.encode()).hexdigest()
 
 

@@ -180,11 +180,9 @@ def health(
     }
     blocked = sender.blocked
     if not sender.is_alive:
-        return False, {
-            **said,
-            "status": "degraded",
-            "error": "The sender has ended; the log says why. A restart mends it.",
-        }
+        return False, {**said, "status": "degraded", "error": "The sender has ended; a restart mends it."}
+    if sender.fault:
+        return False, {**said, "status": "degraded", "error": sender.fault}
     if not settings.can_send:
         return True, {**said, "status": "not_configured", "faults": list(settings.faults)}
     if blocked is not None:

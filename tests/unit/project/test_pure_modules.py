@@ -8,7 +8,18 @@ import grimp
 import pytest
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
-PACKAGES: Final = ("config", "models", "operations", "proofs", "sandbox", "services", "size_rec", "web", "worker")
+PACKAGES: Final = (
+    "config",
+    "models",
+    "monitoring",
+    "operations",
+    "proofs",
+    "sandbox",
+    "services",
+    "size_rec",
+    "web",
+    "worker",
+)
 
 EFFECTS: Final = frozenset(
     [

@@ -118,7 +118,8 @@ def test_an_alert_that_is_over_and_one_that_fires_again_are_news() -> None:
     again = notification("critical")
     again["alerts"][0]["startsAt"] = (datetime(2026, 11, 28, 9, 31, 10, tzinfo=UTC) + timedelta(minutes=4)).isoformat()
     other_group = notification("critical") | {"groupKey": "another"}
-    assert len({key(body) for body in (fired, over, again, other_group)}) == 4
+    one_more = notification("critical") | {"truncatedAlerts": 1}
+    assert len({key(body) for body in (fired, over, again, other_group, one_more)}) == 5
 
 
 @pytest.mark.parametrize(
@@ -131,6 +132,7 @@ def test_an_alert_that_is_over_and_one_that_fires_again_are_news() -> None:
         (b'{"status": "firing", "alerts": [{"status": "firing", "fingerprint": "f"}], "groupKey": "k"}', "startsAt"),
         (b'{"status": "firing", "alerts": [{"status": "firing", "fingerprint": "f", "startsAt": "x"}]}', "groupKey"),
         (b"\xff\xfe", "JSON"),
+        (b"[" * 100_000, "JSON"),
     ],
 )
 def test_what_is_no_notification_is_refused_naming_the_field(body: bytes, said: str) -> None:
