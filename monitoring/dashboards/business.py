@@ -24,6 +24,7 @@ from monitoring.dashboards.promql import (
     CHANNEL,
     DAY,
     RANGE,
+    happened,
     highest,
     increase,
     lowest,
@@ -255,11 +256,11 @@ CREDITS_PANELS: Final[tuple[Panel, ...]] = (
                 "Failed generations by reason, in each 24 hours. The shopper's photos and the provider's refusals"
                 " are no fault of ours; quota, key, storage and deadline are."
             ),
-            empty=NO_WORKER,
+            empty="no generation failed in this time",
             thresholds=NO_LIMIT,
             links=(logs_of("worker", "warning"), CREDITS),
         ),
-        Metrics(total(increase(FAILED, DAY), "reason"), "{{reason}}"),
+        Metrics(happened(total(increase(FAILED, DAY), "reason")), "{{reason}}"),
     ),
     stat(
         Question(
@@ -389,11 +390,13 @@ SIZES_PANELS: Final[tuple[Panel, ...]] = (
             title="Why do people get no size?",
             unit=units.Short,
             description="Refused requests of the 24 hours before each moment, by reason.",
-            empty=NO_WORKER,
+            empty="nobody was refused in this time",
             thresholds=NO_LIMIT,
             links=(logs_of("worker"), SIZES),
         ),
-        Metrics(total(increase(of_workers(names.SIZE_REQUESTS, NOT_ANSWERED), DAY), "outcome"), "{{outcome}}"),
+        Metrics(
+            happened(total(increase(of_workers(names.SIZE_REQUESTS, NOT_ANSWERED), DAY), "outcome")), "{{outcome}}"
+        ),
         width=HALF,
     ),
 )

@@ -25,6 +25,7 @@ from monitoring.dashboards.panels import (
 from monitoring.dashboards.promql import (
     CHANNEL,
     RANGE,
+    happened,
     highest,
     increase,
     lowest,
@@ -100,11 +101,11 @@ SUCCESS_PANELS: Final[tuple[Panel, ...]] = (
                 " provider refused the picture. provider_…, quota_exhausted, credentials_rejected: the provider."
                 " platform_…, storage_…: Supabase. Each is refunded."
             ),
-            empty=NO_WORKER,
+            empty="no generation failed in this time",
             thresholds=NO_LIMIT,
             links=(logs_of("worker", "warning"), RELIABILITY),
         ),
-        Metrics(total(FAILED, "reason"), "{{reason}}"),
+        Metrics(happened(total(FAILED, "reason")), "{{reason}}"),
         stacked=True,
         bars=True,
     ),
@@ -217,11 +218,14 @@ PROVIDER_PANELS: Final[tuple[Panel, ...]] = (
                 " model_refused go on with the next model; quota_exhausted and credentials_rejected pause all"
                 " calls."
             ),
-            empty=NO_WORKER,
+            empty="the provider was asked nothing in this time",
             thresholds=NO_LIMIT,
             links=(logs_of("worker", "warning"), RELIABILITY),
         ),
-        Metrics(per_minute(total(rate(of_workers(names.PROVIDER_REQUESTS)), "model", "code")), "{{model}} {{code}}"),
+        Metrics(
+            happened(per_minute(total(rate(of_workers(names.PROVIDER_REQUESTS)), "model", "code"))),
+            "{{model}} {{code}}",
+        ),
     ),
     graph(
         Question(

@@ -23,6 +23,7 @@ from monitoring.dashboards.panels import (
 )
 from monitoring.dashboards.promql import (
     RANGE,
+    happened,
     highest,
     increase,
     lowest,
@@ -162,11 +163,11 @@ SIZES_PANELS: Final[tuple[Panel, ...]] = (
                 "By outcome. answered is a size; the others are refusals. overloaded: more ask at once than can be"
                 " measured. model_unavailable, internal: ours to mend."
             ),
-            empty=NO_WORKER,
+            empty="no size was asked for in this time",
             thresholds=NO_LIMIT,
             links=(logs_of("worker"), SIZES),
         ),
-        Metrics(total(increase(of_workers(names.SIZE_REQUESTS)), "outcome"), "{{outcome}}"),
+        Metrics(happened(total(increase(of_workers(names.SIZE_REQUESTS)), "outcome")), "{{outcome}}"),
         stacked=True,
         bars=True,
     ),

@@ -23,13 +23,14 @@ BUILDERS: Final[Mapping[str, Callable[[], builders.Dashboard]]] = {
 }
 """File names without their ending."""
 
+OF_INTERVALS: Final = ("auto", "auto_min", "auto_count")
+"""Fields of one kind of variable, which the library gives to all kinds."""
+
 
 def built(name: str) -> models.Dashboard:
     """A dashboard whose panels have numbers, so that a link to one of them stays right."""
     dashboard = BUILDERS[name]().build()
     dashboard.annotations = models.AnnotationContainer(list_val=[])
-    for link in dashboard.links or []:
-        link.placement = ""  # the library hides every link in a menu
     for number, panel in enumerate(dashboard.panels or [], start=1):
         panel.id_val = number
     return dashboard
@@ -37,7 +38,13 @@ def built(name: str) -> models.Dashboard:
 
 def rendered(name: str) -> str:
     """The text of one file."""
-    return json.dumps(built(name), cls=JSONEncoder, indent=2, ensure_ascii=False) + "\n"
+    document = json.loads(json.dumps(built(name), cls=JSONEncoder))
+    for link in document["links"]:
+        link.pop("placement")  # the library hides every link in a menu
+    for variable in document["templating"]["list"]:
+        for key in OF_INTERVALS:
+            variable.pop(key)
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def path_of(name: str, directory: Path = DIRECTORY) -> Path:

@@ -65,6 +65,11 @@ def percent(part: str, whole: str) -> str:
     return f"100 * {part} / ({whole} > 0)"
 
 
+def happened(expression: str) -> str:
+    """Only the series in which something happened: a legend of forty zeros hides the one that counts."""
+    return f"{expression} > 0"
+
+
 def seconds_since(timestamp: str) -> str:
     """Age of a moment."""
     return f"time() - {timestamp}"

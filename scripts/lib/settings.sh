@@ -14,7 +14,8 @@ readonly REQUIRED_SETTINGS=(
 # Taken over only if the environment has them.
 readonly OPTIONAL_SETTINGS=(
   REDIS_URL CELERY_BROKER_URL WORKER_IMAGE WHATSAPP_ACCESS_TOKEN WHATSAPP_PHONE_NUMBER_ID WHATSAPP_RECIPIENTS
-  WHATSAPP_TEMPLATE_NAME WHATSAPP_TEMPLATE_LANGUAGE OPENAI_BASE_URL OPENAI_IMAGE_MODELS OPENAI_REQUESTS_PER_MINUTE
+  WHATSAPP_TEMPLATE_NAME WHATSAPP_TEMPLATE_LANGUAGE GF_SMTP_ENABLED GF_SMTP_HOST GF_SMTP_USER GF_SMTP_PASSWORD
+  GF_SMTP_FROM_ADDRESS ALERT_EMAIL_TO DOCKER_SOCKET OPENAI_BASE_URL OPENAI_IMAGE_MODELS OPENAI_REQUESTS_PER_MINUTE
   OPENAI_INPUT_IMAGES_PER_MINUTE OPENAI_IMAGE_QUALITY OPENAI_IMAGE_COMPLEXITY WORKER_CONCURRENCY LOG_LEVEL
 )
 
@@ -61,6 +62,13 @@ ask_for() {
   keep_setting "$1" "$value"
 }
 
+# make_own_settings: what parts of the stack need between themselves and no person chooses. Also at an update: the release
+# that is taken may have a part that the host's .env knows nothing of yet.
+make_own_settings() {
+  keep_setting GF_SECURITY_ADMIN_PASSWORD "$(make_password)"
+  keep_setting WHATSAPP_WEBHOOK_SECRET "$(make_password)"
+}
+
 # write_settings DOMAIN: everything that is missing. DOMAIN comes first, because Compose reads no file without it.
 write_settings() {
   local entry key kind what redis
@@ -75,7 +83,7 @@ write_settings() {
   for key in "${OPTIONAL_SETTINGS[@]}"; do
     if [[ -n ${!key:-} ]]; then keep_setting "$key" "${!key}"; fi
   done
-  keep_setting GF_SECURITY_ADMIN_PASSWORD "$(make_password)"
+  make_own_settings
   keep_setting REDIS_PASSWORD "$(make_password)"
   redis="redis://default:$(setting REDIS_PASSWORD)@$REDIS_SERVICE:6379/0"
   keep_setting REDIS_URL "$redis"

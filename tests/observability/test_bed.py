@@ -38,7 +38,7 @@ def test_every_target_is_up(bed: Bed) -> None:
     REPORT.proved(f"{len(bed.prometheus.targets())} targets are up in a real Prometheus")
 
 
-@pytest.mark.parametrize("job", ["worker"])
+@pytest.mark.parametrize("job", ["worker", "grafana-whatsapp-webhook"])
 def test_names_units_and_types_are_as_prometheus_wants_them(bed: Bed, promtool: Path, job: str) -> None:
     url = next(target["scrapeUrl"] for target in bed.prometheus.targets() if target["labels"]["job"] == job)
     text = httpx.get(url, trust_env=False, verify=NO_AUTHORITIES).text

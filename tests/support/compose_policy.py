@@ -22,26 +22,65 @@ ENV_FILE: Final = {"worker": [{"path": ".env", "format": "raw"}]}
 MOUNTED_DIRECTORIES: Final[Mapping[str, frozenset[str]]] = {
     "nginx": frozenset({"nginx"}),
     "redis": frozenset({"redis"}),
+    **{
+        name: frozenset({f"monitoring/{directory}"})
+        for name, directory in (
+            *(("prometheus", "prometheus"), ("grafana", "grafana"), ("loki", "loki"), ("alloy", "alloy")),
+            *(("docker-socket", "docker-socket"), ("blackbox-exporter", "blackbox")),
+        )
+    },
 }
 """Of the bundle, without a secret in them, and who reads which."""
+
+OF_THE_HOST: Final = {
+    ("docker-socket", "${DOCKER_SOCKET:-/var/run/docker.sock}"): "asks the engine; refuses all but lists and logs",
+    ("node-exporter", "/"): "how full the host's disks are shows only from there; reads as nobody, so no secret",
+    ("node-exporter", "metrics"): "what the host's scripts tell: age of backup, certificate, renewal",
+}
+"""What is mounted of the host itself, always to be read only, and why."""
+
+OPTIONAL_SECRETS: Final = frozenset({"GF_SMTP_PASSWORD", "WHATSAPP_ACCESS_TOKEN"})
+"""Without them a message goes another way or nowhere; that must not keep the site from starting."""
 
 VOLUMES: Final[Mapping[str, Mapping[str, bool]]] = {
     "redis": {"redis-data": False},
     "nginx": {"certificates": True, "acme": True},
     "certbot": {"certificates": False, "acme": False},
+    "prometheus": {"prometheus-data": False},
+    "grafana": {"grafana-data": False},
+    "loki": {"loki-data": False},
+    "alloy": {"alloy-data": False, "docker-api": True},
+    "docker-socket": {"docker-api": False},
+    "grafana-whatsapp-webhook": {"whatsapp-queue": False},
 }
-"""Who has which volume, and whether only to read: the certificates' keys are nobody's but nginx's and certbot's."""
+"""Who has which volume, and whether only to read: the certificates' keys are nobody's but nginx's and certbot's, the
+way to the engine nobody's but Alloy's."""
 
-WAITS_FOR: Final[Mapping[str, frozenset[str]]] = {"worker": frozenset({"redis"}), "nginx": frozenset({"worker"})}
+WAITS_FOR: Final[Mapping[str, frozenset[str]]] = {
+    "worker": frozenset({"redis"}),
+    "nginx": frozenset({"worker", "grafana"}),
+    "celery-exporter": frozenset({"redis"}),
+    "redis-exporter": frozenset({"redis"}),
+}
 """Pattern 6: who is started after whom."""
 
 LIMITS: Final = frozenset({"cpus", "memory", "pids"})
 LOGGING: Final = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
 
+LOOPBACK: Final = r"127\.0\.0\.1"
+
 CHECKS_THAT_FAIL: Final = {
     r"wearon health": "exits 1 unless the worker says ok",
     r"redis-cli ping \| grep -q PONG": "grep's status; redis-cli alone exits 0 on NOAUTH and LOADING",
-    r"wget -q -O /dev/null http://127\.0\.0\.1:\d+/[a-z/]*": "wget exits 1 on a refused connection and on 4xx and 5xx",
+    rf"wget -q -O /dev/null http://{LOOPBACK}:\d+/[a-z/-]*": "wget exits 1 on a refused connection, on 4xx and on 5xx",
+    r"/usr/bin/loki -health": "asks /ready; exits 1 unless it is 200 (from 3.6.5 on)",
+    rf'bash -c exec 3<>/dev/tcp/{LOOPBACK}/\d+; printf [^;]* >&3; grep -q "200 OK" <&3': (
+        "without a connection there is no descriptor 3 to read from; with one it is grep's status"
+    ),
+    rf"python -c import urllib\.request as u; u\.urlopen\('http://{LOOPBACK}:\d+/[a-z/]*', timeout=\d+\)": (
+        "raises on a refused connection, on silence, on 4xx and on 5xx; Python then exits 1"
+    ),
+    r"python -m monitoring\.whatsapp_bridge health": "exits 1 unless the bridge says ok",
 }
 """Commands of health checks that are known to fail when the service does, and by what."""
 
@@ -63,11 +102,20 @@ KNOWN_KEYS: Final = frozenset(
 EXEMPT: Final = {
     ("certbot", "restarts"): "runs to its end when it is asked; restarted, it would renew in a loop",
     ("certbot", "checks_its_health"): "serves nothing; its exit status says how it went",
+    (
+        "nginx-exporter",
+        "checks_its_health",
+    ): "its image is one program, with nothing that could ask it; Prometheus does",
+    ("docker-socket", "is_not_root"): "the engine's socket is root's, and its group has another number on each host; "
+    "who may open it could become root anyway, and without capabilities this root can do nothing else",
 }
 """Service and rule, and why it need not be kept."""
 
 IMAGE: Final = re.compile(r"\$\{(?!WORKER_)[A-Z_]+_IMAGE:\?[^}]+\}")
 WORKER_IMAGE: Final = re.compile(r"\$\{WORKER_IMAGE:\?[^}]+\}:\$\{WORKER_TAG:\?[^}]+\}")
+BRIDGE_IMAGE: Final = re.compile(r"\$\{WORKER_IMAGE:\?[^}]+\}-whatsapp-bridge:\$\{WORKER_TAG:\?[^}]+\}")
+OUR_IMAGES: Final = {"worker": WORKER_IMAGE, "grafana-whatsapp-webhook": BRIDGE_IMAGE}
+"""Built together from one commit, so they have one tag."""
 VARIABLE: Final = re.compile(r"\$\{?[A-Za-z_]")
 SECRET_WORD: Final = re.compile(r"pass|secret|token|api.?key", re.IGNORECASE)
 SECRET_NAME: Final = re.compile(r"KEY|TOKEN|PASS|PWD|SECRET|AUTH|CREDENTIAL", re.IGNORECASE)
@@ -201,7 +249,7 @@ def shows_no_secret(_: str, service: Service) -> str | None:
 def holds_no_secret(_: str, service: Service) -> str | None:
     """The file has no value of a secret; a variable stops Compose when it is missing, or the value is empty."""
     for name, value in dict(service.get("environment", {})).items():
-        if SECRET_NAME.search(name) and value and not re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", str(value)):
+        if SECRET_NAME.search(name) and value and not _comes_from_elsewhere(name, str(value)):
             return f"a value for {name}"
         if SECRET_IN_ADDRESS.search(str(value)):
             return f"a secret in the address {name}"
@@ -222,7 +270,7 @@ def reads_env_file_as_it_may(name: str, service: Service) -> str | None:
 def is_pinned_elsewhere(name: str, service: Service) -> str | None:
     """In ``versions.env``, where one line raises it; the worker's tag in ``release.env``, where deploys write it."""
     image = str(service.get("image", ""))
-    pinned = (WORKER_IMAGE if name == "worker" else IMAGE).fullmatch(image)
+    pinned = OUR_IMAGES.get(name, IMAGE).fullmatch(image)
     return None if pinned else f"image is {image}"
 
 
@@ -272,11 +320,18 @@ def _mount(volume: object) -> object:
     return {"type": kind, "source": source, "target": target, "read_only": mode == ["ro"]}
 
 
+def _comes_from_elsewhere(name: str, value: str) -> bool:
+    stops = re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", value)
+    return bool(stops) or (name in OPTIONAL_SECRETS and value == f"${{{name}:-}}")
+
+
 def _may_be_mounted(service: str, mount: Mapping[str, Any]) -> bool:
     source, only_read = str(mount.get("source") or ""), bool(mount.get("read_only"))
     if mount.get("type") == "volume":
         return VOLUMES.get(service, {}).get(source) == only_read
     directory = source.removeprefix("./")
+    if (service, directory) in OF_THE_HOST:
+        return only_read
     made = mount.get("bind", {}).get("create_host_path", True)
     its_own = directory in MOUNTED_DIRECTORIES.get(service, ())
     return mount.get("type") == "bind" and its_own and only_read and not made

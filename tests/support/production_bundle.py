@@ -25,6 +25,9 @@ HOST_VALUES: Final = {
     "SUPABASE_URL": "https://abcdefgh.supabase.co",
     "SUPABASE_SERVICE_ROLE_KEY": "service-key-1",
     "OPENAI_API_KEY": "sk-live-1",
+    "CELERY_BROKER_URL": "redis://default:Redis-Password_1@redis:6379/0",
+    "GF_SECURITY_ADMIN_PASSWORD": "Grafana-Password_1",
+    "WHATSAPP_WEBHOOK_SECRET": "Webhook-Secret_1",
 }
 """A host's ``.env``."""
 

@@ -187,6 +187,7 @@ class ScriptHost:
         """A host as first-deploy leaves it, without the time that takes."""
         self.make_bundle(self.home)
         settings = ANSWERS | {"DOMAIN": DOMAIN, "REDIS_PASSWORD": "p", "REDIS_URL": "redis://default:p@redis:6379/0"}
+        settings |= {"GF_SECURITY_ADMIN_PASSWORD": "g", "WHATSAPP_WEBHOOK_SECRET": "w"}
         (self.home / "compose.yaml").symlink_to("docker-compose.prod.yml")
         (self.home / ".env").write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         (self.home / ".env").chmod(0o600)

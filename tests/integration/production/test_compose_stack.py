@@ -50,9 +50,10 @@ def replaced(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {name for name in before if before[name] != after[name]}
 
 
-def test_the_plain_command_starts_three_services_and_says_nothing(home: Path) -> None:
+def test_the_plain_command_starts_every_service_but_certbot_and_says_nothing(home: Path) -> None:
     started = compose(home, "config", "--services")
-    assert (set(started.stdout.split()), started.stderr) == ({"worker", "redis", "nginx"}, "")
+    written_ones = set(yaml.safe_load((home / "compose" / "services.yml").read_text())["services"])
+    assert (set(started.stdout.split()), started.stderr) == (written_ones - {"certbot"}, "")
 
 
 def test_a_link_named_as_compose_looks_for_it_is_the_same_stack_without_a_flag(home: Path) -> None:
@@ -95,6 +96,10 @@ def test_images_come_from_versions_env_and_the_workers_tag_from_release_env(home
     assert images["redis"] == pins["REDIS_IMAGE"]
     assert images["nginx"] == pins["NGINX_IMAGE"]
     assert images["certbot"] == pins["CERTBOT_IMAGE"]
+    assert images["grafana-whatsapp-webhook"] == f"{pins['WORKER_IMAGE']}-whatsapp-bridge:{TAG}"
+    assert {image for image in images.values() if ":" in image} >= {
+        pin for name, pin in pins.items() if name not in ("WORKER_IMAGE", "PSQL_IMAGE")
+    }
 
 
 def test_the_shell_wins_over_env_and_env_over_the_files_of_the_release(tmp_path: Path) -> None:
@@ -105,17 +110,20 @@ def test_the_shell_wins_over_env_and_env_over_the_files_of_the_release(tmp_path:
     assert services(home)["nginx"]["image"] == "nginx:1.30.9-alpine"
 
 
-def test_another_tag_replaces_the_worker_and_nothing_else(home: Path) -> None:
-    assert replaced(hashes(home), hashes(home, WORKER_TAG="next")) == {"worker"}
+def test_another_tag_replaces_the_worker_and_the_bridge_and_nothing_else(home: Path) -> None:
+    assert replaced(hashes(home), hashes(home, WORKER_TAG="next")) == {"worker", "grafana-whatsapp-webhook"}
 
 
 @pytest.mark.parametrize(
     ("name", "readers"),
     [
-        ("GF_SECURITY_ADMIN_PASSWORD", set()),
+        ("GF_SECURITY_ADMIN_PASSWORD", {"grafana"}),
+        ("WHATSAPP_WEBHOOK_SECRET", {"grafana", "grafana-whatsapp-webhook"}),
+        ("WHATSAPP_ACCESS_TOKEN", {"grafana-whatsapp-webhook"}),
         ("CERTBOT_EMAIL", set()),
-        ("DOMAIN", {"nginx"}),
-        ("REDIS_PASSWORD", {"redis"}),
+        ("DOMAIN", {"nginx", "grafana", "prometheus"}),
+        ("REDIS_PASSWORD", {"redis", "redis-exporter"}),
+        ("CELERY_BROKER_URL", {"worker", "celery-exporter"}),
         ("OPENAI_API_KEY", {"worker"}),
     ],
 )
@@ -125,7 +133,7 @@ def test_a_new_value_replaces_only_who_reads_it(home: Path, name: str, readers: 
     assert replaced(before, hashes(home)) == readers
 
 
-@pytest.mark.parametrize("name", ["DOMAIN", "REDIS_PASSWORD"])
+@pytest.mark.parametrize("name", ["DOMAIN", "REDIS_PASSWORD", "GF_SECURITY_ADMIN_PASSWORD", "WHATSAPP_WEBHOOK_SECRET"])
 def test_a_missing_setting_stops_everything_and_is_named_with_its_file(home: Path, name: str) -> None:
     kept = [line for line in (home / ".env").read_text().splitlines() if not line.startswith(f"{name}=")]
     (home / ".env").write_text("\n".join(kept) + "\n")
@@ -165,7 +173,8 @@ def test_the_worker_gets_its_settings_and_the_fixed_ones_whatever_the_file_says(
 
 
 def test_no_secret_is_where_a_process_list_or_another_container_shows_it(home: Path) -> None:
-    secrets = [HOST_VALUES[name] for name in ("REDIS_PASSWORD", "OPENAI_API_KEY", "SUPABASE_SERVICE_ROLE_KEY")]
+    names = ("REDIS_PASSWORD", "OPENAI_API_KEY", "SUPABASE_SERVICE_ROLE_KEY", "GF_SECURITY_ADMIN_PASSWORD")
+    secrets = [HOST_VALUES[name] for name in (*names, "WHATSAPP_WEBHOOK_SECRET")]
     shown = [
         json.dumps({key: value for key, value in service.items() if key != "environment"})
         for service in services(home).values()
@@ -176,6 +185,13 @@ def test_no_secret_is_where_a_process_list_or_another_container_shows_it(home: P
 def test_limits_arrive_as_numbers(home: Path) -> None:
     limits = services(home)["worker"]["deploy"]["resources"]["limits"]
     assert (int(limits["memory"]) // MEBIBYTE, limits["cpus"], limits["pids"]) == (896, 1.75, 1500)
+
+
+def test_alerts_go_nowhere_rather_than_keep_the_stack_from_starting_without_whatsapp_or_mail(home: Path) -> None:
+    read = services(home)
+    assert environment(read["grafana-whatsapp-webhook"])["WHATSAPP_ACCESS_TOKEN"] == ""
+    assert environment(read["grafana"])["GF_SMTP_ENABLED"] == "false"
+    assert "@" in environment(read["grafana"])["ALERT_EMAIL_TO"], "a contact point without an address stops Grafana"
 
 
 def test_a_bundle_without_nginx_configuration_is_no_reason_to_make_an_empty_one(home: Path) -> None:

@@ -121,6 +121,17 @@ async def openapi(client: httpx.AsyncClient) -> Any:
     return first
 
 
+def test_the_confidence_of_every_answer_is_counted(app: FastAPI, host: str) -> None:
+    async def run(client: httpx.AsyncClient) -> tuple[float, str]:
+        answer = await client.post("/estimate-body", json={"image_url": f"{host}/{STANDING}", "height_cm": 176.2})
+        await client.post("/estimate-body", json={"image_url": f"{host}/x013.jpg", "height_cm": 170})
+        return answer.json()["confidence"], (await client.get("/metrics")).text
+
+    confidence, counts = with_client(app, run)
+    assert f"wearon_size_confidence_sum {confidence}" in counts
+    assert "wearon_size_confidence_count 1.0" in counts
+
+
 def test_outcomes_are_counted_from_zero(app: FastAPI, host: str) -> None:
     async def run(client: httpx.AsyncClient) -> tuple[str, str]:
         before = (await client.get("/metrics")).text

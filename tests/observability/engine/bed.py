@@ -14,6 +14,7 @@ import yaml
 from sandbox.pictures.image_host import ImageHost
 from sandbox.servers.node_packages import ensure_node_packages
 from sandbox.servers.processes import LOOPBACK
+from sandbox.whatsapp_sim import WhatsAppSim
 from sandbox.world import World
 from tests.conftest import ENVIRONMENT_OF_THE_DEVELOPER
 from tests.observability.engine.packages import Programs
@@ -23,11 +24,13 @@ from tests.observability.engine.shipped import on_loopback
 from tests.support.edge import DOMAIN, WORKER, Edge
 from tests.support.name_server import NameServer
 from tests.support.tracked import REPOSITORY
+from tests.support.whatsapp_bridge import Bridge
 from tests.support.worker import Stage, Worker
 
 PROMETHEUS_FILE: Final = REPOSITORY / "monitoring" / "prometheus" / "prometheus.yml"
 BLACKBOX_FILE: Final = REPOSITORY / "monitoring" / "blackbox" / "blackbox.yml"
 SITE_JOB: Final = "site"
+RECIPIENT: Final = "+4915112345678"
 GENERATION_QUEUE: Final = "wearon:tasks:generation"
 
 CELERY_EXPORTER: Final = "from src.cli import cli; cli(auto_envvar_prefix='CE')"
@@ -57,6 +60,8 @@ class Bed:
         prometheus: the real one, with the shipped configuration and this machine's addresses.
         exporters: by their job.
         textfiles: where node-exporter reads the host's own metrics.
+        bridge: the real one.
+        whatsapp: a stand-in of Meta's Cloud API.
         unanswered: jobs of the shipped configuration that nobody here answers for.
     """
 
@@ -65,6 +70,8 @@ class Bed:
     prometheus: Prometheus
     exporters: Mapping[str, Exporter]
     textfiles: Path
+    bridge: Bridge
+    whatsapp: WhatsAppSim
     unanswered: list[str]
 
 
@@ -95,11 +102,16 @@ def open_bed(directory: Path, programs: Programs, say: Callable[[str], None]) ->
         blackbox = stack.enter_context(
             _blackbox(directory, programs.blackbox_exporter, edge.authority.certificate_path)
         )
+        whatsapp = stack.enter_context(WhatsAppSim())
+        (directory / "bridge").mkdir()
+        bridge = stack.enter_context(Bridge(directory / "bridge", whatsapp.environment(RECIPIENT)))
+        targets["grafana-whatsapp-webhook"] = [f"{LOOPBACK}:{bridge.port}"]
         targets |= {SITE_JOB: [blackbox.address], "blackbox-exporter": [blackbox.address]}
         site = {SITE_JOB: {"target": [f"https://{LOOPBACK}:{edge.https_port}/health"]}}
         configuration, unanswered = on_loopback(shipped_configuration(), targets, site)
         prometheus.configure(configuration)
-        yield Bed(stage, worker, stack.enter_context(prometheus), exporters, textfiles, unanswered)
+        stack.enter_context(prometheus)
+        yield Bed(stage, worker, prometheus, exporters, textfiles, bridge, whatsapp, unanswered)
 
 
 def shipped_configuration() -> dict[str, Any]:

@@ -1,13 +1,18 @@
 """A day in half a minute: tasks that end well and in every other way, photographs to measure, and strangers."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final
 
 import httpx
 
 from sandbox.plain_http import NO_AUTHORITIES
 from tests.observability.engine.bed import Bed
+from tests.support.size_photos import photo
+from tests.support.whatsapp_bridge import notification
 from tests.support.worker_day import Day, submit_everything, wait_until_everything_is_over
 
 REQUEST_SECONDS: Final = 10.0
@@ -16,31 +21,59 @@ SCRAPES_AFTER: Final = 3
 
 SEEN_SECONDS: Final = 120.0
 
-PERSON: Final = "person-standing.jpg"
+PERSON: Final = "b0001.jpg"
+HEIGHT_CM: Final = 178
+VISITOR_PAUSE_SECONDS: Final = 1.0
+"""Between two visitors, who come as long as the traffic lasts: a rate is asked over the last minute."""
+
+HOSTS_OWN: Final = (
+    "wearon_backup_last_success_timestamp_seconds",
+    "wearon_certificate_renewal_last_success_timestamp_seconds",
+    "wearon_certificate_expiry_timestamp_seconds",
+)
+"""What the host's scripts leave for node-exporter."""
 
 
 def make_traffic(bed: Bed, say: Callable[[str], None]) -> None:
     """Make it, wait until it is over and until every target was scraped again several times."""
+    for name in HOSTS_OWN:
+        (bed.textfiles / f"{name}.prom").write_text(f"# TYPE {name} gauge\n{name} {time.time():.0f}\n")
     _wait_for_scrapes(bed, 1)
     say("tasks of every kind, photographs and strangers (half a minute)")
     day = Day(bed.stage, bed.worker)
-    submit_everything(day)
-    _ask_for_sizes(bed)
-    wait_until_everything_is_over(day)
-    say(f"waiting until Prometheus has seen it ({SCRAPES_AFTER} scrapes)")
-    _wait_for_scrapes(bed, SCRAPES_AFTER)
+    with visitors(bed):
+        submit_everything(day)
+        bed.bridge.post(notification("an alert of the run")).raise_for_status()
+        bed.whatsapp.wait_for_accepted(1, REQUEST_SECONDS)
+        wait_until_everything_is_over(day)
+        say(f"waiting until Prometheus has seen it ({SCRAPES_AFTER} scrapes)")
+        _wait_for_scrapes(bed, SCRAPES_AFTER)
 
 
-def _ask_for_sizes(bed: Bed) -> None:
-    """One that is answered, some that are refused, and paths and methods nobody has."""
-    with httpx.Client(
-        base_url=bed.worker.url, timeout=REQUEST_SECONDS, trust_env=False, verify=NO_AUTHORITIES
-    ) as client:
-        client.post("/estimate-body", json={"image_url": bed.stage.photo, "height_cm": 180})
-        client.post("/estimate-body", json={"image_url": bed.stage.pictures.fault_url("not-found"), "height_cm": 180})
-        client.post("/estimate-body", json={"height_cm": "tall"})
-        client.get("/nobody/knows")
-        client.get("/health")
+@contextmanager
+def visitors(bed: Bed) -> Iterator[None]:
+    """Photographs that are measured and some that are refused, and a path nobody has, for as long as this lasts."""
+    person = bed.stage.pictures.add(PERSON, photo(PERSON))
+    gone = bed.stage.pictures.fault_url("not-found")
+    over = threading.Event()
+
+    def visit() -> None:
+        with httpx.Client(
+            base_url=bed.worker.url, timeout=REQUEST_SECONDS, trust_env=False, verify=NO_AUTHORITIES
+        ) as client:
+            while not over.wait(VISITOR_PAUSE_SECONDS):
+                client.post("/estimate-body", json={"image_url": person, "height_cm": HEIGHT_CM}).raise_for_status()
+                client.post("/estimate-body", json={"image_url": gone, "height_cm": HEIGHT_CM})
+                client.post("/estimate-body", json={"height_cm": "tall"})
+                client.get("/nobody/knows")
+
+    with ThreadPoolExecutor(1, "visitors") as thread:
+        visiting = thread.submit(visit)
+        try:
+            yield
+        finally:
+            over.set()
+            visiting.result()
 
 
 def _wait_for_scrapes(bed: Bed, count: int) -> None:

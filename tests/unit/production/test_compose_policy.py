@@ -1,6 +1,7 @@
 """Every service of the production stack keeps every rule, and each rule notices when it is broken (ADR 0112)."""
 
 import copy
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from config.settings import Settings
-from tests.support.compose_policy import EXEMPT, NETWORK, RULES, as_compose_reads, faults
+from tests.support.compose_policy import EXEMPT, NETWORK, OF_THE_HOST, RULES, as_compose_reads, faults
 from tests.unit.config.test_env_example import entries
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
@@ -73,6 +74,23 @@ BREAKS: Final[list[tuple[str, str, Change]]] = [
     ),
     ("mounts_what_it_may", "nginx", lambda it: it["volumes"][1].update(read_only=False)),
     ("mounts_what_it_may", "nginx", lambda it: it["volumes"][0].update(source="./redis")),
+    ("mounts_what_it_may", "node-exporter", lambda it: it["volumes"][0].update(read_only=False)),
+    ("mounts_what_it_may", "docker-socket", lambda it: it["volumes"][2].update(read_only=False)),
+    ("mounts_what_it_may", "alloy", lambda it: it["volumes"][1].update(read_only=False)),
+    (
+        "mounts_what_it_may",
+        "alloy",
+        lambda it: it["volumes"].append(
+            {"type": "bind", "source": "/var/run/docker.sock", "target": "/run/docker.sock", "read_only": True}
+        ),
+    ),
+    (
+        "mounts_what_it_may",
+        "grafana",
+        lambda it: it["volumes"].append(
+            {"type": "volume", "source": "docker-api", "target": "/run/docker-api", "read_only": True}
+        ),
+    ),
     ("checks_its_health", "worker", lambda it: it.pop("healthcheck")),
     ("checks_its_health", "worker", lambda it: it["healthcheck"].update(start_period="10m")),
     ("checks_its_health", "worker", lambda it: it["healthcheck"].update(start_period="1h")),
@@ -81,12 +99,15 @@ BREAKS: Final[list[tuple[str, str, Change]]] = [
     ("checks_its_health", "nginx", lambda it: it["healthcheck"].update(test=["CMD-SHELL", "curl localhost || true"])),
     ("checks_its_health", "nginx", lambda it: it["healthcheck"].update(interval="5m")),
     ("checks_its_health", "nginx", lambda it: it["healthcheck"].pop("interval")),
+    ("checks_its_health", "celery-exporter", lambda it: it["healthcheck"].update(test=["CMD", "python", "--version"])),
+    ("checks_its_health", "loki", lambda it: it["healthcheck"].update(test=["CMD", "/usr/bin/loki", "-version"])),
     ("waits_for_health", "worker", lambda it: it.pop("depends_on")),
     ("waits_for_health", "nginx", lambda it: it.pop("depends_on")),
     ("waits_for_health", "worker", lambda it: it["depends_on"].update(redis={})),
     ("waits_for_health", "worker", lambda it: it["depends_on"]["redis"].update(condition="service_started")),
     ("waits_for_health", "worker", lambda it: it["depends_on"]["redis"].update(required=False)),
     ("waits_for_health", "nginx", lambda it: it["depends_on"]["worker"].pop("required")),
+    ("waits_for_health", "nginx", lambda it: it["depends_on"]["grafana"].update(required=True)),
     ("shows_no_secret", "redis", lambda it: it.update(command=["--requirepass", "${REDIS_PASSWORD}"])),
     ("shows_no_secret", "redis", lambda it: it.update(command=["--requirepass", "written-here"])),
     (
@@ -103,6 +124,12 @@ BREAKS: Final[list[tuple[str, str, Change]]] = [
     ("holds_no_secret", "worker", lambda it: it["environment"].update(redis_password="written-here")),
     ("holds_no_secret", "worker", lambda it: it["environment"].update(LOKI="https://written-here@logs.example.com")),
     ("holds_no_secret", "worker", lambda it: it["environment"].update(REDIS_URL="redis://default:written@redis:6379")),
+    (
+        "holds_no_secret",
+        "grafana",
+        lambda it: it["environment"].update(GF_SECURITY_ADMIN_PASSWORD="${GF_SECURITY_ADMIN_PASSWORD:-}"),
+    ),
+    ("holds_no_secret", "grafana", lambda it: it["environment"].update(GF_SMTP_PASSWORD="${GF_SMTP_PASSWORD:-admin}")),
     ("reads_env_file_as_it_may", "worker", lambda it: it["env_file"][0].update(required=False)),
     ("reads_env_file_as_it_may", "worker", lambda it: it.update(env_file=[".env"])),
     ("reads_env_file_as_it_may", "worker", lambda it: it["env_file"][0].pop("format")),
@@ -112,6 +139,7 @@ BREAKS: Final[list[tuple[str, str, Change]]] = [
     ("is_pinned_elsewhere", "worker", lambda it: it.update(image="${WORKER_IMAGE:?missing}")),
     ("is_pinned_elsewhere", "worker", lambda it: it.update(image="${REDIS_IMAGE:?missing}:${WORKER_TAG:?missing}")),
     ("is_pinned_elsewhere", "redis", lambda it: it.update(image="${WORKER_IMAGE:?missing}")),
+    ("is_pinned_elsewhere", "grafana-whatsapp-webhook", lambda it: it.update(image="${WORKER_IMAGE:?missing}:latest")),
     ("has_only_known_keys", "worker", lambda it: it.update(privileged=True)),
     ("has_only_known_keys", "nginx", lambda it: it.update(network_mode="host")),
     ("has_only_known_keys", "nginx", lambda it: it.update(cap_add=["NET_BIND_SERVICE"])),
@@ -174,8 +202,9 @@ def test_an_exemption_has_a_reason_and_is_needed(name: str, rule: str) -> None:
     assert RULES[rule](name, SERVICES[name])
 
 
-def test_the_services_of_the_story_are_there() -> None:
+def test_the_services_of_the_stories_are_there() -> None:
     assert set(SERVICES) >= {"worker", "redis", "nginx", "certbot"}
+    assert set(SERVICES) >= {"prometheus", "grafana", "loki", "alloy", "celery-exporter", "grafana-whatsapp-webhook"}
     assert SERVICES["certbot"]["profiles"] == ["certificates"], "never started by a plain up"
     assert [name for name, service in SERVICES.items() if "profiles" in service] == ["certbot"]
 
@@ -193,9 +222,50 @@ def test_every_volume_is_declared_and_used() -> None:
 
 
 def test_every_directory_of_the_bundle_that_is_mounted_is_there() -> None:
-    mounts = [mount for service in SERVICES.values() for mount in service["volumes"] if mount["type"] == "bind"]
-    assert mounts
-    assert [mount["source"] for mount in mounts if not (REPOSITORY / mount["source"]).is_dir()] == []
+    mounts = {
+        (name, mount["source"].removeprefix("./"))
+        for name, service in SERVICES.items()
+        for mount in service["volumes"]
+        if mount["type"] == "bind"
+    }
+    assert mounts > set(OF_THE_HOST)
+    assert [source for _, source in mounts - set(OF_THE_HOST) if not (REPOSITORY / source).is_dir()] == []
+
+
+@pytest.mark.parametrize("mount", OF_THE_HOST)
+def test_what_is_mounted_of_the_host_has_a_reason(mount: tuple[str, str]) -> None:
+    assert len(OF_THE_HOST[mount].split()) > 3
+
+
+def test_nobody_but_alloy_and_the_proxy_has_a_way_to_the_engine() -> None:
+    ways = {
+        name
+        for name, service in SERVICES.items()
+        for mount in service["volumes"]
+        if mount["source"] == "docker-api" or "docker.sock" in mount["source"]
+    }
+    assert ways == {"alloy", "docker-socket"}
+
+
+def test_a_monitor_that_is_ill_keeps_no_other_service_from_its_start() -> None:
+    needed = {
+        other
+        for service in SERVICES.values()
+        for other, how in service.get("depends_on", {}).items()
+        if how.get("required", True)
+    }
+    assert needed == {"redis"}
+
+
+def test_go_frees_memory_before_the_kernel_takes_it() -> None:
+    limits = {
+        name: (service["environment"]["GOMEMLIMIT"], service["deploy"]["resources"]["limits"]["memory"])
+        for name, service in SERVICES.items()
+        if "GOMEMLIMIT" in service.get("environment", {})
+    }
+    assert set(limits) >= {"prometheus", "grafana", "loki", "alloy", "node-exporter", "redis-exporter"}
+    for name, (soft, hard) in limits.items():
+        assert 0.85 <= int(soft.removesuffix("MiB")) / int(hard.removesuffix("M")) <= 0.92, name
 
 
 def test_a_worker_may_finish_its_tasks_before_docker_kills_it() -> None:
@@ -221,7 +291,19 @@ def test_certificates_are_written_by_certbot_alone() -> None:
         name: {mount["source"] for mount in service["volumes"] if not mount["read_only"]}
         for name, service in SERVICES.items()
     }
-    assert writable == {"worker": set(), "redis": {"redis-data"}, "nginx": set(), "certbot": {"certificates", "acme"}}
+    assert {name: volumes for name, volumes in writable.items() if volumes & {"certificates", "acme"}} == {
+        "certbot": {"certificates", "acme"}
+    }
+
+
+def test_each_of_the_other_volumes_has_one_writer() -> None:
+    writers = Counter(
+        mount["source"]
+        for service in SERVICES.values()
+        for mount in service["volumes"]
+        if mount["type"] == "volume" and not mount["read_only"]
+    )
+    assert set(writers.values()) == {1}
 
 
 def test_the_worker_is_not_told_what_is_in_the_file_for_others() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 
-FULL_TAG: Final = re.compile(r"(?P<repository>[a-z0-9./-]+):v?(?P<version>\d+(\.\d+)+)(-[a-z0-9.]+)?")
+FULL_TAG: Final = re.compile(r"(?P<repository>[a-z0-9._/-]+):v?(?P<version>\d+(\.\d+)+)(-[a-z0-9.]+)?")
 """As many numbers as the floor has: with fewer, the registry decides what runs tomorrow. No digest: it would bind the
 stack to one registry's copy, and the deploy records the digest that it pulled."""
 
@@ -21,6 +21,18 @@ FLOORS: Final = {
     "REDIS_IMAGE": ((7, 4, 11), "the security fixes of the 7.4 line up to August 2026"),
     "PSQL_IMAGE": ((17, 7), "psql 17 talks to servers 9.2 to 17 and, for this, to newer ones"),
     "CERTBOT_IMAGE": ((5, 8, 0), "the release whose renewal behaviour the scripts were tried with"),
+    "PROMETHEUS_IMAGE": ((3, 16, 0), "the newest; before 3.0 it is another language of regular expressions"),
+    "GRAFANA_IMAGE": (
+        (13, 2, 3),
+        "open to the internet: CVE-2026-27876, -17183, -12704, -14199, -15815, -76154, -79656 are fixed by 13.2.2",
+    ),
+    "LOKI_IMAGE": ((3, 7, 6), "from 3.6.5 on it has the health check that is asked here"),
+    "ALLOY_IMAGE": ((1, 21, 2), "older ones speak an API that Docker Engine 29 refuses (grafana/alloy #5610)"),
+    "CELERY_EXPORTER_IMAGE": ((0, 12, 2), "the newest; earlier ones keep the series of workers that are gone"),
+    "NODE_EXPORTER_IMAGE": ((1, 10, 2), "1.10.0 and 1.10.1 read mount points several times"),
+    "REDIS_EXPORTER_IMAGE": ((1, 89, 0), "the newest that was looked at"),
+    "NGINX_EXPORTER_IMAGE": ((1, 5, 3), "1.5.0 to 1.5.2 were withdrawn, or were built with a Go that had holes"),
+    "BLACKBOX_EXPORTER_IMAGE": ((0, 29, 1), "the newest that was looked at"),
 }
 """Lowest version, and why."""
 

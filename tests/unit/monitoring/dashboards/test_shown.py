@@ -4,28 +4,52 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
+import pytest
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from monitoring.dashboards import metric_names as names
 from monitoring.dashboards.shown import NOT_SHOWN, shown_metrics
 from size_rec.metrics import SizeMetrics
+from web.http_metrics import instrument
+from worker.build_info import read_build_info
+from worker.memory_gauge import MemoryGauges
 from worker.metrics import Metrics
 
 REPOSITORY: Final = Path(__file__).resolve().parents[4]
 EXPECTED_EMPTY: Final = REPOSITORY / "tests" / "observability" / "expected_empty.toml"
 MOST_EMPTY: Final = 10
+SHORTEST_REASON: Final = 20
 
 
-def exported() -> set[str]:
-    """The metrics of a worker that has just started, by the names that Prometheus gives them."""
+@pytest.fixture(scope="module")
+def exported() -> dict[str, set[str]]:
+    """The metrics of a worker that has just started, by Prometheus' names, with the labels of the series it has."""
     registry = CollectorRegistry()
-    Metrics(registry, ["a-model"])
+    Metrics(registry, ["a-model"]).show_build(read_build_info())
     SizeMetrics(registry)
-    return {f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in registry.collect()}
+    MemoryGauges(registry)
+    instrument(FastAPI(), registry)
+    return {
+        f"{metric.name}_total" if metric.type == "counter" else metric.name: {
+            label for sample in metric.samples for label in sample.labels
+        }
+        - {"le"}
+        for metric in registry.collect()
+    }
 
 
-def test_every_metric_of_the_worker_is_on_a_panel_or_it_is_said_why_not() -> None:
-    assert exported() - shown_metrics() - NOT_SHOWN.keys() == set()
+def test_every_metric_of_the_worker_is_on_a_panel_or_it_is_said_why_not(exported: dict[str, set[str]]) -> None:
+    assert exported.keys() - shown_metrics() - NOT_SHOWN.keys() == set()
+
+
+def test_the_dashboards_know_the_workers_metrics_and_no_others(exported: dict[str, set[str]]) -> None:
+    assert names.WORKER.keys() | NOT_SHOWN.keys() == exported.keys()
+
+
+def test_the_dashboards_know_the_labels_that_the_series_have(exported: dict[str, set[str]]) -> None:
+    with_labels = {name: labels for name, labels in exported.items() if labels}
+    assert {name: set(names.WORKER[name]) for name in with_labels} == with_labels
 
 
 def test_every_metric_of_the_table_is_on_a_panel() -> None:
@@ -39,4 +63,4 @@ def test_no_metric_is_both_on_a_panel_and_said_to_be_on_none() -> None:
 def test_an_answer_that_may_be_empty_has_a_reason_and_there_are_few() -> None:
     entries = tomllib.loads(EXPECTED_EMPTY.read_text(encoding="utf-8"))["empty"]
     assert len(entries) <= MOST_EMPTY
-    assert all(entry["metric"] in names.KNOWN and len(entry["reason"]) > MOST_EMPTY for entry in entries)
+    assert all(entry["metric"] in names.KNOWN and len(entry["reason"]) > SHORTEST_REASON for entry in entries)
