@@ -130,6 +130,7 @@ main() {
   restore_file "$WORK_DIRECTORY" "$ENV_FILE" 0600
   restore_file "$WORK_DIRECTORY" "$RELEASE_FILE" 0644
   restore_file "$WORK_DIRECTORY" "$HISTORY_FILE" 0644
+  make_own_settings # an older archive knows nothing of a newer part
   step certificates
   restore_certificates "$WORK_DIRECTORY"
   step redis
@@ -137,7 +138,7 @@ main() {
   step grafana
   restore_grafana "$WORK_DIRECTORY"
   step start
-  compose up -d --wait
+  start_whole || die "Not all of ${SERVING_SERVICES[*]} got well; its words are above. Mend the cause and run this again."
   end_of_step
   good "$archive is restored. Next: docker compose -f $COMPOSE_FILE_NAME exec worker wearon status"
 }

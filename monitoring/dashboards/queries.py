@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import loki, prometheus
 
-from monitoring.dashboards.files import BUILDERS, built
+from monitoring.dashboards.catalogue import BUILDERS, built
 
 VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 """``$name`` or ``${name}``, as Grafana writes its variables."""

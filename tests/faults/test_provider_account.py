@@ -73,10 +73,13 @@ def test_health_names_the_provider_while_calls_are_paused_and_is_well_again_afte
     wait_until(lambda: worker.health()["status"] == "ok", "health has forgotten the test before")
     stage.wait_for(stage.submit("[[sim:quota]] health looks"))
     wait_until(lambda: worker.health()["degraded"] == ["provider"], "health names the provider")
+    assert worker.metric("wearon_provider_paused", reason="quota_exhausted") == 1
+    assert worker.metric("wearon_provider_paused") == 1, "for no other reason"
     assert worker.wait_for_line("part_down", part="provider", level="error", reason="quota_exhausted")
     [row] = stage.wait_for(stage.submit("ends the pause"))
     assert row.status == SessionStatus.COMPLETED
     wait_until(lambda: worker.health()["status"] == "ok", "health tells that all is well")
+    assert worker.metric("wearon_provider_paused") == 0
 
 
 def test_a_pause_burns_one_task_while_the_others_wait_without_using_up_their_time(stage: Stage, worker: Worker) -> None:
@@ -153,6 +156,7 @@ def test_a_model_that_is_gone_is_replaced_within_the_task_until_none_is_left(sta
     assert models == [FIRST, SECOND]
     assert (gone["level"], gone["next_model"]) == ("error", SECOND)
     assert worker.metric("wearon_model_gone_total", model=FIRST) == 1
+    assert worker.metric("wearon_openai_models_left") == 1
 
     stage.wait_for(stage.submit("with the new model at once"))
     [straight] = stage.provider_requests("with the new model at once")

@@ -25,8 +25,9 @@ PARENT_CGROUP: Final = "wearon-infra"
 """Above all containers, so that what is left of them is found and is not another engine's."""
 
 
-OWN_NAMES: Final = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
-"""In a mount namespace of the engine's own."""
+OWN_NAMES: Final = 'mount --make-rshared / && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+"""In a mount namespace of the engine's own. Shared, as systemd has it on a host: what is mounted later is to be seen in
+a container that has / of the host."""
 
 CPU_SHARES: Final = 16 * 1024
 """All containers together weigh as much as this many ordinary processes divided by 1024: a machine that serves for real

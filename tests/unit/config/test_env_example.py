@@ -28,6 +28,7 @@ READ_BY_OTHERS: Final = {
     "GF_SMTP_PASSWORD": "Grafana",
     "GF_SMTP_FROM_ADDRESS": "Grafana",
     "ALERT_EMAIL_TO": "Grafana",
+    "DEADMAN_URL": "Grafana",
     "DOCKER_SOCKET": "Compose",
     "WHATSAPP_WEBHOOK_SECRET": "Grafana and the alert bridge",
     "WHATSAPP_ACCESS_TOKEN": "the alert bridge",

@@ -11,7 +11,7 @@ import pytest
 
 from proofs.image_size import Instruction, stages_of
 from tests.support.image_tree import Ignored
-from worker.build_info import COMMIT_VARIABLE, VERSION_VARIABLE
+from worker.series.build_info import COMMIT_VARIABLE, VERSION_VARIABLE
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 DOCKERFILE: Final = (REPOSITORY / "Dockerfile").read_text()
