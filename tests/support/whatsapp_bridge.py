@@ -159,6 +159,29 @@ class Bridge:
             assert time.monotonic() < until, f"{said} instead of {expected}"
             time.sleep(POLL_SECONDS)
 
+    def wait_for_log(self, event: str, within_seconds: float = 30.0) -> None:
+        """Until there is a line of this event.
+
+        Raises:
+            AssertionError: none comes.
+        """
+        until = time.monotonic() + within_seconds
+        while not self.log(event):
+            assert time.monotonic() < until, f"no {event} in: {self.log_text()}"
+            time.sleep(POLL_SECONDS)
+
+    def run_command(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run one command of its program with its settings, and these."""
+        return subprocess.run(
+            [sys.executable, "-m", "monitoring.whatsapp_bridge", *arguments],
+            cwd=REPOSITORY,
+            env=self._environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
     def log_text(self) -> str:
         """All it has printed, over all its lives."""
         return self.log_file.read_text()
