@@ -82,7 +82,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import rules, hadolint, shellcheck, zizmo
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/hadolint Dockerfile
-	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck --external-sources .ci/run bin/wearon findings/*.sh $(wildcard scripts/*.sh scripts/lib/*.sh nginx/*.sh redis/*.sh); else echo "shellcheck left out: it has no wheel for this machine"; fi
+	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck --external-sources .ci/run bin/wearon findings/*.sh $(wildcard scripts/*.sh scripts/lib/*.sh nginx/*.sh redis/*.sh monitoring/*/*.sh); else echo "shellcheck left out: it has no wheel for this machine"; fi
 	@if test -x $(BIN)/zizmor; then $(BIN)/zizmor --offline --quiet .github; else echo "zizmor left out: it has no wheel for this machine"; fi
 
 format: $(STAMP) ## Format the code
