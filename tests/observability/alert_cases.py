@@ -696,6 +696,9 @@ BRIDGE: Final = [
         300 + 2 * MINUTE,
         Q,
     ),
+    Case("bridge-not-configured", "a setting is missing", {bridge("wearon_whatsapp_configured"): flat(0)}, 360, F),
+    Case("bridge-not-configured", "all are there", {bridge("wearon_whatsapp_configured"): flat(1)}, 360, Q),
+    Case("bridge-not-configured", "the bridge is gone", {}, 360, A),
     Case("bridge-queue-old", "the bridge is gone", {}, 300, A),
     *counted("bridge-refused-by-meta", "wearon_whatsapp_requests_total", "result", "token", "ok"),
     *counted("bridge-lost-message", "wearon_whatsapp_messages_total", "outcome", "expired", "accepted"),
@@ -763,4 +766,4 @@ CASES: Final[Sequence[Case]] = (
     *BRIDGE,
     *ITSELF,
 )
-"""nginx-5xx asks Loki, which promtool does not know; tests/unit/monitoring/alerting/test_evaluator.py is about it."""
+"""nginx-5xx asks Loki, which promtool does not know; Grafana's own grammar of LogQL judges its expression."""

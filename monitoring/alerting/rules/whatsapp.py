@@ -31,6 +31,25 @@ RULES: Final = (
         ),
     ),
     Rule(
+        uid="bridge-not-configured",
+        title="WhatsApp is not set up",
+        question="Does the bridge have what it needs to write to WhatsApp?",
+        group="whatsapp",
+        expression='max(wearon_whatsapp_configured{job="grafana-whatsapp-webhook"})',
+        side=Side.BELOW,
+        threshold=0.5,
+        hold=timedelta(minutes=5),
+        severity=Severity.WARNING,
+        component=COMPONENT,
+        summary="Settings for WhatsApp are missing: alerts reach nobody but by e-mail.",
+        description=(
+            "The bridge says {{ $values.A }} of 1: a token, a number, recipients or a template is missing. It keeps"
+            " what Grafana sends and tells nobody."
+        ),
+        value_text="configured: {{ $values.A }}",
+        no_data=TOLD_BY_BRIDGE_DOWN,
+    ),
+    Rule(
         uid="bridge-queue-old",
         title="Messages to WhatsApp are stuck",
         question="Is a message older than 5 minutes still in the bridge's queue?",
