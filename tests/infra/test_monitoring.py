@@ -139,6 +139,7 @@ def test_without_redis_its_exporters_say_so_and_celery_exporters_container_turns
             seconds=SCRAPED_AGAIN_WITHIN_SECONDS,
         )
         assert value(host, "redis_up") == 0
+        assert host.setting("REDIS_PASSWORD") not in host.log("celery-exporter"), "its tracebacks show variables"
         restarts = rig.docker.inspect(exporter)["RestartCount"]
     finally:
         rig.docker("start", redis)

@@ -269,6 +269,11 @@ def test_a_monitor_that_is_ill_keeps_no_other_service_from_its_start() -> None:
     assert needed == {"redis"}
 
 
+def test_a_traceback_of_celery_exporter_does_not_show_the_brokers_password() -> None:
+    """loguru, with which it logs, writes the values of variables beside the lines unless it is told not to."""
+    assert SERVICES["celery-exporter"]["environment"]["LOGURU_DIAGNOSE"] == "NO"
+
+
 def test_go_frees_memory_before_the_kernel_takes_it() -> None:
     limits = {
         name: (service["environment"]["GOMEMLIMIT"], service["deploy"]["resources"]["limits"]["memory"])
