@@ -44,6 +44,7 @@ LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashe
 lock: $(STAMP) ## Recompile the lock files after a change in pyproject.toml
 	@$(LOCK) pyproject.toml -o requirements.txt
 	@$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	@$(LOCK) --group pyproject.toml:bridge -c requirements.txt -o requirements-whatsapp-bridge.txt
 	@$(LOCK) --group pyproject.toml:reference -o requirements-reference.txt
 
 wheels: $(STAMP) ## Ask the package index for a wheel of every package, for each Python and machine (a minute)
@@ -81,7 +82,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import rules, hadolint, shellcheck, zizmo
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/hadolint Dockerfile
-	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck --external-sources .ci/run bin/wearon findings/*.sh $(wildcard scripts/*.sh scripts/lib/*.sh nginx/*.sh redis/*.sh); else echo "shellcheck left out: it has no wheel for this machine"; fi
+	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck --external-sources .ci/run bin/wearon findings/*.sh $(wildcard scripts/*.sh scripts/lib/*.sh nginx/*.sh redis/*.sh monitoring/*/*.sh); else echo "shellcheck left out: it has no wheel for this machine"; fi
 	@if test -x $(BIN)/zizmor; then $(BIN)/zizmor --offline --quiet .github; else echo "zizmor left out: it has no wheel for this machine"; fi
 
 format: $(STAMP) ## Format the code
@@ -136,8 +137,11 @@ logs: ## Follow the worker's log
 image-size: $(STAMP) ## What the image adds to its base, without Docker: make image-size [BASE=commit] [IMAGE_PYTHON=python3.12]
 	@$(RUN) -m proofs.image_size $(if $(BASE),--base $(BASE)) $(if $(IMAGE_PYTHON),--python $(IMAGE_PYTHON))
 
-build: ## Build the production image, labelled with the version and the commit
+build: ## Build the production images, labelled with the version and the commit
 	docker build -t wearon-worker \
+		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)" \
+		--build-arg REVISION="$$(git describe --always --abbrev=40 --match '' --dirty 2>/dev/null || echo unknown)" .
+	docker build -t wearon-worker-whatsapp-bridge --target whatsapp-bridge \
 		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)" \
 		--build-arg REVISION="$$(git describe --always --abbrev=40 --match '' --dirty 2>/dev/null || echo unknown)" .
 

@@ -28,5 +28,7 @@ show_ill_monitors() {
   done < <(compose config --services)
   if [[ -n $ill ]]; then
     warn "The site is served. The monitoring is not whole, so alerts may be missing: $ill. Mend the cause, then: docker compose up -d --wait"
+  else
+    warn "The site is served, and every monitor runs, perhaps an older one: Compose's words above say what it could not do (an image?). Then: docker compose up -d --wait"
   fi
 }

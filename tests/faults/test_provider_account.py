@@ -3,6 +3,7 @@
 One worker for the module; a task here may take two seconds, and a pause lasts three.
 """
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,8 @@ PAUSE_SECONDS = 3
 """Longer than a task may take: who waits for the end of a pause must not be charged the time."""
 
 SHUTDOWN = datetime.now(UTC).date() + timedelta(days=20)
+
+AN_HOUR_SECONDS = 3_600
 
 NOT_AVAILABLE = "Try-on is not available right now. Please try again later. You have not been charged."
 TOOK_TOO_LONG = "Making your picture took too long. Please try again. You have not been charged."
@@ -119,6 +122,13 @@ def test_a_models_announced_end_is_a_metric_and_a_line_and_no_request(stage: Sta
     assert worker.metric("wearon_openai_model_shutdown_timestamp_seconds", model=FIRST) == shutdown
     with stage.world.simulator.control() as simulator:
         assert simulator.stats()["model_lists"] == 1, "once at the start"
+
+
+def test_the_audit_of_the_credits_is_a_metric(worker: Worker) -> None:
+    audited_at = "wearon_ledger_audit_last_success_timestamp_seconds"
+    wait_until(lambda: worker.metric(audited_at) > 0, "the ledger was audited")
+    assert abs(worker.metric(audited_at) - time.time()) < AN_HOUR_SECONDS
+    assert worker.metric("wearon_ledger_faults") == 0
 
 
 def test_a_model_the_account_may_not_use_is_passed_over_within_the_task(stage: Stage, worker: Worker) -> None:

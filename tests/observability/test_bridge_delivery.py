@@ -5,8 +5,8 @@ Grafana makes them (signed; one that fails comes again at the next ``group_inter
 
 **How the 100 are spread.** While the API is away nothing can be accepted, so every post of its first four minutes is
 late, whatever the bridge does. Of 100 posts at one rate no more than five fall into these minutes only if the 100 take
-83 minutes or longer; on a real host a hundred notifications are days. So four posts fall into the outage here, one
-every 75 seconds, and the others come before and after it at one every 2.4 s, which is faster than Meta lets one
+83 minutes or longer; on a real host a hundred notifications are days. So three posts fall into the outage here, one
+every 105 seconds, and the others come before and after it at one every 2.4 s, which is faster than Meta lets one
 recipient be written to (one every 6 s, beyond a burst). ``WEARON_DELIVERY_MINUTES=90`` spreads all 100 evenly instead.
 """
 
@@ -35,7 +35,7 @@ ALLOWED_SECONDS: Final = 60.0
 AWAY_SECONDS: Final = 300.0
 BEFORE_SECONDS: Final = 115.0
 AFTER_SECONDS: Final = 115.0
-IN_THE_OUTAGE: Final = (30.0, 105.0, 180.0, 270.0)
+IN_THE_OUTAGE: Final = (60.0, 165.0, 270.0)
 """When posts fall into the outage, in seconds since it began."""
 
 KILLED_AT_POST: Final = 20
@@ -67,11 +67,12 @@ def plan() -> Plan:
     if minutes := os.environ.get("WEARON_DELIVERY_MINUTES"):
         every = float(minutes) * 60 / POSTS
         return Plan(tuple(number * every for number in range(POSTS)), away_at=POSTS // 2 * every)
-    outside = (POSTS - len(IN_THE_OUTAGE)) // 2
-    before = [BEFORE_SECONDS * number / outside for number in range(outside)]
+    outside = POSTS - len(IN_THE_OUTAGE)
+    first, last = outside // 2, outside - outside // 2
+    before = [BEFORE_SECONDS * number / first for number in range(first)]
     during = [BEFORE_SECONDS + at for at in IN_THE_OUTAGE]
     back_at = BEFORE_SECONDS + AWAY_SECONDS
-    after = [back_at + AFTER_SECONDS * number / outside for number in range(outside)]
+    after = [back_at + AFTER_SECONDS * number / last for number in range(last)]
     return Plan((*before, *during, *after), away_at=BEFORE_SECONDS)
 
 

@@ -7,7 +7,9 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from monitoring.dashboards.picture.series import Json, Series, Span, series_of
+from monitoring.dashboards.picture.drawing import Answer
+from monitoring.dashboards.picture.lines import Line, counted, matching
+from monitoring.dashboards.picture.series import Json, Span, series_of
 from monitoring.dashboards.queries import ALL, substitute
 
 ANSWER_SECONDS: Final = 30.0
@@ -39,14 +41,27 @@ def prometheus_at(base_url: str) -> Ask:
     return ask
 
 
-def answers(ask: Ask, panel: Json, span: Span) -> list[Series]:
-    """All series of a panel; none for a panel that asks Loki."""
-    return [
-        series
-        for target in panel["targets"]
-        if target["datasource"]["uid"] == "prometheus"
-        for series in series_of(panel, target, _results(ask, panel, target, span))
-    ]
+def answer_to(panel: Json, span: Span, ask: Ask, logs: Sequence[Line]) -> Answer:
+    """What Prometheus, or in Loki's place the lines at hand, answer to a panel."""
+    if panel["datasource"]["uid"] == "loki":
+        return _from_lines(panel, span, logs)
+    return Answer(
+        [
+            series
+            for target in panel["targets"]
+            for series in series_of(panel, target, _results(ask, panel, target, span))
+        ]
+    )
+
+
+def _from_lines(panel: Json, span: Span, logs: Sequence[Line]) -> Answer:
+    if not logs:
+        return Answer(was_asked=False)
+    shown = [line for line in logs if span.start <= line.at <= span.end]
+    expressions = [substitute(target["expr"]) for target in panel["targets"]]
+    if panel["type"] == "logs":
+        return Answer(lines=[line for expression in expressions for line in matching(expression, shown)])
+    return Answer([series for expression in expressions for series in counted(expression, shown, span)])
 
 
 def _results(ask: Ask, panel: Json, target: Json, span: Span) -> Sequence[Json]:

@@ -2,12 +2,14 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from monitoring.dashboards.picture import svg
 from monitoring.dashboards.picture.graph import draw_graph
-from monitoring.dashboards.picture.look import COLOURS, FAINT, GROUND, PANEL, QUIET, SMALL, TEXT, TITLE
+from monitoring.dashboards.picture.lines import Line
+from monitoring.dashboards.picture.look import COLOURS, FAINT, GROUND, LEVELS, PANEL, QUIET, SMALL, TEXT, TINY, TITLE
 from monitoring.dashboards.picture.series import Colouring, Json, Series, Span, colouring_of
 from monitoring.dashboards.picture.svg import Box
 from monitoring.dashboards.picture.units import with_unit
@@ -25,11 +27,23 @@ LARGEST_NUMBER: Final = 30.0
 BOLD_CHARACTER_WIDTH: Final = 0.66
 ACCENT_HEIGHT: Final = 3.0
 
+NOT_ASKED: Final = "asks Loki, of which this run has none"
+CLOCK_WIDTH: Final = 60.0
+
 NAME: Final = "approximation of Grafana, drawn from the run's data"
 
 
-def draw(dashboard: Json, answers: Mapping[int, Sequence[Series]], shown: Span) -> str:
-    """The SVG of a dashboard; ``answers`` has the series of each panel by the panel's number."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for a panel: series, or lines of a log; ``was_asked`` is false where nobody could be asked."""
+
+    series: Sequence[Series] = ()
+    lines: Sequence[Line] = ()
+    was_asked: bool = True
+
+
+def draw(dashboard: Json, answers: Mapping[int, Answer], shown: Span) -> str:
+    """The SVG of a dashboard; ``answers`` has what was answered to each panel, by the panel's number."""
     bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in dashboard["panels"])
     when = f"{_moment(shown.start)} to {_moment(shown.end)} UTC"
     root = svg.picture(WIDTH, HEAD + bottom * ROW + GAP, GROUND)
@@ -41,11 +55,11 @@ def draw(dashboard: Json, answers: Mapping[int, Sequence[Series]], shown: Span) 
         if panel["type"] == "row":
             svg.text(root, (12, HEAD + panel["gridPos"]["y"] * ROW + 21), panel["title"], 15, TEXT, font_weight="600")
         else:
-            _draw_panel(root, panel, answers.get(panel["id"], ()), shown)
+            _draw_panel(root, panel, answers.get(panel["id"], Answer()), shown)
     return svg.written(root)
 
 
-def _draw_panel(root: svg.Element, panel: Json, series: Sequence[Series], shown: Span) -> None:
+def _draw_panel(root: svg.Element, panel: Json, answer: Answer, shown: Span) -> None:
     place = panel["gridPos"]
     box = Box(
         place["x"] * COLUMN + GAP / 2,
@@ -57,19 +71,19 @@ def _draw_panel(root: svg.Element, panel: Json, series: Sequence[Series], shown:
     title = svg.fitted(panel["title"], TITLE, box.width - 16)
     svg.text(root, (box.x + 8, box.y + 17), title, TITLE, TEXT, font_weight="500")
     inner = Box(box.x + 8, box.y + TITLE_HEIGHT, box.width - 16, box.height - TITLE_HEIGHT - 6)
-    if not series:
-        _draw_empty(root, inner, panel)
+    if not answer.series and not answer.lines:
+        _draw_empty(root, inner, panel["fieldConfig"]["defaults"]["noValue"] if answer.was_asked else NOT_ASKED)
     elif panel["type"] == "stat":
-        _draw_numbers(root, inner, panel, series)
+        _draw_numbers(root, inner, panel, answer.series)
     elif panel["type"] == "table":
-        _draw_table(root, inner, panel, series)
+        _draw_table(root, inner, panel, answer.series)
+    elif panel["type"] == "logs":
+        _draw_lines(root, inner, answer.lines)
     else:
-        draw_graph(root, inner, panel, series, (shown.start, shown.end))
+        draw_graph(root, inner, panel, answer.series, (shown.start, shown.end))
 
 
-def _draw_empty(root: svg.Element, box: Box, panel: Json) -> None:
-    asks_loki = panel["datasource"]["uid"] == "loki"
-    words = "asks Loki, of which this run has none" if asks_loki else panel["fieldConfig"]["defaults"]["noValue"]
+def _draw_empty(root: svg.Element, box: Box, words: str) -> None:
     lines = textwrap.wrap(words, svg.fitting(TITLE, box.width))
     foot = box.y + box.height / 2 + 4 - LINE_HEIGHT * (len(lines) - 1) / 2
     for number, line in enumerate(lines):
@@ -107,6 +121,15 @@ def _draw_table(root: svg.Element, box: Box, panel: Json, series: Sequence[Serie
     if len(shown) < len(series):
         foot = box.y + (len(shown) + 0.75) * LINE_HEIGHT
         svg.text(root, (box.x, foot), f"and {len(series) - len(shown)} more", SMALL, QUIET)
+
+
+def _draw_lines(root: svg.Element, box: Box, lines: Sequence[Line]) -> None:
+    for number, line in enumerate(lines[: int(box.height / LINE_HEIGHT)]):
+        foot = box.y + (number + 0.75) * LINE_HEIGHT
+        svg.rectangle(root, Box(box.x, foot - 10, 3, 13), LEVELS.get(line.value("level"), FAINT))
+        words = svg.fitted(line.text, TINY, box.width - CLOCK_WIDTH - 10)
+        svg.text(root, (box.x + 9, foot), _moment(line.at).split()[-1], TINY, QUIET)
+        svg.text(root, (box.x + 9 + CLOCK_WIDTH, foot), words, TINY, TEXT)
 
 
 def _in_words(panel: Json, colouring: Colouring, value: float) -> tuple[str, str]:

@@ -21,3 +21,12 @@ PALETTE: Final = (
     *("#e0b400", "#c4162a", "#37872d", "#1f60c4", "#fa6400", "#8f3bb8", "#96d98d", "#ffee52"),
 )
 """Of lines, in their order."""
+
+LEVELS: Final = {
+    "debug": "#8ab8ff",
+    "info": "#73bf69",
+    "warning": "#f2cc0c",
+    "error": "#f2495c",
+    "critical": "#b877d9",
+}
+"""Of log lines; any other is grey."""

@@ -95,7 +95,9 @@ mkdir -p {data}/www/{health_directory} {data}/www/{metrics_directory}
 echo ok >{data}/www/{health}
 echo >{data}/www/{metrics}
 {more}
-exec httpd -f -p {port} -h {data}/www
+trap 'exit 0' TERM  # process 1 ignores what it has no handler for
+httpd -f -p {port} -h {data}/www &
+wait
 """
 
 
@@ -138,7 +140,7 @@ STAND_INS: Final = (
         "/var/lib/grafana",
         "grafana/api/health",
         "grafana/metrics",
-        more=("echo 'what is saved' >/var/lib/grafana/grafana.db"),
+        more="[ -e /var/lib/grafana/grafana.db ] || echo new >/var/lib/grafana/grafana.db",
     ),
     Answering("usr/bin/loki", 3100, "/loki", "ready", "metrics", before=LOKI_ASKS_ITSELF),
     Answering("bin/alloy", 12345, "/var/lib/alloy/data", "-/ready", "metrics"),
@@ -155,7 +157,7 @@ class RootFileSystems:
 
 
 def make_root_filesystems(directory: Path, say: Callable[[str], None]) -> RootFileSystems:
-    """Make both; what a run before made is taken. The calling thread must reach Debian's mirror."""
+    """Make them; what a run before made is taken. The calling thread must reach Debian's mirror."""
     made = RootFileSystems(*(directory / f"{name}.tar" for name in ("debian", "busybox", "monitors")))
     if all(tar.exists() for tar in (made.debian, made.busybox, made.monitors)):
         return made

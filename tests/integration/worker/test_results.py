@@ -249,7 +249,11 @@ def test_the_metrics_count_what_happened(day: Day) -> None:
     assert metric("wearon_refund_total", kind="store_credit") == 1
     assert metric("wearon_dead_letters_total") == len(day.stage.dead_letters()) == len(BAD_ELEMENTS) + 2
     assert metric("wearon_openai_requests_total") == len(day.stage.provider_requests())
+    runs = day.worker.lines("session_claimed")
+    sessions = {line["session_id"] for line in runs}
     assert metric("wearon_stage_duration_seconds_count", stage="store") == completed
+    assert len(runs) > len(sessions), "some were sent back by the provider and run again"
+    assert metric("wearon_stage_duration_seconds_count", stage="queue") == len(sessions), "and are timed once"
     billed = {kind: metric("wearon_openai_tokens_total", kind=kind) for kind in ("image_in", "image_out")}
     assert all(tokens > 0 for tokens in billed.values())
     assert metric("wearon_openai_cost_dollars_total") > 0

@@ -36,6 +36,8 @@ READ_BY_OTHERS: Final = {
     "WHATSAPP_RECIPIENTS": "the alert bridge",
     "WHATSAPP_TEMPLATE_NAME": "the alert bridge",
     "WHATSAPP_TEMPLATE_LANGUAGE": "the alert bridge",
+    "WHATSAPP_API_VERSION": "the alert bridge",
+    "WHATSAPP_API_BASE_URL": "the alert bridge",
 }
 """What the file has beyond the worker's settings, and whose it is."""
 

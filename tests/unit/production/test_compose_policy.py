@@ -232,6 +232,18 @@ def test_every_directory_of_the_bundle_that_is_mounted_is_there() -> None:
     assert [source for _, source in mounts - set(OF_THE_HOST) if not (REPOSITORY / source).is_dir()] == []
 
 
+def test_every_directory_of_the_bundle_that_is_mounted_comes_with_it() -> None:
+    names = (REPOSITORY / "scripts" / "lib" / "names.sh").read_text()
+    parts = names.split("BUNDLE_PARTS=(", 1)[1].split(")", 1)[0].split()
+    mounted = {
+        mount["source"].removeprefix("./")
+        for service in SERVICES.values()
+        for mount in service["volumes"]
+        if mount["type"] == "bind" and mount["source"].startswith("./")
+    }
+    assert mounted - {"metrics"} <= set(parts), "metrics/ is written by the host's scripts"
+
+
 @pytest.mark.parametrize("mount", OF_THE_HOST)
 def test_what_is_mounted_of_the_host_has_a_reason(mount: tuple[str, str]) -> None:
     assert len(OF_THE_HOST[mount].split()) > 3

@@ -250,3 +250,60 @@ def test_no_password_is_in_grafanas_file() -> None:
 def test_grafanas_health_check_has_the_sub_path() -> None:
     assert SERVICES["grafana"]["healthcheck"]["test"][-1].endswith(":3000/grafana/api/health")
     assert JOBS["grafana"]["metrics_path"] == "/grafana/metrics"
+
+
+# --- docker-socket ---------------------------------------------------------------------------------------------------
+
+GUARD: Final = re.sub(r"#.*$", "", (MONITORING / "docker-socket" / "nginx.conf").read_text(), flags=re.MULTILINE)
+
+
+def is_allowed(request: str) -> bool:
+    """Whether one of the patterns of the file takes a request line's method and target."""
+    patterns = re.findall(r'"~(\^.*?)" yes;', GUARD)
+    assert len(patterns) == 3
+    return any(re.search(pattern, request) for pattern in patterns)
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "GET /_ping",
+        "HEAD /_ping",
+        "GET /v1.44/containers/json?all=1&filters=%7B%22label%22%3A%5B%22com.docker.compose.project%22%5D%7D",
+        "GET /v1.44/networks?filters=%7B%7D",
+        f"GET /v1.44/containers/{'0a' * 32}/json",
+        f"GET /v1.44/containers/{'0a' * 32}/logs?follow=1&since=1764400000&stderr=1&stdout=1&timestamps=1",
+    ],
+)
+def test_what_alloy_asks_the_engine_is_let_pass(request_line: str) -> None:
+    assert is_allowed(request_line)
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        f"POST /v1.44/containers/{'0a' * 32}/start",
+        "POST /v1.44/containers/create",
+        "POST /v1.44/containers/json",
+        f"DELETE /v1.44/containers/{'0a' * 32}",
+        f"GET /v1.44/containers/{'0a' * 32}/export",
+        f"GET /v1.44/containers/{'0a' * 32}/archive?path=/run/secrets",
+        f"GET /v1.44/containers/{'0a' * 32}/json/../export",
+        f"GET /v1.44/containers/{'0a' * 32}/%6ason",
+        "GET /v1.44/containers/../images/json",
+        "GET /v1.44/images/json",
+        "GET /v1.44/volumes",
+        "GET /v1.44/secrets",
+        "GET /v1.44/events",
+        "GET /containers/json HTTP/1.1\nPOST /containers/create",
+    ],
+)
+def test_nothing_else_is(request_line: str) -> None:
+    assert not is_allowed(request_line)
+
+
+def test_the_guard_listens_for_others_on_no_port() -> None:
+    assert re.findall(r"listen\s+(\S+);", GUARD) == ["unix:/run/docker-api/docker.sock", "127.0.0.1:8080"]
+    assert "ports" not in SERVICES["docker-socket"]
+    assert SERVICES["docker-socket"]["healthcheck"]["test"][-1] == "http://127.0.0.1:8080/healthy"
+    assert re.search(r"location = /healthy \{\s+proxy_pass http://engine/_ping;", GUARD), "asks the engine"

@@ -14,9 +14,10 @@ from grafana_foundation_sdk.models import units
 
 from monitoring.dashboards.catalogue import BUILDERS, rendered
 from monitoring.dashboards.picture.__main__ import draw_all
-from monitoring.dashboards.picture.asking import PrometheusRefused, answers, prometheus_at
-from monitoring.dashboards.picture.drawing import NAME, draw
+from monitoring.dashboards.picture.asking import PrometheusRefused, answer_to, prometheus_at
+from monitoring.dashboards.picture.drawing import NAME, Answer, draw
 from monitoring.dashboards.picture.graph import Entry, grid_step, legend_rows, without_holes
+from monitoring.dashboards.picture.lines import UnknownLogQL, counted, lines_of, matching
 from monitoring.dashboards.picture.series import Span, colouring_of, series_of
 from monitoring.dashboards.picture.units import UnknownUnit, with_unit
 
@@ -26,6 +27,26 @@ RECORDED: Final[dict[str, Json]] = json.loads(
     (Path(__file__).resolve().parents[3] / "data" / "dashboards" / "answers.json").read_text()
 )
 """Answers of a real Prometheus 2.42, by the beginning of the expression."""
+
+LINES: Final = [
+    *lines_of(
+        "worker",
+        [
+            '{"timestamp": "2026-11-29T09:47:47Z", "level": "info", "event": "session_claimed", "session_id": "0c1d"}',
+            '{"timestamp": "2026-11-29T09:47:49Z", "level": "error", "event": "run_broke", "session_id": "0c1d"}',
+            "Fatal Python error: Segmentation fault",
+        ],
+        written_at=0.0,
+    ),
+    *lines_of(
+        "nginx",
+        [
+            '{"timestamp": "2026-11-29T09:47:48+00:00", "level": "info", "event": "http_request", "status": 502}',
+            '{"timestamp": "2026-11-29T09:47:50+00:00", "level": "info", "event": "http_request", "status": 200}',
+        ],
+        written_at=0.0,
+    ),
+]
 
 NOTHING: Final[Json] = {"resultType": "vector", "result": []}
 
@@ -52,9 +73,12 @@ def texts(svg: str) -> list[str]:
     return [element.text or "" for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]  # noqa: S314 - our own
 
 
-def picture_of(name: str) -> str:
+def picture_of(name: str, *, logs: bool = False) -> str:
     dashboard = json.loads(rendered(name))
-    found = {panel["id"]: answers(recorded, panel, span_of_the_record()) for panel in panels(name).values()}
+    found = {
+        panel["id"]: answer_to(panel, span_of_the_record(), recorded, LINES if logs else ())
+        for panel in panels(name).values()
+    }
     return draw(dashboard, found, span_of_the_record())
 
 
@@ -75,7 +99,7 @@ def test_parts_are_shown_in_peoples_words_and_a_number_with_its_unit() -> None:
 def test_a_limit_is_named_beside_the_lines() -> None:
     dashboard, panel = json.loads(rendered("celery")), panels("celery")["How long does a generation take?"]
     result = {"metric": {}, "values": [[0.0, "12"], [60.0, "14"]]}
-    shown = texts(draw(dashboard, {panel["id"]: series_of(panel, panel["targets"][0], [result])}, Span(0, 60)))
+    shown = texts(draw(dashboard, {panel["id"]: Answer(series_of(panel, panel["targets"][0], [result]))}, Span(0, 60)))
     assert {"limit 45 s", "P95"} <= set(shown)
 
 
@@ -84,12 +108,57 @@ def test_a_panel_without_data_says_what_that_means_and_one_that_asks_loki_says_s
     assert "asks Loki, of which this run has none" in texts(picture_of("logs"))
 
 
+def test_lines_at_hand_stand_in_lokis_place() -> None:
+    shown = texts(picture_of("logs", logs=True))
+    assert any("run_broke" in text for text in shown)
+    assert any('"status": 502' in text for text in shown)
+    assert {"worker", "nginx", "unknown"} <= set(shown)
+
+
+@pytest.mark.parametrize(
+    ("expression", "events"),
+    [
+        ('{service="worker"}', ["run_broke", "", "session_claimed"]),
+        ('{service=~".+", level=~"error|critical"}', ["run_broke"]),
+        ('{service=~"worker"} | session_id=~`.*0c1.*` | event=~`.*claim.*` |= ``', ["session_claimed"]),
+        ('{service="worker"} |= `Segmentation`', [""]),
+        ('{service="nginx"} | json status="status" | status >= 500', ["http_request"]),
+        ('{service="work"}', []),
+    ],
+)
+def test_a_query_finds_its_lines_the_newest_first(expression: str, events: list[str]) -> None:
+    assert [line.value("event") for line in matching(expression, LINES)] == events
+
+
+def test_a_line_that_is_no_json_has_the_level_unknown_and_the_time_of_the_line_before() -> None:
+    crash = LINES[2]
+    assert (crash.value("level"), crash.at) == ("unknown", LINES[1].at)
+
+
+def test_lines_are_counted_by_a_label() -> None:
+    asked = 'sum by (service) (count_over_time({service=~".+", level=~".*"} [5m]))'
+    span = Span(LINES[0].at - 10, LINES[0].at + 30)
+    assert {series.name: sum(value for _, value in series.points) for series in counted(asked, LINES, span)} == {
+        "worker": 3,
+        "nginx": 2,
+    }
+
+
+@pytest.mark.parametrize("asked", ['{service="worker"} | logfmt', 'rate({service="worker"}[5m])'])
+def test_logql_that_the_pictures_do_not_know_is_refused_and_not_guessed(asked: str) -> None:
+    with pytest.raises(UnknownLogQL):
+        matching(asked, LINES)
+
+
+def test_a_count_that_the_pictures_do_not_know_is_refused_and_not_guessed() -> None:
+    with pytest.raises(UnknownLogQL):
+        counted('max by (service) (count_over_time({service="worker"} [5m]))', LINES, Span(0, 1))
+
+
 def test_five_files_are_written_none_of_them_large(tmp_path: Path) -> None:
-    said: list[str] = []
-    written = draw_all(recorded, span_of_the_record(), tmp_path, said.append)
+    written = draw_all(recorded, span_of_the_record(), tmp_path)
     assert sorted(path.name for path in written) == sorted(f"dashboard-{name}.svg" for name in BUILDERS)
     assert all(path.stat().st_size < MOST_BYTES for path in written)
-    assert len(said) == len(BUILDERS)
 
 
 def test_a_series_has_the_panels_name_for_it_and_no_points_that_are_no_numbers() -> None:

@@ -14,9 +14,9 @@ from monitoring.whatsapp_bridge.message_queue import Depth
 from monitoring.whatsapp_bridge.metrics import Metrics as BridgeMetrics
 from size_rec.metrics import SizeMetrics
 from web.http_metrics import instrument
-from worker.build_info import read_build_info
-from worker.memory_gauge import MemoryGauges
 from worker.metrics import Metrics
+from worker.series.build_info import read_build_info
+from worker.series.memory_gauge import MemoryGauges
 
 REPOSITORY: Final = Path(__file__).resolve().parents[4]
 EXPECTED_EMPTY: Final = REPOSITORY / "tests" / "observability" / "expected_empty.toml"
@@ -39,7 +39,7 @@ def series_by_metric(registry: CollectorRegistry) -> dict[str, set[str]]:
 def exported() -> dict[str, set[str]]:
     """The metrics of a worker that has just started."""
     registry = CollectorRegistry()
-    Metrics(registry, ["a-model"]).show_build(read_build_info())
+    Metrics(registry, ["a-model"]).worker.show_build(read_build_info())
     SizeMetrics(registry)
     MemoryGauges(registry)
     instrument(FastAPI(), registry)
