@@ -3,12 +3,24 @@
 from datetime import timedelta
 from typing import Final
 
+from monitoring.alerting.promql import added
 from monitoring.alerting.rule import Fallback, Rule, Severity, Side, Unanswered
 
 TOLD_BY_BRIDGE_DOWN: Final = Fallback(Unanswered.OK, "A bridge that does not answer is told by bridge-down.")
 
 COMPONENT: Final = "whatsapp"
 """The notification policy sends what has it to e-mail, too."""
+
+REFUSED_BY_META: Final = (
+    'wearon_whatsapp_requests_total{job="grafana-whatsapp-webhook",result=~"token|template|billing|recipient|window"}'
+)
+
+GIVEN_UP: Final = 'wearon_whatsapp_messages_total{job="grafana-whatsapp-webhook",outcome=~"refused|expired"}'
+
+REFUSED_TO_GRAFANA: Final = (
+    'wearon_whatsapp_webhooks_total{job="grafana-whatsapp-webhook",'
+    'result=~"unauthenticated|replayed|too_large|malformed|queue_full"}'
+)
 
 RULES: Final = (
     Rule(
@@ -73,10 +85,7 @@ RULES: Final = (
         title="Meta refuses our messages",
         question="Does Meta refuse a message for a reason that does not pass by itself?",
         group="whatsapp",
-        expression=(
-            'sum by (result) (increase(wearon_whatsapp_requests_total{job="grafana-whatsapp-webhook",'
-            'result=~"token|template|billing|recipient|window"}[15m]))'
-        ),
+        expression=f"sum by (result) ({added(REFUSED_BY_META, '15m')})",
         side=Side.ABOVE,
         threshold=0.5,
         hold=timedelta(0),
@@ -96,10 +105,7 @@ RULES: Final = (
         title="A message to WhatsApp was given up",
         question="Was a message given up?",
         group="whatsapp",
-        expression=(
-            'sum by (outcome) (increase(wearon_whatsapp_messages_total{job="grafana-whatsapp-webhook",'
-            'outcome=~"refused|expired"}[15m]))'
-        ),
+        expression=f"sum by (outcome) ({added(GIVEN_UP, '15m')})",
         side=Side.ABOVE,
         threshold=0.5,
         hold=timedelta(0),
@@ -119,10 +125,7 @@ RULES: Final = (
         title="The WhatsApp bridge refuses Grafana",
         question="Does the bridge refuse what Grafana sends?",
         group="whatsapp",
-        expression=(
-            'sum by (result) (increase(wearon_whatsapp_webhooks_total{job="grafana-whatsapp-webhook",'
-            'result=~"unauthenticated|replayed|too_large|malformed|queue_full"}[15m]))'
-        ),
+        expression=f"sum by (result) ({added(REFUSED_TO_GRAFANA, '15m')})",
         side=Side.ABOVE,
         threshold=0.5,
         hold=timedelta(0),

@@ -99,7 +99,9 @@ class Lane:
     def __enter__(self) -> Self:
         self.worker = StandInWorker().__enter__()
         self.prometheus = Prometheus(self.directory, self.program)
-        configuration, _ = on_loopback(shipped_configuration(), {"worker": [self.worker.address]}, {})
+        itself = f"{LOOPBACK}:{self.prometheus.port}"
+        targets = {"worker": [self.worker.address], "prometheus": [itself]}
+        configuration, _ = on_loopback(shipped_configuration(), targets, {})
         self.prometheus.configure(configuration)
         self.prometheus.start()
         self.evaluator = EvaluatorThread(

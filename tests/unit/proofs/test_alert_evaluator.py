@@ -16,7 +16,7 @@ import pytest
 from monitoring.whatsapp_bridge.payload import parse
 from monitoring.whatsapp_bridge.signature import Check, check
 from proofs.observability.alerting import Alerting
-from proofs.observability.evaluator import SHIPPED_FILES, Evaluator, MadeUpClock, load
+from proofs.observability.evaluator import SHIPPED_FILES, Evaluator, MadeUpClock, load, main
 from proofs.observability.messages import Alert, body, expand, plain_number
 from proofs.observability.notifying import Message, is_within, routes_for
 from proofs.observability.provisioned import LocalSpan, Matcher, Provisioned, ProvisionedRule, span
@@ -413,3 +413,21 @@ def test_the_shipped_files_are_read_whole() -> None:
     assert {route.receiver for route in SHIPPED.root.routes} == set(SHIPPED.receivers)
     assert all(rule.interval == THIRTY_SECONDS for rule in SHIPPED.rules)
     assert Path(SHIPPED_FILES).is_dir()
+
+
+def test_the_command_says_which_secret_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("WHATSAPP_WEBHOOK_SECRET", raising=False)
+    assert main(["--prometheus", "http://127.0.0.1:9", "--webhook", "http://127.0.0.1:9/grafana"]) == 78
+    assert "WHATSAPP_WEBHOOK_SECRET is missing" in capsys.readouterr().err
+
+
+def test_the_command_works_for_a_while_and_says_what_it_posts(
+    stand_ins: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", "s3cret")
+    assert main(["--prometheus", stand_ins, "--webhook", f"{stand_ins}/grafana", "--minutes", "0.02"]) == 0
+    said = capsys.readouterr().out
+    assert "the evaluator of ours works; it is not Grafana" in said
+    assert "s3cret" not in said
