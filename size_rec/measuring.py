@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from size_rec.body.body_model import BodyEstimate, BodyModel, estimate_body
 from size_rec.body.size_calculator import advise
+from size_rec.body.size_chart import DEFAULT_CHART, SizeChart
 from size_rec.outline.admission import refusal_of_estimate, refusal_of_outline, refusal_of_pose
 from size_rec.outline.features import BodyFeatures, measure_features
 from size_rec.photo.picture import Picture
@@ -47,9 +48,15 @@ class Measured:
 
 
 def measure_picture(
-    picture: Picture, pose_model: PoseModel, body_model: BodyModel, *, height_cm: float, weight_kg: float | None = None
+    picture: Picture,
+    pose_model: PoseModel,
+    body_model: BodyModel,
+    *,
+    height_cm: float,
+    weight_kg: float | None = None,
+    chart: SizeChart = DEFAULT_CHART,
 ) -> Measured:
-    """Measure the person in the picture.
+    """Measure the person in the picture; the size is one of the ``chart``'s.
 
     Raises:
         PictureRefused: nobody, several people, not the whole body, not standing, turned away, or unclear.
@@ -63,7 +70,8 @@ def measure_picture(
     reason = refusal_of_estimate(estimate)
     if reason is not None:
         raise PictureRefused(reason)
-    return Measured(look.picture, look.cut_out, look.pose, features, estimate, advise(estimate, height_cm=height_cm))
+    advice = advise(estimate, height_cm=height_cm, chart=chart)
+    return Measured(look.picture, look.cut_out, look.pose, features, estimate, advice)
 
 
 def clearest_look(picture: Picture, pose_model: PoseModel) -> Look:

@@ -37,9 +37,17 @@ class BodyType(StrEnum):
     BROAD = "broad"
 
 
+class Note(StrEnum):
+    """What a person should know of an answer beyond its numbers; the value is its stable code."""
+
+    ABOVE_CHART = "above_chart"
+    """The body is larger than the chart's last size."""
+
+
 @dataclass(frozen=True)
 class SizeAdvice:
-    """The answer to one photograph. ``measurements_cm`` by name; ``smallest`` and ``largest`` bound the size range."""
+    """The answer to one photograph. ``measurements_cm`` by name; ``smallest`` and ``largest`` bound the size range;
+    ``size_probabilities`` by size, in the chart's order."""
 
     size: str
     smallest: str
@@ -47,6 +55,8 @@ class SizeAdvice:
     confidence: float
     body_type: BodyType
     measurements_cm: dict[str, float]
+    size_probabilities: dict[str, float]
+    notes: tuple[Note, ...] = ()
 
 
 class MeasurerGone(Exception):

@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from models.size_rec import EstimateBodyResponse, Measurements, SizeName
+from models.size_rec import EstimateBodyResponse, Measurements, SizeName, SizeRange
 from sandbox.pictures.samples import SAMPLES
 from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.servers.worker import REPOSITORY, LocalWorker
@@ -34,6 +34,20 @@ DRAWING_TIMEOUT_SECONDS: Final = 60.0
 
 class SizingFailed(Exception):
     """There is no answer, or no drawing; the message is for the person and holds no address."""
+
+
+class BuiltInRange(SizeRange):
+    """In sizes of the built-in chart."""
+
+    lower: SizeName
+    upper: SizeName
+
+
+class BuiltInAnswer(EstimateBodyResponse):
+    """The answer to a request without a chart of its own."""
+
+    recommended_size: SizeName
+    size_range: BuiltInRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +132,7 @@ def problem_of(content: bytes) -> str:
 def parsed(content: bytes | str) -> EstimateBodyResponse:
     """The answer's JSON. Raises ``SizingFailed`` naming the fields that break the contract. Pure."""
     try:
-        return EstimateBodyResponse.model_validate_json(content)
+        return BuiltInAnswer.model_validate_json(content)
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, fault["loc"])) or "not JSON" for fault in error.errors())
         raise SizingFailed(f"the answer is not as agreed: {fields}") from error

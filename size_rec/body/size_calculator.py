@@ -1,5 +1,6 @@
 """[pure] From measures with their spread to what a shop shows: size, range of sizes, confidence, body type."""
 
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from size_rec.body.body_model import ANSWERED, BodyEstimate
 from size_rec.body.body_type import body_type_of
 from size_rec.body.size_chart import DEFAULT_CHART, SizeChart
-from size_rec.vocabulary import SizeAdvice
+from size_rec.vocabulary import Note, SizeAdvice
 
 RANGE_PROBABILITY = 0.8
 """The range of sizes is the narrowest that contains the true one with this probability, by the predicted spread. A
@@ -18,17 +19,17 @@ HALF_SIZE_CM = 4.0
 """Two sizes are 8 cm of chest apart. An error of half of that moves a person from the middle of a size to its edge."""
 
 GIRTHS = ("chest_cm", "waist_cm", "hip_cm")
-QUANTILES = (np.arange(100) + 0.5) / 100
-_STANDARD_NORMAL = np.array([NormalDist().inv_cdf(float(quantile)) for quantile in QUANTILES])
-"""The standard normal distribution at :data:`QUANTILES`: a hundred equally probable errors, in standard deviations."""
+_STANDARD_NORMAL = NormalDist()
 
 
 def advise(estimate: BodyEstimate, *, height_cm: float, chart: SizeChart = DEFAULT_CHART) -> SizeAdvice:
     """Size, range, confidence and body type for one estimate."""
     measures = dict(zip(ANSWERED, (float(value) for value in estimate.mean_cm), strict=True))
     spread = dict(zip(ANSWERED, (float(value) for value in estimate.spread_cm), strict=True))
-    best = chart.index_for(**{girth: measures[girth] for girth in GIRTHS})
-    lower, upper = narrowest_range(size_probabilities(measures, spread, chart), best)
+    girths = {girth: measures[girth] for girth in GIRTHS}
+    best = chart.index_for(**girths)
+    probabilities = size_probabilities(measures, spread, chart)
+    lower, upper = narrowest_range(probabilities, best)
     return SizeAdvice(
         size=chart.sizes[best],
         smallest=chart.sizes[lower],
@@ -36,6 +37,8 @@ def advise(estimate: BodyEstimate, *, height_cm: float, chart: SizeChart = DEFAU
         confidence=confidence_of(float(np.mean([spread[girth] for girth in GIRTHS]))),
         body_type=body_type_of(chest_cm=measures["chest_cm"], waist_cm=measures["waist_cm"], height_cm=height_cm),
         measurements_cm=measures,
+        size_probabilities=dict(zip(chart.sizes, probabilities, strict=True)),
+        notes=(Note.ABOVE_CHART,) if chart.is_exceeded_by(**girths) else (),
     )
 
 
@@ -45,14 +48,27 @@ def confidence_of(girth_spread_cm: float) -> float:
 
 
 def size_probabilities(measures: dict[str, float], spread: dict[str, float], chart: SizeChart) -> list[float]:
-    """The probability of every size, in the order of the chart.
+    """The probability of every size, in the order of the chart; they add up to 1. The last size has whatever exceeds
+    the others.
 
     The errors of the three girths are taken to be fully correlated: a wrong scale, or thick clothes, changes all of
-    them together.
+    them together. (With the correlations that are fitted, 0.26 to 0.47, the Brier scores of three charts are 0.002 to
+    0.02 worse.)
     """
-    girths = {girth: measures[girth] + _STANDARD_NORMAL * spread[girth] for girth in GIRTHS}
-    counts = np.bincount(chart.indices_for(**girths), minlength=len(chart.sizes))
-    return [int(count) / len(_STANDARD_NORMAL) for count in counts]
+    means = [measures[girth] for girth in GIRTHS]
+    spreads = [spread[girth] for girth in GIRTHS]
+    up_to = [
+        min(
+            (
+                _STANDARD_NORMAL.cdf((limit - mean) / deviation)
+                for limit, mean, deviation in zip(chart.limits_of(index), means, spreads, strict=True)
+                if limit is not None
+            ),
+            default=1.0,
+        )
+        for index in range(len(chart.sizes) - 1)
+    ]
+    return [larger - smaller for smaller, larger in pairwise([0.0, *up_to, 1.0])]
 
 
 def narrowest_range(probabilities: list[float], best: int) -> tuple[int, int]:
