@@ -21,7 +21,7 @@ them. AVIF cannot be decoded at reduced scale: more pixels would take more memor
 SizeName = Literal["XS", "S", "M", "L", "XL", "XXL"]
 """The sizes of the built-in chart; a request with a chart of its own is answered in that chart's labels."""
 
-NoteName = Literal["above_chart"]
+NoteName = Literal["adults_only", "beyond_known_heights", "above_chart"]
 BodyTypeName = Literal["slim", "average", "athletic", "broad"]
 Centimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -36,7 +36,12 @@ class EstimateBodyRequest(BaseModel):
         json_schema_extra={
             "examples": [
                 {"image_url": "https://storage.example.com/photos/front.jpg?token=…", "height_cm": 175.5},
-                {"image_url": "https://storage.example.com/photos/front.jpg", "height_cm": 162, "weight_kg": 58.5},
+                {
+                    "image_url": "https://storage.example.com/photos/front.jpg",
+                    "height_cm": 162.4,
+                    "height_measured": True,
+                    "weight_kg": 58.5,
+                },
                 {
                     "image_url": "https://storage.example.com/photos/front.jpg",
                     "height_cm": 168,
@@ -62,7 +67,15 @@ class EstimateBodyRequest(BaseModel):
         description=f"A front photo: one person, standing, head to feet in the picture. {ACCEPTED_PHOTOS}",
     )
     height_cm: float = Field(
-        ge=MIN_HEIGHT_CM, le=MAX_HEIGHT_CM, allow_inf_nan=False, description="Stature without shoes."
+        ge=MIN_HEIGHT_CM,
+        le=MAX_HEIGHT_CM,
+        allow_inf_nan=False,
+        description="Stature without shoes, as the person states it. (Men state some 2 cm too much, women 1; "
+        "the answer takes that into account.)",
+    )
+    height_measured: bool = Field(
+        default=False,
+        description="Optional: `true` if the height was measured; makes every girth some 0.2 cm more exact.",
     )
     weight_kg: float | None = Field(
         default=None,
@@ -149,5 +162,7 @@ class EstimateBodyResponse(BaseModel):
         "put the keys of an object in another order where labels are numbers.)"
     )
     notes: list[NoteName] = Field(
-        description="What to tell the person. `above_chart`: the body is larger than the chart's last size."
+        description="What to tell the person. `adults_only`: as small as children are, of whom nothing is known; "
+        "`beyond_known_heights`: nobody of this height is known; with either of them the confidence is near 0. "
+        "`above_chart`: the body is larger than the chart's last size."
     )

@@ -39,7 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
         picture = prepare_picture(asked.photo.read_bytes())
         with native_chatter_dropped():
             measured = measure_picture(
-                picture, PoseModel(), load_body_model(), height_cm=asked.height, weight_kg=asked.weight, chart=chart
+                picture,
+                PoseModel(),
+                load_body_model(),
+                height_cm=asked.height,
+                weight_kg=asked.weight,
+                height_measured=asked.height_measured,
+                chart=chart,
             )
     except OSError as error:
         print(f"{asked.photo}: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command's answer
@@ -64,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m size_rec", description="Size one photograph.")
     parser.add_argument("photo", type=Path, help="a front photo, head to feet, one person")
     parser.add_argument("--height", type=_between(MIN_HEIGHT_CM, MAX_HEIGHT_CM), required=True, metavar="CM")
+    parser.add_argument("--height-measured", action="store_true", help="the height was measured, not only stated")
     parser.add_argument("--weight", type=_between(MIN_WEIGHT_KG, MAX_WEIGHT_KG), metavar="KG")
     parser.add_argument(
         "--chart",

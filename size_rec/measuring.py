@@ -54,6 +54,7 @@ def measure_picture(
     *,
     height_cm: float,
     weight_kg: float | None = None,
+    height_measured: bool = False,
     chart: SizeChart = DEFAULT_CHART,
 ) -> Measured:
     """Measure the person in the picture; the size is one of the ``chart``'s.
@@ -66,12 +67,13 @@ def measure_picture(
     reason = refusal_of_outline(look.pose, features)
     if features is None or reason is not None:
         raise PictureRefused(reason or Refusal.UNCLEAR)
-    estimate = estimate_body(body_model, features.values, height_cm=height_cm, weight_kg=weight_kg)
+    estimate = estimate_body(
+        body_model, features.values, height_cm=height_cm, weight_kg=weight_kg, height_measured=height_measured
+    )
     reason = refusal_of_estimate(estimate)
     if reason is not None:
         raise PictureRefused(reason)
-    advice = advise(estimate, height_cm=height_cm, chart=chart)
-    return Measured(look.picture, look.cut_out, look.pose, features, estimate, advice)
+    return Measured(look.picture, look.cut_out, look.pose, features, estimate, advise(estimate, chart))
 
 
 def clearest_look(picture: Picture, pose_model: PoseModel) -> Look:

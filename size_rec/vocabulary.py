@@ -40,6 +40,10 @@ class BodyType(StrEnum):
 class Note(StrEnum):
     """What a person should know of an answer beyond its numbers; the value is its stable code."""
 
+    ADULTS_ONLY = "adults_only"
+    """The person is as small as children are, and nothing is known of children's bodies."""
+    BEYOND_KNOWN_HEIGHTS = "beyond_known_heights"
+    """Nobody of this height was measured for the model."""
     ABOVE_CHART = "above_chart"
     """The body is larger than the chart's last size."""
 

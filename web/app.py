@@ -150,7 +150,9 @@ async def _answer(
     async with photos.photo(asked.image_url, ends_at=ends_at) as photo:
         with estimator.place():
             async with asyncio.timeout_at(ends_at):
-                advice = await estimator.measure(Question(photo, asked.height_cm, asked.weight_kg, chart))
+                advice = await estimator.measure(
+                    Question(photo, asked.height_cm, asked.weight_kg, asked.height_measured, chart)
+                )
     return response_of(advice)
 
 

@@ -15,6 +15,7 @@ CHART_FIELD: Final = "size_chart"
 EXPECTED: Final = {
     "image_url": f"must be text of 1 to {MAX_URL_LENGTH} characters",
     "height_cm": f"must be a number from {MIN_HEIGHT_CM:g} to {MAX_HEIGHT_CM:g}",
+    "height_measured": "must be true or false, or be left out",
     "weight_kg": f"must be a number from {MIN_WEIGHT_KG:g} to {MAX_WEIGHT_KG:g}, or be left out",
     CHART_FIELD: NO_CHART.removeprefix(f"{CHART_FIELD} "),
 }

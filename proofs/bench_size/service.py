@@ -132,7 +132,12 @@ class Caller(threading.local):
     def ask(self, row: dict[str, str]) -> Reply:
         """Send one photograph by its address."""
         started = time.perf_counter()
-        body = json.dumps({"image_url": f"{self._host}/{row['file']}", "height_cm": float(row["height_cm"])})
+        asked = {
+            "image_url": f"{self._host}/{row['file']}",
+            "height_cm": float(row["height_cm"]),
+            "height_measured": True,
+        }
+        body = json.dumps(asked)
         head = (
             f"POST /estimate-body HTTP/1.1\r\nHost: s\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         )

@@ -104,7 +104,7 @@ def _is_model_loaded(worker: LocalWorker) -> bool:
 
 def ask_for_size(worker_url: str, photo_url: str, height_cm: float) -> EstimateBodyResponse:
     """POST /estimate-body, as the platform does it. Raises ``SizingFailed``."""
-    asked = {"image_url": photo_url, "height_cm": height_cm}
+    asked = {"image_url": photo_url, "height_cm": height_cm, "height_measured": True}
     try:
         answer = httpx.post(
             f"{worker_url}/estimate-body",
@@ -143,7 +143,14 @@ def draw_measured(
 ) -> EstimateBodyResponse:
     """Have ``drawing`` made by ``python -m size_rec``; returns what that process measured. Raises ``SizingFailed``."""
     drawing.unlink(missing_ok=True)  # or the drawing of an earlier demo could pass for this one
-    arguments = [str(photo.absolute()), "--height", f"{height_cm:g}", "--out", str(drawing.absolute())]
+    arguments = [
+        str(photo.absolute()),
+        "--height",
+        f"{height_cm:g}",
+        "--height-measured",
+        "--out",
+        str(drawing.absolute()),
+    ]
     try:
         ended = subprocess.run(
             [sys.executable, "-m", "size_rec", *arguments],

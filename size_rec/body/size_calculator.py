@@ -18,12 +18,20 @@ range has whole sizes only, so it contains the true one more often: 95 % in cros
 HALF_SIZE_CM = 4.0
 """Two sizes are 8 cm of chest apart. An error of half of that moves a person from the middle of a size to its edge."""
 
+MIN_KNOWN_HEIGHT_CM, MAX_KNOWN_HEIGHT_CM = 144.0, 205.0
+"""Of the women of ANSUR II one in a thousand is below 144 cm; most people of that height are children, whose bodies are
+of other proportions. The tallest man has 199 cm; a few more centimetres are no other build."""
+
+MEASURED_HEIGHT_SPREAD_CM = 1.0
+"""People are a centimetre taller in the morning than in the evening."""
+
 GIRTHS = ("chest_cm", "waist_cm", "hip_cm")
 _STANDARD_NORMAL = NormalDist()
 
 
-def advise(estimate: BodyEstimate, *, height_cm: float, chart: SizeChart = DEFAULT_CHART) -> SizeAdvice:
+def advise(estimate: BodyEstimate, chart: SizeChart = DEFAULT_CHART) -> SizeAdvice:
     """Size, range, confidence and body type for one estimate."""
+    known = share_of_known_heights(estimate.height_cm, estimate.height_spread_cm)
     measures = dict(zip(ANSWERED, (float(value) for value in estimate.mean_cm), strict=True))
     spread = dict(zip(ANSWERED, (float(value) for value in estimate.spread_cm), strict=True))
     girths = {girth: measures[girth] for girth in GIRTHS}
@@ -34,12 +42,31 @@ def advise(estimate: BodyEstimate, *, height_cm: float, chart: SizeChart = DEFAU
         size=chart.sizes[best],
         smallest=chart.sizes[lower],
         largest=chart.sizes[upper],
-        confidence=confidence_of(float(np.mean([spread[girth] for girth in GIRTHS]))),
-        body_type=body_type_of(chest_cm=measures["chest_cm"], waist_cm=measures["waist_cm"], height_cm=height_cm),
+        confidence=known * confidence_of(float(np.mean([spread[girth] for girth in GIRTHS]))),
+        body_type=body_type_of(
+            chest_cm=measures["chest_cm"], waist_cm=measures["waist_cm"], height_cm=estimate.height_cm
+        ),
         measurements_cm=measures,
         size_probabilities=dict(zip(chart.sizes, probabilities, strict=True)),
-        notes=(Note.ABOVE_CHART,) if chart.is_exceeded_by(**girths) else (),
+        notes=notes_on(height_cm=estimate.height_cm, above_chart=chart.is_exceeded_by(**girths)),
     )
+
+
+def notes_on(*, height_cm: float, above_chart: bool) -> tuple[Note, ...]:
+    """What a person should know beyond the numbers."""
+    notes = {
+        Note.ADULTS_ONLY: height_cm < MIN_KNOWN_HEIGHT_CM,
+        Note.BEYOND_KNOWN_HEIGHTS: height_cm > MAX_KNOWN_HEIGHT_CM,
+        Note.ABOVE_CHART: above_chart,
+    }
+    return tuple(note for note, applies in notes.items() if applies)
+
+
+def share_of_known_heights(height_cm: float, height_spread_cm: float) -> float:
+    """The probability that the person is as tall as those the model knows; near 0 for children. What the model says of
+    others is a guess, however narrow its spread."""
+    height = NormalDist(height_cm, max(height_spread_cm, MEASURED_HEIGHT_SPREAD_CM))
+    return height.cdf(MAX_KNOWN_HEIGHT_CM) - height.cdf(MIN_KNOWN_HEIGHT_CM)
 
 
 def confidence_of(girth_spread_cm: float) -> float:

@@ -21,6 +21,7 @@ class Question:
     photo: bytes = field(repr=False)
     height_cm: float
     weight_kg: float | None
+    height_measured: bool = False
     chart: SizeChart = DEFAULT_CHART
 
 
@@ -47,7 +48,11 @@ MAX_REPLY_BYTES: Final = 1024 * 1024
 
 def send_question(connection: Connection, question: Question) -> None:
     """Raises ``OSError`` when nobody is there any more."""
-    stated: dict[str, Any] = {"height_cm": question.height_cm, "weight_kg": question.weight_kg}
+    stated: dict[str, Any] = {
+        "height_cm": question.height_cm,
+        "weight_kg": question.weight_kg,
+        "height_measured": question.height_measured,
+    }
     if question.chart is not DEFAULT_CHART:
         stated["chart"] = asdict(question.chart)
     connection.send_bytes(json.dumps(stated).encode())

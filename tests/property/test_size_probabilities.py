@@ -32,14 +32,14 @@ def shop_charts(draw: st.DrawFn) -> ShopChart:
 
 
 def estimate(girths: tuple[float, ...], spreads: tuple[float, ...]) -> BodyEstimate:
-    return BodyEstimate(np.array([*girths, 40, 80]), np.array([*spreads, 1, 1]), 0.2, 1.0)
+    return BodyEstimate(np.array([*girths, 40, 80]), np.array([*spreads, 1, 1]), 0.2, 1.0, HEIGHT_CM, 2.0)
 
 
 @given(chart=shop_charts(), girths=girths_cm, spreads=spreads_cm)
 def test_the_probabilities_are_of_the_charts_sizes_in_order_and_add_up_to_one(
     chart: ShopChart, girths: tuple[float, ...], spreads: tuple[float, ...]
 ) -> None:
-    answer = response_of(advise(estimate(girths, spreads), height_cm=HEIGHT_CM, chart=chart_of(chart)))
+    answer = response_of(advise(estimate(girths, spreads), chart=chart_of(chart)))
     labels = [size.label for size in chart.sizes]
     assert [each.size for each in answer.size_probabilities] == labels
     assert sum(each.probability for each in answer.size_probabilities) == pytest.approx(1, abs=1e-9)
@@ -51,7 +51,7 @@ def test_the_probabilities_are_of_the_charts_sizes_in_order_and_add_up_to_one(
 def test_the_range_has_the_promised_probability(
     chart: ShopChart, girths: tuple[float, ...], spreads: tuple[float, ...]
 ) -> None:
-    advice = advise(estimate(girths, spreads), height_cm=HEIGHT_CM, chart=chart_of(chart))
+    advice = advise(estimate(girths, spreads), chart=chart_of(chart))
     labels = list(advice.size_probabilities)
     chosen = labels[labels.index(advice.smallest) : labels.index(advice.largest) + 1]
     assert sum(advice.size_probabilities[label] for label in chosen) >= RANGE_PROBABILITY
@@ -62,9 +62,7 @@ def test_a_larger_body_never_gets_a_smaller_size(
     chart: ShopChart, girths: tuple[float, ...], spreads: tuple[float, ...], larger: str, by: float
 ) -> None:
     grown = tuple(girth + by * (name == larger) for name, girth in zip(GIRTHS, girths, strict=True))
-    before, after = (
-        advise(estimate(each, spreads), height_cm=HEIGHT_CM, chart=chart_of(chart)) for each in (girths, grown)
-    )
+    before, after = (advise(estimate(each, spreads), chart=chart_of(chart)) for each in (girths, grown))
     labels = list(before.size_probabilities)
     assert labels.index(after.size) >= labels.index(before.size)
     up_to_before, up_to_after = (np.cumsum(list(each.size_probabilities.values())) for each in (before, after))
@@ -88,7 +86,7 @@ def test_a_chart_in_inches_gives_the_answer_of_the_same_chart_in_cm(
         }
     )
     body = estimate(girths, spreads)
-    one, other = (advise(body, height_cm=HEIGHT_CM, chart=chart_of(each)) for each in (chart, inches))
+    one, other = (advise(body, chart=chart_of(each)) for each in (chart, inches))
     assert list(one.size_probabilities.values()) == pytest.approx(list(other.size_probabilities.values()), abs=1e-9)
 
 
@@ -103,13 +101,11 @@ def test_a_chart_equal_to_the_built_in_one_gives_its_answer(
     ]
     chart = ShopChart.model_validate({"unit": "cm", "sizes": [*sizes, {"label": DEFAULT_CHART.sizes[-1]}]})
     body = estimate(girths, spreads)
-    assert advise(body, height_cm=HEIGHT_CM, chart=chart_of(chart)) == advise(body, height_cm=HEIGHT_CM)
+    assert advise(body, chart=chart_of(chart)) == advise(body)
 
 
 def test_a_body_above_the_last_bound_is_told_so() -> None:
     chart = SizeChart(("S", "M"), (84.0, 92.0))
-    above, within = (
-        advise(estimate((chest, 70, 90), (2, 2, 2)), height_cm=HEIGHT_CM, chart=chart) for chest in (93, 91)
-    )
+    above, within = (advise(estimate((chest, 70, 90), (2, 2, 2)), chart=chart) for chest in (93, 91))
     assert (above.size, above.notes) == ("M", ("above_chart",))
     assert (within.size, within.notes) == ("M", ())

@@ -39,14 +39,14 @@ def link() -> Iterator[Link]:
 
 @pytest.mark.parametrize("weight_kg", [None, 71.5])
 def test_a_question_arrives_whole(link: Link, weight_kg: float | None) -> None:
-    question = Question(bytes(range(256)), 176.2, weight_kg)
+    question = Question(bytes(range(256)), 176.2, weight_kg, height_measured=True)
     send_question(link[0], question)
     assert receive_question(link[1]) == question
 
 
 def test_a_shops_chart_arrives_with_the_question(link: Link) -> None:
     chart = SizeChart(("36", "40+"), (84.0,), hip_limits_cm=(92.5, 101.0))
-    send_question(link[0], Question(b"photo", 176.2, None, chart))
+    send_question(link[0], Question(b"photo", 176.2, None, chart=chart))
     assert receive_question(link[1]).chart == chart
 
 
