@@ -5,6 +5,7 @@ Starts the service (the real application on a real server, loopback), sends it e
 - the errors of the answers: by cross-validation (a body is never in both parts), of the running service (its model
   has seen these bodies), of a naive multiplier heuristic, and the floor that ANSUR II allows;
 - size, range, confidence and refusals;
+- with heights as people state them: errors, bias, cover; and whether the sizes' probabilities come true;
 - latency and throughput at 1 and 8 callers beside the bare pose model on the same photographs, memory, time to ready.
 """
 
@@ -13,11 +14,15 @@ import csv
 import json
 from pathlib import Path
 
+from proofs.bench.base_tree import BaseUnusable
 from proofs.bench.process_tree import pss_bytes
+from proofs.bench_size.base_build import base_beside
+from proofs.bench_size.probabilities import print_probabilities
 from proofs.bench_size.quality import print_errors, print_refusals
 from proofs.bench_size.service import Caller, Reply, photo_host, serve, service
 from proofs.bench_size.speed import Run, in_turns, print_speed
-from size_rec.calibration.tables import read_truth
+from proofs.bench_size.stated_heights import print_stated_heights, validations_of
+from size_rec.calibration.tables import read_bodies, read_truth
 from size_rec.cli.native_chatter import native_chatter_dropped
 from size_rec.photo.picture import prepare_picture
 
@@ -32,6 +37,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--bodies", type=Path, default=DEFAULT_BODIES, help="folder with truth.csv and images/")
+    parser.add_argument("--base", metavar="COMMIT", help="measure this commit as well: its own table, then beside ours")
     parser.add_argument("--csv", type=Path, help="write one line per photograph here")
     parser.add_argument("--serve", type=int, metavar="PORT", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -51,8 +57,17 @@ def main() -> int:
         many, sides = in_turns(ask, ok, asked.bodies / "images", process.pid)
         memory_mb = pss_bytes(process.pid) / 1e6
     with native_chatter_dropped():
-        print_errors(asked.bodies, ok, replies, pictures)
+        table = read_bodies(asked.bodies)
+        print_errors(table, ok, replies, pictures)
     print_refusals(ok, replies, refuse, refused)
+    builds = {"": validations_of(table)}
+    if asked.base:
+        try:
+            builds |= base_beside(asked.base, asked.bodies, table)
+        except BaseUnusable as problem:
+            parser.exit(1, f"{problem}\n")
+    print_stated_heights(builds)
+    print_probabilities(builds)
     print_speed(Run(replies, many, sides, memory_mb, ready_seconds))
     if asked.csv:
         _write_csv(asked.csv, [*ok, *refuse], [*replies, *refused])
