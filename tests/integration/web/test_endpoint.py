@@ -76,6 +76,24 @@ def test_a_stated_weight_is_used(app: FastAPI, host: str) -> None:
     assert heavy["measurements"]["waist_cm"] > light["measurements"]["waist_cm"] + 2
 
 
+def test_a_measured_height_counts_more_than_a_stated_one(app: FastAPI, host: str) -> None:
+    asked = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
+    stated, measured = (ask(app, asked | {"height_measured": told}).json() for told in (False, True))
+    assert stated["measurements"]["inseam_cm"] < measured["measurements"]["inseam_cm"]
+    assert stated["confidence"] < measured["confidence"]
+
+
+@pytest.mark.parametrize(
+    ("height_cm", "notes"), [(100, ["adults_only"]), (140, ["adults_only"]), (230, ["beyond_known_heights"])]
+)
+def test_a_height_that_nobody_was_measured_with_is_answered_with_a_note(
+    app: FastAPI, host: str, height_cm: float, notes: list[str]
+) -> None:
+    answer = ask(app, {"image_url": f"{host}/{STANDING}", "height_cm": height_cm}).json()
+    assert set(notes) <= set(answer["notes"])
+    assert answer["confidence"] <= 0.05
+
+
 def test_an_answer_in_the_shops_own_chart(app: FastAPI, host: str) -> None:
     sizes = [{"label": f"EU {44 + 2 * number}", "chest_max": 84 + 8 * number} for number in range(6)]
     asked = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
