@@ -19,8 +19,8 @@ HALF_SIZE_CM = 4.0
 """Two sizes are 8 cm of chest apart. An error of half of that moves a person from the middle of a size to its edge."""
 
 MIN_KNOWN_HEIGHT_CM, MAX_KNOWN_HEIGHT_CM = 145.0, 205.0
-"""Of the women of ANSUR II seven in two thousand are below 145 cm; most people of that height are children, whose bodies
-are of other proportions. The tallest man has 199 cm; a few more centimetres are no other build."""
+"""Of the women of ANSUR II seven in two thousand are below 145 cm; most people of that height are children, and their
+bodies are of other proportions. The tallest man has 199 cm; a few more centimetres are no other build."""
 
 MEASURED_HEIGHT_SPREAD_CM = 1.0
 """People are a centimetre taller in the morning than in the evening."""
