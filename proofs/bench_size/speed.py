@@ -84,17 +84,17 @@ def in_turns(
         own = [PoseModel() for _ in range(PROCESSES)]
         if bare:
             bare.turn(_photographs(folder, rows[:WARM_UP]))
-        for start in PASSES * list(range(0, len(rows), TURN)):
+        for number, start in enumerate(PASSES * list(range(0, len(rows), TURN))):
             turn = rows[start : start + TURN]
+            if base and number % 2:
+                _base_turn(callers, base, turn, sides)
             own_cpu = time.process_time()
             told, timed = _service_turn(callers, ask, turn, service_pid)
             replies += told
             sides.service.turns.append(timed)
             sides.callers.turns.append(Turn(len(turn), timed.seconds, time.process_time() - own_cpu))
-            if base:
-                told, timed = _service_turn(callers, base.ask, turn, base.pid)
-                base.many_callers += told
-                sides.base.turns.append(timed)
+            if base and not number % 2:
+                _base_turn(callers, base, turn, sides)
             if bare:
                 sides.bare.turns.append(bare.turn(_photographs(folder, turn)))
             small = [prepare_picture(path.read_bytes()).image for path in _photographs(folder, turn)]
@@ -109,6 +109,13 @@ def _service_turn(
     replies = list(callers.map(ask, turn))
     seconds = time.perf_counter() - clock
     return replies, Turn(len(turn), seconds, cpu_seconds(pid) - cpu)
+
+
+def _base_turn(callers: ThreadPoolExecutor, base: BaseService, turn: list[dict[str, str]], sides: Sides) -> None:
+    """Before ours and after it by turns: what comes first may meet another machine."""
+    told, timed = _service_turn(callers, base.ask, turn, base.pid)
+    base.many_callers += told
+    sides.base.turns.append(timed)
 
 
 def _photographs(folder: Path, rows: list[dict[str, str]]) -> list[Path]:
