@@ -58,7 +58,15 @@ def chart_in(text: str) -> ShopChart:
         return ShopChart.model_validate({"unit": unit, "sizes": sizes})
     except ValidationError as refusal:
         faults = dict.fromkeys(explain_chart_fault(fault, fault["loc"]) for fault in refusal.errors())
-        raise ChartUnusable("; ".join(faults)) from None
+        raise ChartUnusable(_in_columns("; ".join(faults), unit)) from None
+
+
+def _in_columns(sentence: str, unit: str) -> str:
+    """The sentence about a request's chart with the names of the file's columns instead."""
+    for column, (field, its_unit) in COLUMNS.items():
+        if its_unit == unit:
+            sentence = sentence.replace(field, column)
+    return sentence.replace("size_chart: ", "").replace("label of", "the label of")
 
 
 def _columns(header: list[str]) -> tuple[list[str], str]:
@@ -85,4 +93,5 @@ def _number(cell: str, field: str, number: int, delimiter: str) -> float:
     try:
         return float(cell.replace(",", ".") if delimiter == ";" else cell)
     except ValueError:
-        raise ChartUnusable(f"{field} of size {number} must be a number, or empty in the last line") from None
+        column = field.removesuffix("_max")
+        raise ChartUnusable(f"{column} of size {number} must be a number, or empty in the last line") from None

@@ -46,11 +46,11 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
         ("size,chest_cm,hip_in\nS,84,38\n", "at least one of these, and all in one unit"),
         ("size\nS\n", "at least one of these, and all in one unit"),
         ("size,chest_cm\nS,84,3\n", "size 1 must have 2 columns, as the first line has"),
-        ("size,chest_cm\nS,wide\n", "chest_max of size 1 must be a number"),
-        ("size,chest_cm\nS,nan\n", "size_chart: chest_max of size 1 must be a number from 50 to 200 cm"),
-        ("size,chest_cm\n,84\n", "size_chart: label of size 1 must be 1 to 40 printable characters"),
-        ("size,chest_cm\n", "size_chart: sizes must be a list of 1 to 24 sizes"),
-        ("size,chest_cm\nM,92\nS,84\n", "size_chart: chest_max of size 2 must be above that of size 1"),
+        ("size,chest_cm\nS,wide\n", "chest of size 1 must be a number"),
+        ("size,chest_cm\nS,nan\n", "chest_cm of size 1 must be a number from 50 to 200 cm"),
+        ("size,chest_cm\n,84\n", "the label of size 1 must be 1 to 40 printable characters"),
+        ("size,chest_cm\n", "sizes must be a list of 1 to 24 sizes"),
+        ("size,chest_cm\nM,92\nS,84\n", "chest_cm of size 2 must be above that of size 1"),
     ],
 )
 def test_what_is_no_chart_is_told_in_a_sentence(text: str, told: str) -> None:
