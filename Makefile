@@ -101,8 +101,8 @@ bench: $(STAMP) ## Measure (ten minutes); make bench BASE=COMMIT measures that c
 bench-hold: $(STAMP) ## Hold the promised 300 a minute for HOLD=20 minutes (then shorter with two workers)
 	@$(RUN) -m proofs.bench --hold $(or $(HOLD),20)
 
-bench-size: $(STAMP) ## Measure size recommendation: errors, refusals, speed (a minute); "make reference" adds MediaPipe's own
-	@$(RUN) -m proofs.bench_size
+bench-size: $(STAMP) ## Measure size recommendation (a minute), with BASE=COMMIT that commit, too; "make reference" adds MediaPipe's own
+	@$(RUN) -m proofs.bench_size $(if $(BASE),--base "$(BASE)")
 
 reference: $(REFERENCE_STAMP) ## Make .venv-reference with MediaPipe's own graph (Python 3.11 or 3.12 on x86-64 only)
 

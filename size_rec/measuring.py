@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from size_rec.body.body_model import BodyEstimate, BodyModel, estimate_body
 from size_rec.body.size_calculator import advise
+from size_rec.body.size_chart import DEFAULT_CHART, SizeChart
 from size_rec.outline.admission import refusal_of_estimate, refusal_of_outline, refusal_of_pose
 from size_rec.outline.features import BodyFeatures, measure_features
 from size_rec.photo.picture import Picture
@@ -47,9 +48,16 @@ class Measured:
 
 
 def measure_picture(
-    picture: Picture, pose_model: PoseModel, body_model: BodyModel, *, height_cm: float, weight_kg: float | None = None
+    picture: Picture,
+    pose_model: PoseModel,
+    body_model: BodyModel,
+    *,
+    height_cm: float,
+    weight_kg: float | None = None,
+    height_measured: bool = False,
+    chart: SizeChart = DEFAULT_CHART,
 ) -> Measured:
-    """Measure the person in the picture.
+    """Measure the person in the picture; the size is one of the ``chart``'s.
 
     Raises:
         PictureRefused: nobody, several people, not the whole body, not standing, turned away, or unclear.
@@ -59,11 +67,13 @@ def measure_picture(
     reason = refusal_of_outline(look.pose, features)
     if features is None or reason is not None:
         raise PictureRefused(reason or Refusal.UNCLEAR)
-    estimate = estimate_body(body_model, features.values, height_cm=height_cm, weight_kg=weight_kg)
+    estimate = estimate_body(
+        body_model, features.values, height_cm=height_cm, weight_kg=weight_kg, height_measured=height_measured
+    )
     reason = refusal_of_estimate(estimate)
     if reason is not None:
         raise PictureRefused(reason)
-    return Measured(look.picture, look.cut_out, look.pose, features, estimate, advise(estimate, height_cm=height_cm))
+    return Measured(look.picture, look.cut_out, look.pose, features, estimate, advise(estimate, chart))
 
 
 def clearest_look(picture: Picture, pose_model: PoseModel) -> Look:
