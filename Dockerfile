@@ -1,4 +1,4 @@
-# The production image: the worker and what it needs to run, nothing to build or test with.
+# The production images: the worker, and the alert bridge, each with what it needs to run, nothing to build or test with.
 # Built alike by BuildKit and by the classic builder: no syntax line, no --mount, no --chmod.
 # The name says the Debian release too: the bare 3.12-slim moves to the next one by itself.
 ARG BASE_IMAGE=python:3.12-slim-bookworm
@@ -19,6 +19,46 @@ COPY image image
 RUN /opt/venv/bin/python -m image.prune_packages \
     && rm /opt/venv/bin/pip*
 
+# The alert bridge (docs/whatsapp.md), an image of its own: docker build --target whatsapp-bridge .
+FROM ${BASE_IMAGE} AS whatsapp-bridge-packages
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /build
+COPY requirements-whatsapp-bridge.txt .
+RUN python -m venv /opt/venv \
+    && /opt/venv/bin/pip install --no-deps --require-hashes -r requirements-whatsapp-bridge.txt
+COPY image image
+RUN /opt/venv/bin/python -m image.prune_packages \
+    && rm /opt/venv/bin/pip*
+
+FROM ${BASE_IMAGE} AS whatsapp-bridge
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+# A new volume takes over the owner of the directory that it is mounted on.
+RUN groupadd --system --gid 10002 bridge \
+    && useradd --system --uid 10002 --gid bridge --no-create-home --shell /usr/sbin/nologin bridge \
+    && install -d -o bridge -g bridge -m 0700 /var/lib/whatsapp-bridge \
+    && rm -rf "$(python -c 'import ensurepip; print(*ensurepip.__path__)')" \
+        /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip*
+WORKDIR /app
+COPY --from=whatsapp-bridge-packages /opt/venv /opt/venv
+COPY monitoring/__init__.py monitoring/
+COPY monitoring/whatsapp_bridge monitoring/whatsapp_bridge
+RUN chmod -R a+rX .
+USER 10002:10002
+EXPOSE 8085
+CMD ["python", "-m", "monitoring.whatsapp_bridge", "serve"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["python", "-m", "monitoring.whatsapp_bridge", "health"]
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG BASE_IMAGE
+LABEL org.opencontainers.image.title="wearon-worker-whatsapp-bridge" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}"
+
+# The worker, last: it is what a build without --target makes.
 FROM ${BASE_IMAGE}
 ENV PATH=/opt/venv/bin:/app/bin:$PATH \
     PYTHONUNBUFFERED=1 \

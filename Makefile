@@ -44,6 +44,7 @@ LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashe
 lock: $(STAMP) ## Recompile the lock files after a change in pyproject.toml
 	@$(LOCK) pyproject.toml -o requirements.txt
 	@$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	@$(LOCK) --group pyproject.toml:bridge -c requirements.txt -o requirements-whatsapp-bridge.txt
 	@$(LOCK) --group pyproject.toml:reference -o requirements-reference.txt
 
 wheels: $(STAMP) ## Ask the package index for a wheel of every package, for each Python and machine (a minute)
@@ -69,7 +70,7 @@ test-redis7: $(STAMP) ## Run what depends on Redis on a Redis 7: make test-redis
 	@test -x "$(REDIS7)" || { echo "$(REDIS7) is not there. On Debian 12 and Ubuntu 24.04: apt-get install redis-server; or say REDIS7=/path/to/redis-server"; exit 2; }
 	@WEARON_REDIS_SERVER="$(REDIS7)" $(PYTEST) $(REDIS_TESTS)
 
-test-infra: $(STAMP) ## Prove the production stack on a real Docker Engine (root, Debian; about eleven minutes)
+test-infra: $(STAMP) ## Prove the production stack on a real Docker Engine (root, Debian; about a quarter of an hour)
 	@$(RUN) -m pytest -m infra tests/infra -s -q -p no:xdist --timeout=600
 
 test-observability: $(STAMP) ## Prove metrics, dashboards, alerts and the bridge on real Prometheus and exporters (Debian)
@@ -81,7 +82,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import rules, hadolint, shellcheck, zizmo
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/hadolint Dockerfile
-	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck --external-sources .ci/run bin/wearon findings/*.sh $(wildcard scripts/*.sh scripts/lib/*.sh nginx/*.sh redis/*.sh); else echo "shellcheck left out: it has no wheel for this machine"; fi
+	@if test -x $(BIN)/shellcheck; then $(BIN)/shellcheck --external-sources .ci/run bin/wearon findings/*.sh $(wildcard scripts/*.sh scripts/lib/*.sh nginx/*.sh redis/*.sh monitoring/*/*.sh); else echo "shellcheck left out: it has no wheel for this machine"; fi
 	@if test -x $(BIN)/zizmor; then $(BIN)/zizmor --offline --quiet .github; else echo "zizmor left out: it has no wheel for this machine"; fi
 
 format: $(STAMP) ## Format the code
@@ -100,8 +101,8 @@ bench: $(STAMP) ## Measure (ten minutes); make bench BASE=COMMIT measures that c
 bench-hold: $(STAMP) ## Hold the promised 300 a minute for HOLD=20 minutes (then shorter with two workers)
 	@$(RUN) -m proofs.bench --hold $(or $(HOLD),20)
 
-bench-size: $(STAMP) ## Measure size recommendation: errors, refusals, speed (some minutes); "make reference" adds MediaPipe's own
-	@$(RUN) -m proofs.bench_size
+bench-size: $(STAMP) ## Measure size recommendation (some minutes), with BASE=COMMIT that commit, too; "make reference" adds MediaPipe's own
+	@$(RUN) -m proofs.bench_size $(if $(BASE),--base "$(BASE)")
 
 reference: $(REFERENCE_STAMP) ## Make .venv-reference with MediaPipe's own graph (Python 3.11 or 3.12 on x86-64 only)
 
@@ -137,8 +138,11 @@ logs: ## Follow the worker's log
 image-size: $(STAMP) ## What the image adds to its base, without Docker: make image-size [BASE=commit] [IMAGE_PYTHON=python3.12]
 	@$(RUN) -m proofs.image_size $(if $(BASE),--base $(BASE)) $(if $(IMAGE_PYTHON),--python $(IMAGE_PYTHON))
 
-build: ## Build the production image, labelled with the version and the commit
+build: ## Build the production images, labelled with the version and the commit
 	docker build -t wearon-worker \
+		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)" \
+		--build-arg REVISION="$$(git describe --always --abbrev=40 --match '' --dirty 2>/dev/null || echo unknown)" .
+	docker build -t wearon-worker-whatsapp-bridge --target whatsapp-bridge \
 		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)" \
 		--build-arg REVISION="$$(git describe --always --abbrev=40 --match '' --dirty 2>/dev/null || echo unknown)" .
 

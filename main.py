@@ -28,11 +28,11 @@ from services.turns.provider_report import ProviderReport
 from size_rec.processes.pool import BodyEstimator
 from web.app import create_app
 from web.server import HttpServer
-from worker.build_info import read_build_info
 from worker.health import HealthBoard
-from worker.memory_gauge import MemoryGauges
 from worker.metrics import Metrics
 from worker.recovery.reaper import Reaper
+from worker.series.build_info import read_build_info
+from worker.series.memory_gauge import MemoryGauges
 from worker.settlement.settle import Settlement
 from worker.supervision.executor import Executor
 from worker.supervision.ledger_watch import ledger_watch
@@ -130,11 +130,7 @@ def run(shared: Shared, checks: StartChecks) -> int:
     """Put the parts together and look after them until a stop is asked for."""
     settings, board = shared.settings, shared.board
     registry = CollectorRegistry()
-    metrics = Metrics(registry, [model.name for model in settings.image_models])
-    metrics.show_parts(board.report)
-    metrics.show_build(read_build_info())
-    MemoryGauges(registry)
-    metrics.rate_window_limit.set(settings.openai_requests_per_minute)
+    metrics = metrics_of(settings, board, registry)
     estimator = BodyEstimator()
     app = create_app(
         health=board.report,
@@ -158,6 +154,16 @@ def run(shared: Shared, checks: StartChecks) -> int:
         # Last of all, so that /health answers as long as there is something to say.
         http.stop()
         estimator.close()
+
+
+def metrics_of(settings: Settings, board: HealthBoard, registry: CollectorRegistry) -> Metrics:
+    """Everything that GET /metrics shows but for HTTP requests and size recommendations (docs/metrics.md)."""
+    metrics = Metrics(registry, [model.name for model in settings.image_models])
+    metrics.worker.show_parts(board.report)
+    metrics.worker.show_build(read_build_info())
+    metrics.provider.rate_window_limit.set(settings.openai_requests_per_minute)
+    MemoryGauges(registry)
+    return metrics
 
 
 def work(shared: Shared, checks: StartChecks, metrics: Metrics, parts: Sequence[Part]) -> int:

@@ -26,6 +26,9 @@ CREDENTIALS_IN_A_URL = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^/\s@\"'<>]+@")
 BEARER_TOKEN = re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}")
 API_KEY = re.compile(r"\b(sk-[A-Za-z0-9_-]{8,}|sb_secret_[A-Za-z0-9_-]+|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+)")
 
+READ_FIRST = ("timestamp", "level", "event", "request_id", "session_id", "process", "logger")
+"""How every line begins, in this order and as far as it has them: when, how bad, what, whose. The rest follows."""
+
 LONGEST_STRING = 4_000
 """Characters. The middle of longer values is cut out: nobody reads them, and one could be a photograph in base64."""
 
@@ -115,6 +118,11 @@ def _without_its_middle(text: str) -> str:
     return f"{head}... ({len(text)} characters) ...{tail}"
 
 
+def put_first(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """structlog processor that puts ``READ_FIRST`` before everything else."""
+    return {name: event[name] for name in READ_FIRST if name in event} | dict(event)
+
+
 def _name_error(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Add the error's type as a field: a long message can push it out of the part of the traceback that is kept."""
     kind = _kind_of(event.get("exc_info"))
@@ -165,6 +173,7 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
         _name_error,
         structlog.processors.format_exc_info,
         Redactor(secrets),
+        put_first,
         structlog.processors.JSONRenderer(),
     ]
     structlog.configure(

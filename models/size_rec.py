@@ -4,6 +4,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.size_chart import ShopChart
+
 MAX_URL_LENGTH = 4096
 """Characters. Signed storage URLs have about 600. Stricter than the queue's contract (``MAX_URL_CHARS``)."""
 
@@ -17,6 +19,9 @@ ACCEPTED_PHOTOS: Final = "At most 10 MB; JPEG, PNG, WebP, GIF or HEIC of up to 6
 them. AVIF cannot be decoded at reduced scale: more pixels would take more memory than one photo may."""
 
 SizeName = Literal["XS", "S", "M", "L", "XL", "XXL"]
+"""The sizes of the built-in chart; a request with a chart of its own is answered in that chart's labels."""
+
+NoteName = Literal["adults_only", "beyond_known_heights", "above_chart"]
 BodyTypeName = Literal["slim", "average", "athletic", "broad"]
 Centimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -31,7 +36,26 @@ class EstimateBodyRequest(BaseModel):
         json_schema_extra={
             "examples": [
                 {"image_url": "https://storage.example.com/photos/front.jpg?token=…", "height_cm": 175.5},
-                {"image_url": "https://storage.example.com/photos/front.jpg", "height_cm": 162, "weight_kg": 58.5},
+                {
+                    "image_url": "https://storage.example.com/photos/front.jpg",
+                    "height_cm": 162.4,
+                    "height_measured": True,
+                    "weight_kg": 58.5,
+                },
+                {
+                    "image_url": "https://storage.example.com/photos/front.jpg",
+                    "height_cm": 168,
+                    "size_chart": {
+                        "unit": "in",
+                        "garment_type": "dress",
+                        "sizes": [
+                            {"label": "36", "chest_max": 33, "waist_max": 27.5, "hip_max": 36.5},
+                            {"label": "38", "chest_max": 34.5, "waist_max": 29, "hip_max": 38},
+                            {"label": "40", "chest_max": 36.5, "waist_max": 31, "hip_max": 39.5},
+                            {"label": "42+"},
+                        ],
+                    },
+                },
             ]
         },
     )
@@ -43,7 +67,15 @@ class EstimateBodyRequest(BaseModel):
         description=f"A front photo: one person, standing, head to feet in the picture. {ACCEPTED_PHOTOS}",
     )
     height_cm: float = Field(
-        ge=MIN_HEIGHT_CM, le=MAX_HEIGHT_CM, allow_inf_nan=False, description="Stature without shoes."
+        ge=MIN_HEIGHT_CM,
+        le=MAX_HEIGHT_CM,
+        allow_inf_nan=False,
+        description="Stature without shoes, as the person states it. (Men state some 2 cm too much, women 1; "
+        "the answer takes that into account.)",
+    )
+    height_measured: bool = Field(
+        default=False,
+        description="Optional: `true` if the height was measured; makes every girth some 0.2 cm more exact.",
     )
     weight_kg: float | None = Field(
         default=None,
@@ -51,6 +83,11 @@ class EstimateBodyRequest(BaseModel):
         le=MAX_WEIGHT_KG,
         allow_inf_nan=False,
         description="Optional; makes every girth about 1 cm more exact.",
+    )
+    size_chart: ShopChart | None = Field(
+        default=None,
+        description="Optional: the shop's own chart, in whose labels the answer is. Bounds are girths of the body. "
+        "Without it sizes are XS to XXL (docs/size-recommendation.md).",
     )
 
 
@@ -67,8 +104,15 @@ class Measurements(BaseModel):
 class SizeRange(BaseModel):
     """Smallest and largest size that may well fit; holds the true size about nine times in ten."""
 
-    lower: SizeName
-    upper: SizeName
+    lower: str
+    upper: str
+
+
+class SizeProbability(BaseModel):
+    """One size of the chart and how probably it is the right one."""
+
+    size: str
+    probability: float = Field(ge=0, le=1)
 
 
 class EstimateBodyResponse(BaseModel):
@@ -89,12 +133,21 @@ class EstimateBodyResponse(BaseModel):
                     "confidence": 0.74,
                     "body_type": "average",
                     "size_range": {"lower": "M", "upper": "L"},
+                    "size_probabilities": [
+                        {"size": "XS", "probability": 0.0},
+                        {"size": "S", "probability": 0.063},
+                        {"size": "M", "probability": 0.734},
+                        {"size": "L", "probability": 0.202},
+                        {"size": "XL", "probability": 0.001},
+                        {"size": "XXL", "probability": 0.0},
+                    ],
+                    "notes": [],
                 }
             ]
         }
     )
 
-    recommended_size: SizeName
+    recommended_size: str = Field(description="XS to XXL, or a label of the request's own chart.")
     measurements: Measurements
     confidence: float = Field(
         ge=0,
@@ -104,3 +157,12 @@ class EstimateBodyResponse(BaseModel):
     )
     body_type: BodyTypeName
     size_range: SizeRange
+    size_probabilities: list[SizeProbability] = Field(
+        description="Every size of the chart, in its order; the probabilities add up to 1. (A list: JavaScript would "
+        "put the keys of an object in another order where labels are numbers.)"
+    )
+    notes: list[NoteName] = Field(
+        description="What to tell the person. `adults_only`: as small as children are, of whom nothing is known; "
+        "`beyond_known_heights`: nobody of this height is known; with either of them the confidence is near 0. "
+        "`above_chart`: the body is larger than the chart's last size."
+    )

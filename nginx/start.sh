@@ -14,8 +14,8 @@ DOMAIN must be set. While /etc/letsencrypt/live/DOMAIN/ holds no certificate, on
 authority's questions and "503, not set up yet". Once there is one: start.sh reload.
 
 The other settings have defaults for production; tests set them:
-  NGINX_BINARY, NGINX_HTTP_LISTEN, NGINX_HTTPS_LISTEN, NGINX_STATUS_LISTEN, NGINX_RESOLVER, NGINX_WORKER_UPSTREAM,
-  NGINX_GRAFANA_UPSTREAM, NGINX_CONF_DIR, NGINX_RUN_DIR, NGINX_CACHE_DIR, NGINX_CERTIFICATES_DIR, NGINX_ACME_DIR,
+  NGINX_BINARY, NGINX_HTTP_LISTEN, NGINX_HTTPS_LISTEN, NGINX_STATUS_LISTEN, NGINX_METRICS_LISTEN, NGINX_RESOLVER,
+  NGINX_WORKER_UPSTREAM, NGINX_GRAFANA_UPSTREAM, NGINX_CONF_DIR, NGINX_RUN_DIR, NGINX_CACHE_DIR, NGINX_CERTIFICATES_DIR, NGINX_ACME_DIR,
   NGINX_ACCESS_LOG, NGINX_SHUTDOWN_TIMEOUT
 USAGE
 }
@@ -46,6 +46,7 @@ DOMAIN ${DOMAIN:-}
 HTTP_LISTEN ${NGINX_HTTP_LISTEN:-80}
 HTTPS_LISTEN ${NGINX_HTTPS_LISTEN:-443}
 STATUS_LISTEN ${NGINX_STATUS_LISTEN:-127.0.0.1:8080}
+METRICS_LISTEN ${NGINX_METRICS_LISTEN:-8081}
 RESOLVER ${NGINX_RESOLVER:-127.0.0.11}
 WORKER_UPSTREAM ${NGINX_WORKER_UPSTREAM:-worker:8000}
 GRAFANA_UPSTREAM ${NGINX_GRAFANA_UPSTREAM:-grafana:3000}
@@ -129,6 +130,12 @@ render() {
         sed "$program" "$file" >"$target/${file#"$SOURCE"/}"
     done
     [ "$https" = with ] || rm "$target/conf.d/https.conf"
+    has_stub_status || rm "$target/conf.d/metrics.conf"
+}
+
+# The official image's nginx has it; without it nginx takes no such file, and serves all the same.
+has_stub_status() {
+    "$NGINX" -V 2>&1 | grep -q http_stub_status_module
 }
 
 check() {

@@ -10,7 +10,7 @@ deploy.sh [--dry-run] [--with-bundle] [TAG | rollback]
 
 Starts a worker of TAG beside the one that runs, waits until it is healthy, writes TAG to release.env, lets the old one
 finish its tasks, and removes it. If the new one does not get well, its log is shown, it is removed, and the old one
-never noticed. Killed at any moment and run again, it goes on where it was; a plain `docker compose up -d` in between
+never noticed. Last, everything else is brought up; a monitor that is not well is named, and the deploy has succeeded. Killed at any moment and run again, it goes on where it was; a plain `docker compose up -d` in between
 does no harm.
 
   TAG            of the worker's image. Without it the tag in force: use that after a change of .env.
@@ -86,6 +86,17 @@ pull() {
   docker image inspect "$image" >/dev/null 2>&1 ||
     die "$image is neither in the registry nor here. Is the tag right, and does \`docker login\` stand for it? Nothing was changed."
   warn "The registry gave no $image; the one on this host is used"
+}
+
+# Without it a deploy goes on: messages wait, and the site does not.
+pull_bridge() {
+  act "pull $(bridge_image):$wanted_tag" compose_with_tag "$wanted_tag" pull "$BRIDGE_SERVICE" ||
+    warn "The registry gave no $(bridge_image):$wanted_tag; without it on this host no alert goes to WhatsApp"
+}
+
+# nginx first and by itself: as a part of the whole it would be replaced before Grafana is well, and started after.
+bring_up_the_rest() {
+  compose up -d --no-deps "$NGINX_SERVICE" && start_whole
 }
 
 # What a deploy that was killed, or a crash, left behind: containers that ended, and a third worker. One old worker stays.
@@ -185,9 +196,11 @@ main() {
     fi
   fi
   show_changes
+  make_own_settings
 
   step pull
   pull
+  pull_bridge
   step migrate
   if [[ -n ${DATABASE_URL:-} ]]; then apply_migrations; fi
   step leftovers
@@ -207,7 +220,8 @@ main() {
   step prune
   prune_images
   step whole
-  act "see to it that everything runs" compose up -d --wait
+  act "see to it that everything runs" bring_up_the_rest ||
+    die "$wanted_tag is in force, and not all of ${SERVING_SERVICES[*]} is well; its words are above. Mend the cause and run this again."
   end_of_step
   good "$wanted_tag is in force"
 }

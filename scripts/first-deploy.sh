@@ -99,7 +99,7 @@ pull_images() {
 }
 
 start_everything() {
-  act "start everything" compose up -d --wait && return 0
+  act "start everything" start_whole && return 0
   local id
   for id in $(containers_of "$WORKER_SERVICE"); do
     if ! is_healthy "$id"; then show_why_unwell "$id"; fi
@@ -192,7 +192,8 @@ main() {
   step health
   ask_from_outside
   end_of_step
-  good "This host runs $(tag_in_force) for $domain. What to look at in the first hour: docs/operations.md"
+  good "Grafana: https://$domain/grafana/, user admin; its password is GF_SECURITY_ADMIN_PASSWORD in $ENV_FILE"
+  good "This host runs $(tag_in_force) for $domain. What to look at in the first hour: docs/first-hour.md"
 }
 
 # nginx starts without a certificate; it takes one up by a reload, which closes no connection.

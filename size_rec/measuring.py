@@ -6,11 +6,13 @@ pure function.
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from size_rec.body.body_model import BodyEstimate, estimate_body
 from size_rec.body.fitted import Fitted
 from size_rec.body.size_calculator import advise
+from size_rec.body.size_chart import DEFAULT_CHART, SizeChart
 from size_rec.body.stretch import CONFIRMING_SPREADS, MAX_SPREADS, is_stretched, log_stretch, widened
 from size_rec.outline.admission import refusal_of_estimate, refusal_of_outline, refusal_of_pose, toes_point_at_camera
 from size_rec.outline.features import BodyFeatures, measure_features
@@ -86,23 +88,31 @@ class _Judged:
 
 
 def measure_picture(
-    picture: Picture, pose_model: PoseModel, fitted: Fitted, *, height_cm: float, weight_kg: float | None = None
+    picture: Picture,
+    pose_model: PoseModel,
+    fitted: Fitted,
+    *,
+    height_cm: float,
+    weight_kg: float | None = None,
+    height_measured: bool = False,
+    chart: SizeChart = DEFAULT_CHART,
 ) -> Measured:
-    """Measure the person in the picture.
+    """Measure the person in the picture; the size is one of the ``chart``'s.
 
     Raises:
         PictureRefused: nobody, several people, not the whole body, not standing, turned away, stretched, or unclear.
     """
-    judged = _judge(_clearest(picture, pose_model), fitted, height_cm, weight_kg)
+    judge = partial(_judge, fitted=fitted, height_cm=height_cm, weight_kg=weight_kg, height_measured=height_measured)
+    judged = judge(_clearest(picture, pose_model))
     if judged.face_may_be_covered:
         second = look_past_the_face(judged.look, pose_model)
         if second is not None:
             max_spreads = CONFIRMING_SPREADS if judged.refusal is Refusal.STRETCHED else MAX_SPREADS
-            judged = _plainer(judged, _judge(second, fitted, height_cm, weight_kg, max_spreads))
+            judged = _plainer(judged, judge(second, max_spreads=max_spreads))
     look, features, estimate = judged.look, judged.look.features, judged.estimate
     if judged.refusal is not None or features is None or estimate is None:
         raise PictureRefused(judged.refusal or Refusal.UNCLEAR)
-    return Measured(look.picture, look.cut_out, look.pose, features, estimate, advise(estimate, height_cm=height_cm))
+    return Measured(look.picture, look.cut_out, look.pose, features, estimate, advise(estimate, chart))
 
 
 def clearest_look(picture: Picture, pose_model: PoseModel) -> Look:
@@ -160,12 +170,24 @@ def _plainer(first: _Judged, second: _Judged) -> _Judged:
 
 
 def _judge(
-    look: Look, fitted: Fitted, height_cm: float, weight_kg: float | None, max_spreads: float = MAX_SPREADS
+    look: Look,
+    *,
+    fitted: Fitted,
+    height_cm: float,
+    weight_kg: float | None,
+    height_measured: bool,
+    max_spreads: float = MAX_SPREADS,
 ) -> _Judged:
     refusal = look.refusal or refusal_of_outline(look.pose, look.features)
     if refusal is not None or look.features is None:
         return _Judged(look, None, refusal)
-    estimate = estimate_body(fitted.body, look.features.values, height_cm=height_cm, weight_kg=weight_kg)
+    estimate = estimate_body(
+        fitted.body,
+        look.features.values,
+        height_cm=height_cm,
+        weight_kg=weight_kg,
+        height_measured=height_measured,
+    )
     model = fitted.stretch.drawn if look.face_drawn else fitted.stretch.seen
     logarithm = log_stretch(model, look.stretch_values)
     refusal = Refusal.STRETCHED if is_stretched(model, logarithm, max_spreads) else refusal_of_estimate(estimate)

@@ -38,9 +38,21 @@ class BodyType(StrEnum):
     BROAD = "broad"
 
 
+class Note(StrEnum):
+    """What a person should know of an answer beyond its numbers; the value is its stable code."""
+
+    ADULTS_ONLY = "adults_only"
+    """The person is as small as children are, and nothing is known of children's bodies."""
+    BEYOND_KNOWN_HEIGHTS = "beyond_known_heights"
+    """Nobody of this height was measured for the model."""
+    ABOVE_CHART = "above_chart"
+    """The body is larger than the chart's last size."""
+
+
 @dataclass(frozen=True)
 class SizeAdvice:
-    """The answer to one photograph. ``measurements_cm`` by name; ``smallest`` and ``largest`` bound the size range."""
+    """The answer to one photograph. ``measurements_cm`` by name; ``smallest`` and ``largest`` bound the size range;
+    ``size_probabilities`` by size, in the chart's order."""
 
     size: str
     smallest: str
@@ -48,6 +60,8 @@ class SizeAdvice:
     confidence: float
     body_type: BodyType
     measurements_cm: dict[str, float]
+    size_probabilities: dict[str, float]
+    notes: tuple[Note, ...] = ()
 
 
 class MeasurerGone(Exception):

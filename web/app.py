@@ -12,12 +12,14 @@ from pydantic import BaseModel
 
 from models.health import Component, HealthReport
 from models.problems import INTERNAL
+from models.size_chart import ShopChart
 from models.size_rec import EstimateBodyRequest, EstimateBodyResponse
 from services.fetching.url_guard import TrustedHosts
-from size_rec.answer import response_of
+from size_rec.answer import chart_of, response_of
 from size_rec.metrics import ANSWERED, SizeMetrics
 from size_rec.photo_fetching import PhotoFetcher
 from size_rec.problems import MODEL_UNAVAILABLE, OVERLOADED, ModelUnavailable, problem_of, reason_of
+from size_rec.processes.link import Question
 from size_rec.processes.pool import BodyEstimator
 from web.edges import RequestEdges, error_handlers, problem_response
 from web.http_metrics import instrument
@@ -126,7 +128,11 @@ def create_app(
         metrics.count(ANSWERED, seconds)
         metrics.note_confidence(answer.confidence)
         log.info(
-            "size_estimated", size=answer.recommended_size, confidence=answer.confidence, seconds=round(seconds, 3)
+            "size_estimated",
+            size=answer.recommended_size,
+            confidence=answer.confidence,
+            seconds=round(seconds, 3),
+            **_chart_in_log(asked.size_chart),
         )
         return answer
 
@@ -139,9 +145,17 @@ async def _answer(
     if estimator is None:
         raise ModelUnavailable
     estimator.refuse_unless_free()
+    chart = chart_of(asked.size_chart)
     ends_at = asyncio.get_running_loop().time() + deadline_seconds
     async with photos.photo(asked.image_url, ends_at=ends_at) as photo:
         with estimator.place():
             async with asyncio.timeout_at(ends_at):
-                advice = await estimator.measure(photo, height_cm=asked.height_cm, weight_kg=asked.weight_kg)
+                advice = await estimator.measure(
+                    Question(photo, asked.height_cm, asked.weight_kg, asked.height_measured, chart)
+                )
     return response_of(advice)
+
+
+def _chart_in_log(chart: ShopChart | None) -> dict[str, object]:
+    """What tells the answers in shops' own charts apart; nothing of the built-in one."""
+    return {} if chart is None else {"chart_sizes": len(chart.sizes), "garment_type": chart.garment_type}

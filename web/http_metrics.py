@@ -33,7 +33,7 @@ def instrument(app: FastAPI, registry: CollectorRegistry) -> None:
 
 def _measure(registry: CollectorRegistry) -> Callable[[Info], None]:
     """The library's two main metrics. Not made by it: its histogram shows nothing between 1 s and no end, it takes any
-    method for a label, and a series of its own begins with its first request, which an alert cannot see."""
+    method for a label, and a series of its own begins with its first request, which an alert cannot see (ADR 0049)."""
     requests = Counter(
         "http_requests",
         "HTTP requests, but for /metrics and /health.",

@@ -7,12 +7,17 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from models.size_chart import NO_CHART, REPEATABLE_NAME, explain_chart_fault
 from models.size_rec import MAX_HEIGHT_CM, MAX_URL_LENGTH, MAX_WEIGHT_KG, MIN_HEIGHT_CM, MIN_WEIGHT_KG
+
+CHART_FIELD: Final = "size_chart"
 
 EXPECTED: Final = {
     "image_url": f"must be text of 1 to {MAX_URL_LENGTH} characters",
     "height_cm": f"must be a number from {MIN_HEIGHT_CM:g} to {MAX_HEIGHT_CM:g}",
+    "height_measured": "must be true or false, or be left out",
     "weight_kg": f"must be a number from {MIN_WEIGHT_KG:g} to {MAX_WEIGHT_KG:g}, or be left out",
+    CHART_FIELD: NO_CHART.removeprefix(f"{CHART_FIELD} "),
 }
 """Each field's whole rule: whoever broke one part of it wants to know the others too."""
 
@@ -22,9 +27,6 @@ NOT_SENT_AS_JSON: Final = "The request must be sent as JSON, with the header Con
 
 MAX_FAULTS_TOLD: Final = 5
 """More fields than there are; a request of a thousand unknown ones gets no answer of a thousand lines."""
-
-REPEATABLE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
-"""An unknown field is named only if it looks like a name; anything else could be a value in the wrong place."""
 
 JSON_MEDIA_TYPE: Final = re.compile(r"application/(?:[^/]+\+)?json")
 
@@ -58,6 +60,8 @@ def _field(fault: Fault) -> str | None:
 
 def _explain(fault: Fault) -> str:
     field = _field(fault) or ""
+    if field == CHART_FIELD:
+        return explain_chart_fault(fault, tuple(fault["loc"][2:]))
     if field not in EXPECTED:
         return f"there is no field {field}" if REPEATABLE_NAME.fullmatch(field) else "there is an unknown field"
     return f"{field} is missing" if fault["type"] == "missing" else f"{field} {EXPECTED[field]}"

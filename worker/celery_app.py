@@ -11,6 +11,7 @@ from config.settings import Settings
 from services.queue.broker_transport import TRANSPORT, Amqp
 from services.queue.connection import CONNECT_TIMEOUT_SECONDS, broker_ssl_options
 from services.queue.task_queue import TaskQueue
+from worker.celery_events import DiscreetEvents
 
 TASK_NAME: Final = "wearon.generate"
 
@@ -47,7 +48,9 @@ def forget(queue: TaskQueue, broker: "redis.Redis", executor: UUID) -> None:
 def create_celery_app(settings: Settings, executor: UUID) -> Celery:
     """The Celery application of one executor: the main process publishes with it, the child runs with it."""
     name = queue_name(executor)
-    app = Celery("wearon-worker", broker=settings.celery_broker_url, amqp=Amqp, set_as_current=False)
+    app = Celery(
+        "wearon-worker", broker=settings.celery_broker_url, amqp=Amqp, events=DiscreetEvents, set_as_current=False
+    )
     app.conf.update(
         task_queues=[Queue(name, Exchange(name), routing_key=name)],
         task_default_queue=name,
@@ -82,7 +85,7 @@ def create_celery_app(settings: Settings, executor: UUID) -> Celery:
         worker_pool="threads",
         # A lost broker connection does not stop work that needs no broker.
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        # celery-exporter shows nothing without events.
+        # celery-exporter shows nothing without events; worker/celery_events.py says what is in them.
         worker_send_task_events=True,
         task_send_sent_event=True,
         # Nobody asks, and each killed process would leave its mailbox in the broker (ADR 0022).

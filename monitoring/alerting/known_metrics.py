@@ -30,6 +30,7 @@ KNOWN_METRICS: Final[Mapping[str, str]] = {
     "node_memory_MemTotal_bytes": "node-exporter",
     "probe_success": "site",
     "probe_ssl_earliest_cert_expiry": "site",
+    "wearon_whatsapp_configured": "grafana-whatsapp-webhook",
     "wearon_whatsapp_messages_total": "grafana-whatsapp-webhook",
     "wearon_whatsapp_requests_total": "grafana-whatsapp-webhook",
     "wearon_whatsapp_webhooks_total": "grafana-whatsapp-webhook",

@@ -8,13 +8,24 @@ WORKERS_NOT_DRAINING: Final = 'unless on (instance) (wearon_draining{job="worker
 one it changes no ``max``, and one that does not get ready for minutes waits for something that is away (ADR 0025)."""
 
 
+def added(counter: str, window: str) -> str:
+    """By how much each series of a counter grew within the window, from the first event on.
+
+    ``increase()`` counts from the first scrape: what a worker counts in its first seconds, a whole backlog that fails
+    at once perhaps, is in the value that is scraped first and never adds to it. So a series that is younger than the
+    window counts as it is; unless Prometheus itself is as young or was away then, for to it every series is new.
+    """
+    born_since = f'({counter} unless {counter} offset {window}) and on () (up{{job="prometheus"}} offset {window})'
+    return f"({born_since} or increase({counter}[{window}]))"
+
+
 def ended(window: str, outcome: str | None = None) -> str:
     """How many generations ended within the window, on all workers; 0 without any series.
 
     The sum is over what each worker added: a replaced worker's flat series adds nothing, and does not hide the other's.
     """
     chosen = 'job="worker"' if outcome is None else f'job="worker",outcome="{outcome}"'
-    return f"(sum(increase(wearon_generation_total{{{chosen}}}[{window}])) or vector(0))"
+    return f"(sum({added(f'wearon_generation_total{{{chosen}}}', window)}) or vector(0))"
 
 
 def hours_since(timestamp: str) -> str:

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from monitoring.dashboards.files import BUILDERS, DIRECTORY, write
+from monitoring.dashboards.catalogue import BUILDERS
+from monitoring.dashboards.files import DIRECTORY, write
 
 DESCRIPTION: Final = """\
 Writes Grafana's dashboards. They are built in monitoring/dashboards/*.py, one file a dashboard; the JSON files are
@@ -16,7 +17,7 @@ to change a panel:
   1. edit monitoring/dashboards/NAME.py ({names})
   2. .venv/bin/python -m monitoring.dashboards
   3. .venv/bin/python -m pytest tests/unit/monitoring/dashboards
-  4. commit both; after a deploy Grafana reads the files within 30 seconds
+  4. commit both; after a deploy Grafana reads the files within a minute
 """
 
 

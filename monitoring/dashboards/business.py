@@ -8,10 +8,11 @@ from grafana_foundation_sdk.models import units
 from monitoring.dashboards import limits
 from monitoring.dashboards import metric_names as names
 from monitoring.dashboards.frame import channel, frame, instance
-from monitoring.dashboards.links import document, logs_of
+from monitoring.dashboards.links import document, logs_of, runbook
 from monitoring.dashboards.panels import (
     HALF,
     NO_LIMIT,
+    SIXTH,
     Metrics,
     Panel,
     Question,
@@ -88,14 +89,14 @@ PROMISES_PANELS: Final[tuple[Panel, ...]] = (
             description="Completed of all that ended in the time shown. The promise is 95.",
             empty=NONE_ENDED,
             thresholds=at_least(limits.SUCCESS_PERCENT, 100 - limits.FAILURE_ALERT_PERCENT),
-            links=(logs_of("worker", "warning"), CREDITS),
+            links=(logs_of("worker", "warning"), CREDITS, runbook("error-rate")),
             decimals=1,
         ),
         Metrics(percent(total(increase(COMPLETED, RANGE)), total(increase(SETTLED, RANGE))), "succeeded"),
     ),
     stat(
         Question(
-            title="How long do 95 of 100 people wait at most?",
+            title="How long do 95 of 100 wait?",
             unit=units.Seconds,
             description="From the platform's request to the picture, in the time shown. NFR-1.1 promises 45 s.",
             empty="no generation was completed in this time",
@@ -107,7 +108,7 @@ PROMISES_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How long does half of the people wait?",
+            title="How long do half of them wait?",
             unit=units.Seconds,
             description="The median: what a person normally sees, from the request to the picture.",
             empty="no generation was completed in this time",
@@ -204,7 +205,7 @@ CREDITS_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How many overages must be reversed by hand?",
+            title="How many overages to reverse?",
             unit=units.Short,
             description=(
                 "Failed generations of a store beyond its plan, in the time shown: the invoice is outside, so a"
@@ -227,7 +228,7 @@ CREDITS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty=NO_WORKER,
             thresholds=at_most(limits.ANY),
-            links=(logs_of("worker", "warning"), CREDITS),
+            links=(logs_of("worker", "warning"), CREDITS, runbook("unproven-charges")),
             decimals=0,
         ),
         Metrics(total(increase(of_workers(names.REFUNDS, 'kind="unproven_charge"'), RANGE)), "unproven"),
@@ -258,7 +259,7 @@ CREDITS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no generation failed in this time",
             thresholds=NO_LIMIT,
-            links=(logs_of("worker", "warning"), CREDITS),
+            links=(logs_of("worker", "warning"), CREDITS, runbook("error-rate")),
         ),
         Metrics(happened(total(increase(FAILED, DAY), "reason")), "{{reason}}"),
     ),
@@ -272,20 +273,22 @@ CREDITS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no audit has ended yet",
             thresholds=at_most(1),
-            links=(logs_of("worker", "error"), CREDITS),
+            links=(logs_of("worker", "error"), CREDITS, runbook("ledger-faults")),
         ),
         Metrics(highest(of_workers(names.LEDGER_FAULTS)), "findings"),
+        width=SIXTH,
     ),
     stat(
         Question(
-            title="When were the credits last checked?",
+            title="How old is that check?",
             unit=units.Seconds,
             description="Age of the last audit; the worker asks for one every hour.",
             empty="no audit has ended yet",
             thresholds=at_most(limits.AUDIT_SECONDS),
-            links=(logs_of("worker", "error"), CREDITS),
+            links=(logs_of("worker", "error"), CREDITS, runbook("ledger-audit-silent")),
         ),
         Metrics(lowest(seconds_since(of_workers(names.LEDGER_AUDIT))), "audit"),
+        width=SIXTH,
     ),
 )
 

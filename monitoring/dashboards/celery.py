@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models import units
 from monitoring.dashboards import limits
 from monitoring.dashboards import metric_names as names
 from monitoring.dashboards.frame import channel, frame, instance
-from monitoring.dashboards.links import document, logs_of
+from monitoring.dashboards.links import document, logs_of, runbook
 from monitoring.dashboards.panels import (
     HALF,
     NO_LIMIT,
@@ -20,7 +20,6 @@ from monitoring.dashboards.panels import (
     at_most,
     graph,
     stat,
-    table,
 )
 from monitoring.dashboards.promql import (
     CHANNEL,
@@ -88,7 +87,7 @@ SUCCESS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no generation ended in this time",
             thresholds=at_least(limits.SUCCESS_PERCENT, 100 - limits.FAILURE_ALERT_PERCENT),
-            links=(logs_of("worker", "warning"), RELIABILITY),
+            links=(logs_of("worker", "warning"), RELIABILITY, runbook("error-rate")),
         ),
         Metrics(percent(total(COMPLETED), total(SETTLED)), "succeeded"),
     ),
@@ -103,7 +102,7 @@ SUCCESS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no generation failed in this time",
             thresholds=NO_LIMIT,
-            links=(logs_of("worker", "warning"), RELIABILITY),
+            links=(logs_of("worker", "warning"), RELIABILITY, runbook("error-rate")),
         ),
         Metrics(happened(total(FAILED, "reason")), "{{reason}}"),
         stacked=True,
@@ -116,7 +115,7 @@ SUCCESS_PANELS: Final[tuple[Panel, ...]] = (
             description="Generations per minute by channel and outcome. A channel without any: ask the platform.",
             empty=NO_WORKER,
             thresholds=NO_LIMIT,
-            links=(logs_of("worker"), RELIABILITY),
+            links=(logs_of("worker"), RELIABILITY, runbook("nothing-succeeds")),
         ),
         Metrics(per_minute(total(SETTLED, "channel", "outcome")), "{{channel}} {{outcome}}"),
     ),
@@ -179,7 +178,7 @@ STAGES_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="unknown: Redis does not answer the workers",
             thresholds=NO_LIMIT,
-            links=(logs_of("worker"), RELIABILITY),
+            links=(logs_of("worker"), RELIABILITY, runbook("queue-stalled")),
         ),
         Metrics(highest(of_workers(names.BACKLOG)), "waiting"),
     ),
@@ -190,7 +189,7 @@ STAGES_PANELS: Final[tuple[Panel, ...]] = (
             description="Age of the task at the head of the queue; 0 when none waits.",
             empty="unknown: Redis does not answer the workers",
             thresholds=at_most(limits.STALLED_SECONDS, limits.WAITING_WARNING_SECONDS),
-            links=(logs_of("worker"), RELIABILITY),
+            links=(logs_of("worker"), RELIABILITY, runbook("queue-stalled")),
         ),
         Metrics(highest(of_workers(names.OLDEST_WAITING_SECONDS)), "oldest"),
     ),
@@ -252,7 +251,7 @@ PROVIDER_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty=NO_WORKER,
             thresholds=at_most(1),
-            links=(logs_of("worker", "error"), RELIABILITY),
+            links=(logs_of("worker", "error"), RELIABILITY, runbook("provider-paused")),
             words=PAUSED,
         ),
         Metrics(highest(of_workers(names.PROVIDER_PAUSED), "reason"), "{{reason}}"),
@@ -267,7 +266,7 @@ PROVIDER_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty=NO_WORKER,
             thresholds=at_least(2, 1),
-            links=(logs_of("worker"), OPERATIONS),
+            links=(logs_of("worker"), OPERATIONS, runbook("last-model")),
         ),
         Metrics(lowest(of_workers(names.MODELS_LEFT)), "models"),
     ),
@@ -281,7 +280,7 @@ PROVIDER_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no end is announced",
             thresholds=at_least(limits.MODEL_SHUTDOWN_SECONDS),
-            links=(logs_of("worker"), OPERATIONS),
+            links=(logs_of("worker"), OPERATIONS, runbook("model-retires")),
         ),
         Metrics(lowest(seconds_until(of_workers(names.MODEL_SHUTDOWN)), "model"), "{{model}}"),
         shows_name=True,
@@ -296,7 +295,7 @@ PROVIDER_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty=NO_WORKER,
             thresholds=at_most(limits.ANY),
-            links=(logs_of("worker", "error"), OPERATIONS),
+            links=(logs_of("worker", "error"), OPERATIONS, runbook("last-model")),
             decimals=0,
         ),
         Metrics(total(increase(of_workers(names.MODEL_GONE), RANGE), "model"), "{{model}}"),
@@ -325,7 +324,7 @@ HELP_PANELS: Final[tuple[Panel, ...]] = (
     ),
     graph(
         Question(
-            title="How often was Celery's process replaced?",
+            title="How often did Celery restart?",
             unit=units.Short,
             description="By reason. Its tasks are given back each time. More than once a day: read its last lines.",
             empty=NO_WORKER,
@@ -346,7 +345,7 @@ HELP_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty=NO_WORKER,
             thresholds=at_most(limits.ANY),
-            links=(logs_of("worker", "warning"), OPERATIONS),
+            links=(logs_of("worker", "warning"), OPERATIONS, runbook("dead-letters")),
         ),
         Metrics(total(increase(of_workers(names.DEAD_LETTERS)), "reason"), "{{reason}}"),
         width=QUARTER,
@@ -365,19 +364,21 @@ HELP_PANELS: Final[tuple[Panel, ...]] = (
         width=QUARTER,
         bars=True,
     ),
-    table(
+    stat(
         Question(
             title="Which workers are told to stop?",
             unit=units.NoUnit,
             description="A draining worker lets its tasks finish and takes no new ones, for 320 s at most.",
             empty=NO_WORKER,
             thresholds=NO_LIMIT,
-            links=(logs_of("worker"), OPERATIONS),
+            links=(logs_of("worker"), OPERATIONS, runbook("deploy-half-done")),
             words=YES_NO,
         ),
         Metrics(highest(of_workers(names.DRAINING), "instance"), "{{instance}}"),
+        width=HALF,
+        shows_name=True,
     ),
-    table(
+    stat(
         Question(
             title="Which workers are still starting?",
             unit=units.NoUnit,
@@ -387,10 +388,12 @@ HELP_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty=NO_WORKER,
             thresholds=NO_LIMIT,
-            links=(logs_of("worker"), OPERATIONS),
+            links=(logs_of("worker"), OPERATIONS, runbook("worker-gone")),
             words=YES_NO,
         ),
         Metrics(highest(of_workers(names.STARTING), "instance"), "{{instance}}"),
+        width=HALF,
+        shows_name=True,
     ),
 )
 
@@ -416,7 +419,7 @@ CELERY_PANELS: Final[tuple[Panel, ...]] = (
     ),
     graph(
         Question(
-            title="How long do Celery's tasks run (P95)?",
+            title="How long do tasks run (P95)?",
             unit=units.Seconds,
             description="A run of a task, without its time in the queue. 300 s is its limit (NFR-5.2).",
             empty="no task of Celery ended in this time",
@@ -466,7 +469,7 @@ CELERY_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="the Celery exporter is not scraped",
             thresholds=at_least(1),
-            links=(logs_of("celery-exporter"), RELIABILITY),
+            links=(logs_of("celery-exporter"), RELIABILITY, runbook("worker-degraded")),
             words=UP,
         ),
         Metrics(highest(names.CELERY_WORKER_UP, "hostname"), "{{hostname}}"),

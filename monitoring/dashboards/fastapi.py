@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models import units
 from monitoring.dashboards import limits
 from monitoring.dashboards import metric_names as names
 from monitoring.dashboards.frame import frame, instance
-from monitoring.dashboards.links import document, logs_of
+from monitoring.dashboards.links import document, logs_of, runbook
 from monitoring.dashboards.panels import (
     HALF,
     NO_LIMIT,
@@ -91,7 +91,7 @@ ANSWERS_PANELS: Final[tuple[Panel, ...]] = (
             description="Answers with status 5xx of all. Above 0 for long: the worker's log has the reason.",
             empty=NO_REQUEST,
             thresholds=at_most(limits.FAILURE_ALERT_PERCENT, 1),
-            links=(logs_of("worker", "error"), SIZES),
+            links=(logs_of("worker", "error"), SIZES, runbook("nginx-5xx")),
         ),
         Metrics(percent(total(rate(of_workers(names.HTTP_REQUESTS, 'status=~"5.*"'))), total(REQUESTS)), "5xx"),
     ),
@@ -212,7 +212,7 @@ DOOR_PANELS: Final[tuple[Panel, ...]] = (
             description="GET /health by TLS from this host, every 15 s. 0: nginx, its certificate or the worker.",
             empty="the probe is not scraped: see the targets on the overview",
             thresholds=at_least(1),
-            links=(logs_of("nginx"), OPERATIONS),
+            links=(logs_of("nginx"), OPERATIONS, runbook("site-down")),
             words=UP,
         ),
         Metrics(lowest(select(names.PROBE_SUCCESS, SITE)), "site"),

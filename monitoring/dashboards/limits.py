@@ -41,6 +41,9 @@ MEMORY_WARNING_PERCENT: Final = 80.0
 MEMORY_PERCENT: Final = 90.0
 """From 90 % of its limit on, one burst ends a container with status 137."""
 
+HOST_MEMORY_PERCENT: Final = 92.0
+"""The services' limits fit into 4 GiB (ADR 0111); less than 8 % free is something else's."""
+
 DISK_WARNING_BYTES: Final = 4 * 1024**3
 DISK_BYTES: Final = 2 * 1024**3
 """Story 5.2: 2 GB free; twice that gives a day to act."""
@@ -62,6 +65,9 @@ CONFIDENCE: Final = 0.5
 
 MESSAGE_SECONDS: Final = 60.0
 """Story 5.1: an alert is at WhatsApp within a minute."""
+
+MESSAGE_OLD_SECONDS: Final = 5.0 * MINUTE_SECONDS
+"""NFR-4.6: from the error to the notification."""
 
 ANY: Final = 0.5
 """One event, as increase() shows it: between 0.9 and 1.1, never exactly 1."""

@@ -38,3 +38,8 @@ def dashboard(title: str, uid: str) -> Link:
 def document(title: str, page: str) -> Link:
     """A page of docs/."""
     return Link(title, f"{DOCUMENTS_URL}/{page}")
+
+
+def runbook(alert: str) -> Link:
+    """The page that the alert with this uid links to as well."""
+    return document(f"What to do: {alert}", f"runbooks/{alert}.md")

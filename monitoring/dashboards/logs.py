@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import units
 
 from monitoring.dashboards.frame import frame, level, service, text_box
-from monitoring.dashboards.links import LOGS_UID, document
+from monitoring.dashboards.links import LOGS_UID, document, runbook
 from monitoring.dashboards.panels import (
     HALF,
     NO_LIMIT,
@@ -31,7 +31,7 @@ WINDOW: Final = "$__auto"
 """Loki's own window: one point of the graph."""
 
 RUNBOOKS: Final = document("Runbooks", "runbooks")
-FIRST_HOUR: Final = document("Do logs arrive?", "first-hour.md")
+ARRIVING: Final = document("How logs get here", "observability.md#logs")
 NO_LINE: Final = "no such line in this time"
 
 
@@ -68,7 +68,7 @@ VOLUME_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no line arrived: is Alloy up?",
             thresholds=NO_LIMIT,
-            links=(FIRST_HOUR, RUNBOOKS),
+            links=(ARRIVING, RUNBOOKS, runbook("logs-silent")),
         ),
         Lines(f"sum by (service) (count_over_time({CHOSEN} [{WINDOW}]))", "{{service}}"),
         width=HALF,
@@ -85,7 +85,7 @@ VOLUME_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no line arrived: is Alloy up?",
             thresholds=NO_LIMIT,
-            links=(FIRST_HOUR, RUNBOOKS),
+            links=(ARRIVING, RUNBOOKS, runbook("logs-silent")),
         ),
         Lines(f"sum by (level) (count_over_time({CHOSEN} [{WINDOW}]))", "{{level}}"),
         width=HALF,
@@ -133,7 +133,7 @@ FAULTS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no 5xx in this time",
             thresholds=NO_LIMIT,
-            links=(document("What to do on the host", "operations.md"), RUNBOOKS),
+            links=(document("What to do on the host", "operations.md"), RUNBOOKS, runbook("nginx-5xx")),
         ),
         Lines('{service="nginx"} | json status="status" | status >= 500'),
         width=HALF,
@@ -145,7 +145,7 @@ FAULTS_PANELS: Final[tuple[Panel, ...]] = (
             description="Messages sent and refused, with Meta's error code in words.",
             empty="the bridge wrote nothing in this time",
             thresholds=NO_LIMIT,
-            links=(document("WhatsApp", "whatsapp.md"), RUNBOOKS),
+            links=(document("WhatsApp", "whatsapp.md"), RUNBOOKS, runbook("bridge-refused-by-meta")),
         ),
         Lines('{service="grafana-whatsapp-webhook"}'),
         width=HALF,

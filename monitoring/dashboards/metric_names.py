@@ -44,6 +44,7 @@ BACKUP: Final = "wearon_backup_last_success_timestamp_seconds"
 RENEWAL: Final = "wearon_certificate_renewal_last_success_timestamp_seconds"
 CERTIFICATE_EXPIRY: Final = "wearon_certificate_expiry_timestamp_seconds"
 
+WHATSAPP_CONFIGURED: Final = "wearon_whatsapp_configured"
 WHATSAPP_MESSAGES: Final = "wearon_whatsapp_messages_total"
 WHATSAPP_REQUESTS: Final = "wearon_whatsapp_requests_total"
 WHATSAPP_QUEUE: Final = "wearon_whatsapp_queue_messages"
@@ -115,6 +116,7 @@ OTHERS: Final[Mapping[str, tuple[str, ...]]] = {
     BACKUP: (),
     RENEWAL: (),
     CERTIFICATE_EXPIRY: (),
+    WHATSAPP_CONFIGURED: (),
     WHATSAPP_MESSAGES: ("outcome",),
     WHATSAPP_REQUESTS: ("result",),
     WHATSAPP_QUEUE: (),

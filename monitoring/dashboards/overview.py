@@ -10,12 +10,13 @@ from monitoring.dashboards import metric_names as names
 from monitoring.dashboards.celery import UID as CELERY_UID
 from monitoring.dashboards.fastapi import UID as FASTAPI_UID
 from monitoring.dashboards.frame import channel, frame, instance
-from monitoring.dashboards.links import dashboard, document, logs_of
+from monitoring.dashboards.links import dashboard, document, logs_of, runbook
 from monitoring.dashboards.panels import (
     FULL,
-    HALF,
     NO_LIMIT,
     QUARTER,
+    SIXTH,
+    THIRD,
     Metrics,
     Panel,
     Question,
@@ -41,7 +42,7 @@ from monitoring.dashboards.promql import (
     select,
     total,
 )
-from monitoring.dashboards.words import COMPONENTS, PAUSED, UP
+from monitoring.dashboards.words import COMPONENTS, PAUSED, SET, UP
 
 UID: Final = "wearon-overview"
 
@@ -49,12 +50,10 @@ OPERATIONS: Final = document("What to do on the host", "operations.md")
 TO_CELERY: Final = dashboard("Tasks in detail", CELERY_UID)
 TO_FASTAPI: Final = dashboard("HTTP in detail", FASTAPI_UID)
 
-SIXTH: Final = FULL // 6
-
 IDLE: Final = 'mode="idle"'
 
-HOST_DISKS: Final = 'mountpoint=~"/|/var/lib/docker"'
-"""Where the system and Docker's volumes lie; memory file systems and boot partitions are no question of space."""
+HOST_DISKS: Final = 'mountpoint=~"/|/var/lib/docker|/opt/wearon"'
+"""Where the system, Docker's volumes and the release lie."""
 
 
 def build() -> builders.Dashboard:
@@ -90,7 +89,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no worker answers Prometheus",
             thresholds=at_least(1),
-            links=(logs_of("worker", "error"), TO_CELERY, OPERATIONS),
+            links=(logs_of("worker", "error"), TO_CELERY, OPERATIONS, runbook("worker-degraded")),
             words=UP,
             names=COMPONENTS,
         ),
@@ -100,7 +99,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How many workers take tasks?",
+            title="How many workers serve?",
             unit=units.Short,
             description=(
                 "Workers that are ready and not told to stop. One is normal, two for minutes during a deploy. 0:"
@@ -108,7 +107,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no worker answers Prometheus",
             thresholds=at_least(1),
-            links=(logs_of("worker"), OPERATIONS),
+            links=(logs_of("worker"), OPERATIONS, runbook("worker-gone")),
         ),
         Metrics(
             f"count(({of_workers(names.STARTING)} == 0) unless on (instance) ({of_workers(names.DRAINING)} == 1))"
@@ -127,7 +126,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="the probe is not scraped: see the targets",
             thresholds=at_least(1),
-            links=(logs_of("nginx"), TO_FASTAPI, OPERATIONS),
+            links=(logs_of("nginx"), TO_FASTAPI, OPERATIONS, runbook("site-down")),
             words=UP,
         ),
         Metrics(lowest(select(names.PROBE_SUCCESS, 'job="site"')), "site"),
@@ -135,15 +134,15 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How many targets cannot be read?",
+            title="How many targets fail?",
             unit=units.Short,
             description=(
                 "Programs that Prometheus asks for metrics and that do not answer. Not 0: every panel about them"
-                " is blind. The table on the right names them."
+                " is blind. The table below names them."
             ),
             empty="Prometheus has no targets at all",
             thresholds=at_most(1),
-            links=(logs_of("prometheus"), OPERATIONS),
+            links=(logs_of("prometheus"), OPERATIONS, runbook("target-down")),
         ),
         Metrics(f"count({names.TARGET_UP} == 0) or vector(0)", "targets"),
         width=SIXTH,
@@ -156,7 +155,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
                 "Alerts in the state alerting, as Grafana counts them. Grafana's page Alerting lists them; each has"
                 " a link to its runbook."
             ),
-            empty="Grafana's own metrics are not scraped",
+            empty="Grafana is not scraped",
             thresholds=at_most(1),
             links=(logs_of("grafana"), document("Runbooks", "runbooks")),
         ),
@@ -170,7 +169,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
             description="Does Redis answer its exporter? When it does not, no task is taken or given out.",
             empty="the Redis exporter is not scraped",
             thresholds=at_least(1),
-            links=(logs_of("redis"), OPERATIONS),
+            links=(logs_of("redis"), OPERATIONS, runbook("worker-degraded")),
             words=UP,
         ),
         Metrics(lowest(names.REDIS_UP), "redis"),
@@ -178,7 +177,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="Are calls to the provider paused?",
+            title="Is the provider paused?",
             unit=units.NoUnit,
             description=(
                 "1 while the worker calls nobody because calls cannot succeed: no quota, a key refused, no model"
@@ -186,7 +185,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no worker answers Prometheus",
             thresholds=at_most(1),
-            links=(logs_of("worker", "error"), TO_CELERY, OPERATIONS),
+            links=(logs_of("worker", "error"), TO_CELERY, OPERATIONS, runbook("provider-paused")),
             words=PAUSED,
         ),
         Metrics(highest(of_workers(names.PROVIDER_PAUSED)), "provider"),
@@ -202,9 +201,11 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no worker answers Prometheus",
             thresholds=NO_LIMIT,
-            links=(logs_of("worker"), OPERATIONS),
+            links=(logs_of("worker"), OPERATIONS, runbook("deploy-half-done")),
         ),
-        Metrics(total(of_workers(names.BUILD_INFO), "instance", "version", "commit"), "{{instance}} {{version}}"),
+        Metrics(
+            total(of_workers(names.BUILD_INFO), "instance", "version", "commit"), "{{instance}} {{version}} {{commit}}"
+        ),
     ),
     table(
         Question(
@@ -213,7 +214,7 @@ UP_PANELS: Final[tuple[Panel, ...]] = (
             description="Every target of Prometheus. A target that is down: look at that service's log.",
             empty="Prometheus has no targets at all",
             thresholds=at_least(1),
-            links=(logs_of("prometheus"), OPERATIONS),
+            links=(logs_of("prometheus"), OPERATIONS, runbook("target-down")),
             words=UP,
         ),
         Metrics(lowest(names.TARGET_UP, "job", "instance"), "{{job}} {{instance}}"),
@@ -235,7 +236,7 @@ TASKS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no generation ended in this time",
             thresholds=at_least(limits.SUCCESS_PERCENT, 100 - limits.FAILURE_ALERT_PERCENT),
-            links=(logs_of("worker", "warning"), TO_CELERY, OPERATIONS),
+            links=(logs_of("worker", "warning"), TO_CELERY, OPERATIONS, runbook("error-rate")),
             decimals=1,
         ),
         Metrics(percent(total(COMPLETED), total(SETTLED)), "succeeded"),
@@ -263,7 +264,7 @@ TASKS_PANELS: Final[tuple[Panel, ...]] = (
     ),
     stat(
         Question(
-            title="How long do size recommendations take (P95)?",
+            title="How long do sizes take (P95)?",
             unit=units.Seconds,
             description=(
                 "95 of 100 were answered within this in the time shown, download of the photo included. NFR-1.2"
@@ -289,7 +290,7 @@ TASKS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="unknown: Redis does not answer the workers",
             thresholds=at_most(limits.STALLED_SECONDS, limits.WAITING_WARNING_SECONDS),
-            links=(logs_of("worker"), TO_CELERY, OPERATIONS),
+            links=(logs_of("worker"), TO_CELERY, OPERATIONS, runbook("queue-stalled")),
         ),
         Metrics(highest(of_workers(names.OLDEST_WAITING_SECONDS)), "oldest"),
     ),
@@ -304,7 +305,7 @@ TASKS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="unknown: Redis does not answer the workers",
             thresholds=NO_LIMIT,
-            links=(logs_of("worker"), TO_CELERY, OPERATIONS),
+            links=(logs_of("worker"), TO_CELERY, OPERATIONS, runbook("queue-stalled")),
         ),
         Metrics(highest(of_workers(names.BACKLOG)), "waiting"),
         Metrics(total(of_workers(names.TASKS_IN_FLIGHT)), "in work"),
@@ -335,7 +336,7 @@ TASKS_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no worker answers Prometheus",
             thresholds=NO_LIMIT,
-            links=(logs_of("worker"), TO_CELERY, OPERATIONS),
+            links=(logs_of("worker"), TO_CELERY, OPERATIONS, runbook("nothing-succeeds")),
         ),
         Metrics(per_minute(total(rate(of_workers(names.GENERATIONS, CHANNEL)), "outcome")), "{{outcome}}"),
     ),
@@ -355,7 +356,7 @@ HOST_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="the node exporter is not scraped",
             thresholds=at_most(limits.CPU_PERCENT),
-            links=(logs_of("worker"), OPERATIONS),
+            links=(logs_of("worker"), OPERATIONS, runbook("cpu-high")),
         ),
         Metrics(f"100 * (1 - avg({rate(select(names.CPU_SECONDS, IDLE))}))", "busy"),
     ),
@@ -365,8 +366,8 @@ HOST_PANELS: Final[tuple[Panel, ...]] = (
             unit=units.Percent,
             description="Memory that programs cannot get any more, of the whole host.",
             empty="the node exporter is not scraped",
-            thresholds=at_most(limits.MEMORY_PERCENT, limits.MEMORY_WARNING_PERCENT),
-            links=(logs_of("worker"), OPERATIONS),
+            thresholds=at_most(limits.HOST_MEMORY_PERCENT, limits.MEMORY_WARNING_PERCENT),
+            links=(logs_of("worker"), OPERATIONS, runbook("host-memory")),
         ),
         Metrics(percent(USED_MEMORY, names.MEMORY_TOTAL), "used"),
     ),
@@ -380,7 +381,7 @@ HOST_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="the worker runs without a memory limit",
             thresholds=at_most(limits.MEMORY_PERCENT, limits.MEMORY_WARNING_PERCENT),
-            links=(logs_of("worker"), OPERATIONS),
+            links=(logs_of("worker"), OPERATIONS, runbook("worker-memory")),
         ),
         Metrics(
             percent(highest(of_workers(names.MEMORY), "instance"), highest(of_workers(names.MEMORY_LIMIT), "instance")),
@@ -397,7 +398,7 @@ HOST_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="the node exporter is not scraped",
             thresholds=at_least(limits.DISK_WARNING_BYTES, limits.DISK_BYTES),
-            links=(logs_of("redis"), OPERATIONS),
+            links=(logs_of("redis"), OPERATIONS, runbook("disk-low")),
         ),
         Metrics(
             lowest(select(names.DISK_AVAILABLE, HOST_DISKS)),
@@ -410,31 +411,21 @@ HOST_PANELS: Final[tuple[Panel, ...]] = (
             title="How long is the certificate valid?",
             unit=units.Seconds,
             description=(
-                "Of the certificate that port 443 shows. Renewal begins a month before its end; below 14 days two"
-                " weeks of renewals have failed."
+                "Of the certificate that port 443 shows now, and as the renewal script last saw it. Renewal begins a"
+                " month before the end; below 14 days two weeks of renewals have failed."
             ),
-            empty="the probe has not seen a certificate",
+            empty="neither the probe nor a renewal has seen a certificate",
             thresholds=at_least(limits.CERTIFICATE_SECONDS),
-            links=(logs_of("certbot"), logs_of("nginx"), OPERATIONS),
+            links=(logs_of("certbot"), logs_of("nginx"), OPERATIONS, runbook("certificate-expires")),
         ),
-        Metrics(lowest(seconds_until(select(names.PROBE_CERTIFICATE_EXPIRY, 'job="site"'))), "served certificate"),
-        width=SIXTH,
+        Metrics(lowest(seconds_until(select(names.PROBE_CERTIFICATE_EXPIRY, 'job="site"'))), "served now"),
+        Metrics(lowest(seconds_until(names.CERTIFICATE_EXPIRY)), "at the last renewal"),
+        width=THIRD,
+        shows_name=True,
     ),
     stat(
         Question(
-            title="What did the renewal last see?",
-            unit=units.Seconds,
-            description="The same end, as the renewal script saw it when it last looked at port 443.",
-            empty="no renewal has run on this host yet",
-            thresholds=at_least(limits.CERTIFICATE_SECONDS),
-            links=(logs_of("certbot"), OPERATIONS),
-        ),
-        Metrics(lowest(seconds_until(names.CERTIFICATE_EXPIRY)), "seen by the renewal"),
-        width=SIXTH,
-    ),
-    stat(
-        Question(
-            title="When did the renewal last succeed?",
+            title="How old is the renewal?",
             unit=units.Seconds,
             description=(
                 "Age of the last run of renew-certs.sh that ended well; it runs twice a day. Older than 26 hours is"
@@ -442,7 +433,7 @@ HOST_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="no renewal has run on this host yet",
             thresholds=at_most(limits.NIGHTLY_SECONDS),
-            links=(logs_of("certbot"), OPERATIONS),
+            links=(logs_of("certbot"), OPERATIONS, runbook("renewal-silent")),
         ),
         Metrics(lowest(seconds_since(names.RENEWAL)), "renewal"),
         width=SIXTH,
@@ -454,14 +445,14 @@ HOST_PANELS: Final[tuple[Panel, ...]] = (
             description="Age of the last backup that ended well. Older than 26 hours is an alert.",
             empty="no backup was made on this host yet",
             thresholds=at_most(limits.NIGHTLY_SECONDS),
-            links=(logs_of("redis"), OPERATIONS),
+            links=(logs_of("redis"), OPERATIONS, runbook("backup-old")),
         ),
         Metrics(lowest(seconds_since(names.BACKUP)), "backup"),
         width=SIXTH,
     ),
     stat(
         Question(
-            title="How much memory does Redis use?",
+            title="How large is Redis?",
             unit=units.BytesIEC,
             description=(
                 "Queues, in-flight copies and dead letters. It grows when tasks pile up; at its limit Redis"
@@ -482,7 +473,7 @@ BRIDGE: Final = (logs_of("grafana-whatsapp-webhook"), document("WhatsApp", "what
 MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
     graph(
         Question(
-            title="What became of the messages to WhatsApp?",
+            title="Does WhatsApp take our messages?",
             unit=units.Short,
             description=(
                 "Messages by what WhatsApp did with them. refused and expired ones reached nobody: the log of the"
@@ -490,7 +481,7 @@ MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="the WhatsApp bridge is not scraped",
             thresholds=NO_LIMIT,
-            links=BRIDGE,
+            links=(*BRIDGE, runbook("bridge-lost-message")),
         ),
         Metrics(total(increase(names.WHATSAPP_MESSAGES), "outcome"), "{{outcome}}"),
         width=QUARTER,
@@ -505,14 +496,14 @@ MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="the WhatsApp bridge is not scraped",
             thresholds=NO_LIMIT,
-            links=BRIDGE,
+            links=(*BRIDGE, runbook("bridge-refused-by-meta")),
         ),
         Metrics(total(increase(names.WHATSAPP_REQUESTS), "result"), "{{result}}"),
         width=QUARTER,
     ),
     graph(
         Question(
-            title="What does the bridge answer to Grafana?",
+            title="Does the bridge take alerts?",
             unit=units.Short,
             description=(
                 "Webhooks by result. unauthenticated or replayed: the shared secret or a clock is wrong;"
@@ -520,22 +511,38 @@ MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="the WhatsApp bridge is not scraped",
             thresholds=NO_LIMIT,
-            links=(*BRIDGE, logs_of("grafana")),
+            links=(*BRIDGE, logs_of("grafana"), runbook("bridge-refuses-grafana")),
         ),
         Metrics(total(increase(names.WHATSAPP_WEBHOOKS), "result"), "{{result}}"),
         width=QUARTER,
     ),
     graph(
         Question(
-            title="How long do messages wait in the bridge?",
+            title="How long do messages wait?",
             unit=units.Seconds,
             description="Age of the oldest message that is still to be sent. Above a minute story 5.1 is missed.",
             empty="the WhatsApp bridge is not scraped",
-            thresholds=at_most(limits.MESSAGE_SECONDS),
-            links=BRIDGE,
+            thresholds=at_most(limits.MESSAGE_OLD_SECONDS, limits.MESSAGE_SECONDS),
+            links=(*BRIDGE, runbook("bridge-queue-old")),
         ),
         Metrics(highest(names.WHATSAPP_OLDEST_SECONDS), "oldest message"),
         width=QUARTER,
+    ),
+    stat(
+        Question(
+            title="Can the bridge send at all?",
+            unit=units.NoUnit,
+            description=(
+                "Whether every setting for Meta is there. Without them alerts are taken and nobody is told: set the"
+                " WHATSAPP_ settings in .env, then `send-test`."
+            ),
+            empty="the WhatsApp bridge is not scraped",
+            thresholds=at_least(1),
+            links=(*BRIDGE, runbook("bridge-refused-by-meta")),
+            words=SET,
+        ),
+        Metrics(lowest(names.WHATSAPP_CONFIGURED), "settings"),
+        width=THIRD,
     ),
     stat(
         Question(
@@ -544,10 +551,10 @@ MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
             description="Messages to be sent. They survive a restart of the bridge.",
             empty="the WhatsApp bridge is not scraped",
             thresholds=at_most(1),
-            links=BRIDGE,
+            links=(*BRIDGE, runbook("bridge-queue-old")),
         ),
         Metrics(highest(names.WHATSAPP_QUEUE), "waiting"),
-        width=HALF,
+        width=THIRD,
     ),
     stat(
         Question(
@@ -559,9 +566,9 @@ MESSAGES_PANELS: Final[tuple[Panel, ...]] = (
             ),
             empty="WhatsApp has taken no message yet: run send-test",
             thresholds=at_most(limits.NIGHTLY_SECONDS),
-            links=BRIDGE,
+            links=(*BRIDGE, runbook("dead-mans-switch")),
         ),
         Metrics(lowest(seconds_since(names.WHATSAPP_LAST_ACCEPTED)), "last accepted"),
-        width=HALF,
+        width=THIRD,
     ),
 )

@@ -1,6 +1,7 @@
 """[pure] Makes panels. None can be made without its question, unit, meaning, empty state, limits and links."""
 
 import copy
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -29,6 +30,7 @@ PLAIN: Final = "blue"
 GRID_COLUMNS: Final = 24
 """The width of Grafana's grid."""
 
+SIXTH: Final = GRID_COLUMNS // 6
 QUARTER: Final = GRID_COLUMNS // 4
 THIRD: Final = GRID_COLUMNS // 3
 HALF: Final = GRID_COLUMNS // 2
@@ -38,8 +40,14 @@ STAT_HEIGHT: Final = 4
 GRAPH_HEIGHT: Final = 8
 LOGS_HEIGHT: Final = 12
 
+LETTERS: Final = string.ascii_uppercase
+"""Grafana's names of a panel's queries."""
+
 LINE_WIDTH: Final = 2
 FILL_PERCENT: Final = 10
+BAR_INTERVAL: Final = "1m"
+"""Of a bar. Shorter than Grafana's window, one event would stand in several bars."""
+
 MOST_LOG_LINES: Final = 500
 """Enough for a glance; a search narrows them."""
 
@@ -137,7 +145,7 @@ def stat(question: Question, *queries: Metrics, width: int = QUARTER, shows_name
         .span(width)
         .height(STAT_HEIGHT)
     )
-    for letter, query in zip(_LETTERS, queries, strict=False):
+    for letter, query in zip(LETTERS, queries, strict=False):
         builder.with_target(_to_prometheus(query, letter, is_instant=True))
     return _Ready(_answer(builder.build(), question))
 
@@ -168,9 +176,11 @@ def graph(
         .span(width)
         .height(GRAPH_HEIGHT)
     )
+    if bars:
+        builder.interval(BAR_INTERVAL)
     if stacked:
         builder.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL))
-    for letter, query in zip(_LETTERS, queries, strict=False):
+    for letter, query in zip(LETTERS, queries, strict=False):
         builder.with_target(_to_source(query, letter))
     return _Ready(_answer(builder.build(), question, colour=dashboard.FieldColorModeId.PALETTE_CLASSIC))
 
@@ -183,12 +193,11 @@ def table(question: Question, *queries: Metrics, width: int = HALF) -> Panel:
         .datasource(PROMETHEUS)
         .span(width)
         .height(GRAPH_HEIGHT)
-        .with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
         .with_transformation(
             dashboard.DataTransformerConfig(id_val="organize", options={"excludeByName": {"Time": True}})
         )
     )
-    for letter, query in zip(_LETTERS, queries, strict=False):
+    for letter, query in zip(LETTERS, queries, strict=False):
         builder.with_target(_to_prometheus(query, letter, is_instant=True).format(prometheus.PromQueryFormat.TABLE))
     return _Ready(_answer(builder.build(), question))
 
@@ -206,13 +215,9 @@ def log_lines(question: Question, query: Lines, width: int = FULL) -> Panel:
         .datasource(LOKI)
         .span(width)
         .height(LOGS_HEIGHT)
-        .with_target(_to_loki(query, _LETTERS[0]).max_lines(MOST_LOG_LINES))
+        .with_target(_to_loki(query, LETTERS[0]).max_lines(MOST_LOG_LINES))
     )
     return _Ready(_answer(builder.build(), question))
-
-
-_LETTERS: Final = "ABCDEFGHIJ"
-"""Grafana's names of a panel's queries."""
 
 
 def _to_prometheus(query: Metrics, letter: str, *, is_instant: bool) -> prometheus_builders.Dataquery:

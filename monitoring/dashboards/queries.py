@@ -7,15 +7,15 @@ from typing import Final, NamedTuple
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import loki, prometheus
 
-from monitoring.dashboards.files import BUILDERS, built
+from monitoring.dashboards.catalogue import BUILDERS, built
 
 VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 """``$name`` or ``${name}``, as Grafana writes its variables."""
 
 ALL: Final[Mapping[str, str]] = {
-    "__rate_interval": "1m",
-    "__range": "1h",
-    "__auto": "1m",
+    "__rate_interval": "5m",
+    "__range": "3d",
+    "__auto": "5m",
     "channel": ".*",
     "instance": ".*",
     "service": ".+",
@@ -25,7 +25,7 @@ ALL: Final[Mapping[str, str]] = {
     "event": "",
     "text": "",
 }
-"""What Grafana puts in for someone who has chosen nothing, at a scrape every 15 s and with an hour shown."""
+"""What Grafana puts in for someone who chose nothing and looks at three days: windows that hold a whole test run."""
 
 
 class UnknownVariable(ValueError):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from monitoring.dashboards import promql_rules
 from monitoring.dashboards.links import LOGS_UID
+from monitoring.dashboards.panels import GRID_COLUMNS
 from monitoring.dashboards.queries import VARIABLE
 
 Json = Mapping[str, Any]
@@ -28,7 +29,7 @@ def faults(dashboard: Json) -> list[str]:
         found += [
             f"{panel.get('title')}: no link to the logs of the same minutes" for panel in panels if not _logs(panel)
         ]
-    return [*found, *_repeated(panels, "title"), *_repeated(dashboard["panels"], "id")]
+    return [*found, *_cut_off(panels), *_repeated(panels, "title"), *_repeated(dashboard["panels"], "id")]
 
 
 def panel_faults(panel: Json, variables: set[str]) -> list[str]:
@@ -76,6 +77,15 @@ def _faults_of_questions(panel: Json, variables: set[str]) -> Iterator[str]:
 
 def _logs(panel: Json) -> bool:
     return any(link["url"].startswith(f"/d/{LOGS_UID}?") for link in panel.get("links", []))
+
+
+def _cut_off(panels: list[Json]) -> list[str]:
+    """The library puts a panel that does not fit into its line beyond the right edge."""
+    return [
+        f"{panel['title']}: it ends right of the grid's {GRID_COLUMNS} columns"
+        for panel in panels
+        if panel["gridPos"]["x"] + panel["gridPos"]["w"] > GRID_COLUMNS
+    ]
 
 
 def _repeated(panels: list[Json], key: str) -> list[str]:

@@ -6,14 +6,14 @@ from typing import Final
 from monitoring.dashboards.panels import BAD, GOOD, WARNING
 
 COMPONENTS: Final[Mapping[str, str]] = {
-    "redis": "The platform's queue (Redis)",
-    "broker": "Celery's broker (Redis)",
-    "consumer": "Taking tasks (consumer)",
-    "celery": "Running tasks (Celery)",
-    "database": "Database (Supabase)",
-    "storage": "Picture storage (Supabase)",
-    "provider": "Image provider (OpenAI)",
-    "model": "Measuring bodies (pose model)",
+    "redis": "Platform's queue",
+    "broker": "Celery's broker",
+    "consumer": "Taking tasks",
+    "celery": "Running tasks",
+    "database": "Database",
+    "storage": "Picture storage",
+    "provider": "Image provider",
+    "model": "Body measuring",
 }
 
 STAGES: Final[Mapping[str, str]] = {
@@ -27,4 +27,5 @@ STAGES: Final[Mapping[str, str]] = {
 
 UP: Final[Mapping[int, tuple[str, str]]] = {0: ("down", BAD), 1: ("works", GOOD)}
 PAUSED: Final[Mapping[int, tuple[str, str]]] = {0: ("not paused", GOOD), 1: ("paused", BAD)}
+SET: Final[Mapping[int, tuple[str, str]]] = {0: ("not set up", BAD), 1: ("set up", GOOD)}
 YES_NO: Final[Mapping[int, tuple[str, str]]] = {0: ("no", GOOD), 1: ("yes", WARNING)}

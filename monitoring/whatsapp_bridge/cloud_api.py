@@ -21,11 +21,12 @@ LARGEST_ANSWER_BYTES: Final = 65_536
 class CloudApi:
     """Meta's API, with the settings' token and template."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._settings = settings
+        self._answer_seconds = answer_seconds
         # No connection is kept: alerts are rare, and one that Meta has closed meanwhile costs a message sent twice.
         self._client = httpx.Client(
-            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            timeout=httpx.Timeout(answer_seconds, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_keepalive_connections=0),
         )
         self._url = f"{settings.api_base_url}/{settings.api_version}/{settings.phone_number_id}/messages"
@@ -36,7 +37,7 @@ class CloudApi:
             parameters, to=to, template=self._settings.template_name, language=self._settings.template_language
         )
         headers = {"Authorization": f"Bearer {self._settings.access_token}"}
-        until = time.monotonic() + ANSWER_SECONDS
+        until = time.monotonic() + self._answer_seconds
         try:
             with self._client.stream("POST", self._url, json=body, headers=headers) as response:
                 answer = b""

@@ -73,6 +73,8 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self.blocked: Verdict | None = None
         """Why nobody gets anything now; None while all is well."""
+        self.fault = ""
+        """An error of ours that ended the last round; empty when it ended well."""
 
     def start(self) -> None:
         """Begin."""
@@ -96,12 +98,22 @@ class Sender:
     def _run(self) -> None:
         while not self._stopping:
             self._called.clear()
-            try:
-                wait_seconds = self.round()
-            except QueueUnusable as error:
-                log.error("queue_unusable", error=str(error), advice="See the disk and the volume whatsapp-queue.")
-                wait_seconds = LOOK_SECONDS
-            self._called.wait(min(wait_seconds, LOOK_SECONDS))
+            self._called.wait(min(self._guarded_round(), LOOK_SECONDS))
+
+    def _guarded_round(self) -> float:
+        """A round that ends well or says what is wrong: a thread that has ended sends nothing any more."""
+        try:
+            wait_seconds = self.round()
+        except QueueUnusable as error:
+            self.fault = str(error)
+            log.error("queue_unusable", error=self.fault, advice="See the disk and the volume whatsapp-queue.")
+        except Exception as error:  # whatever it is, the next round may work
+            self.fault = f"{type(error).__name__} in the sender; the log has it whole"
+            log.exception("unforeseen_error", advice="Restart the bridge; if it stays, report this line.")
+        else:
+            self.fault = ""
+            return wait_seconds
+        return LOOK_SECONDS
 
     def round(self) -> float:
         """Send what may be sent now, one message for each recipient; returns the seconds until the next look is due."""
@@ -116,6 +128,8 @@ class Sender:
         waits = [LOOK_SECONDS]
         # What failed last comes last, so that one message that Meta cannot take does not stand in everybody's way.
         for message in sorted(self._queue.heads(), key=lambda head: (head.id == self._failed_last, head.id)):
+            if self._stopping:
+                break
             wait_seconds = self._due_in(message)
             if wait_seconds <= 0:
                 self._handle(message)

@@ -1,8 +1,11 @@
 """``serve``: the bridge itself, put together from its parts, until SIGTERM."""
 
 import argparse
+import signal
+import sys
 import time
-from typing import Final
+import types
+from typing import Final, NoReturn
 
 import structlog
 import uvicorn
@@ -42,20 +45,32 @@ def run(options: argparse.Namespace) -> int:
         return EXIT_MISCONFIGURED
     if not settings.can_send:
         log.error("not_configured", faults=list(settings.faults), advice=NOBODY_IS_TOLD)
+    if settings.api_base_url.startswith("http://"):
+        log.warning(
+            "token_in_clear", advice="WHATSAPP_API_BASE_URL is without TLS: for a stand-in only, never for Meta."
+        )
     recipients = [masked(number) for number in settings.recipients]
     log.info("started", port=options.port, recipients=recipients, waiting=waiting)
     metrics = Metrics(depth=queue.depth, can_send=settings.can_send, now_seconds=time.time)
     sender = Sender(queue, CloudApi(settings), settings, metrics)
+    signal.signal(signal.SIGTERM, _end)
     sender.start()
-    uvicorn.run(
-        create_app(queue, sender, settings, metrics),
-        host=options.host,
-        port=options.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=REQUESTS_MAY_END_SECONDS,
-    )
-    sender.stop(STOP_SECONDS)
-    log.info("stopped", waiting=queue.depth().messages)
+    try:
+        uvicorn.run(
+            create_app(queue, sender, settings, metrics),
+            host=options.host,
+            port=options.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=REQUESTS_MAY_END_SECONDS,
+        )
+    finally:
+        sender.stop(STOP_SECONDS)
+        log.info("stopped", waiting=queue.depth().messages)
     return 0
+
+
+def _end(_signal: int, _frame: types.FrameType | None) -> NoReturn:
+    """uvicorn raises the signal again when its part has ended; without a handler that would kill the sender."""
+    sys.exit(0)

@@ -28,8 +28,22 @@ COMPONENTS: Final = {
     "database": "the platform's database (Supabase)",
     "storage": "the platform's storage (Supabase)",
     "provider": "the picture provider (OpenAI)",
+    "generation": "the making of pictures",
+    "queue": "the queue of tasks",
+    "worker": "the worker",
+    "deploy": "the deploy",
+    "credits": "credits and charges",
+    "backup": "the backup",
+    "host": "the host",
+    "nginx": "nginx, the way in",
+    "certificate": "the site's certificate",
+    "whatsapp": "the bridge to WhatsApp",
+    "prometheus": "Prometheus, which measures",
+    "logs": "the logs (Alloy and Loki)",
+    "alerting": "alerting itself",
 }
-"""The worker's names of its parts (``wearon_component_up``) in people's words; others are said as they are."""
+"""What rules call a part, and the worker its own (``wearon_component_up``), in people's words. A label ``part``
+comes before; a name that is not here is said as it is."""
 
 NO_RUNBOOK: Final = "open Grafana, Alerting"
 NO_HOST: Final = "unknown host"
@@ -58,7 +72,7 @@ def content_key(notification: Notification) -> str:
     states = sorted(
         f"{alert.fingerprint} {alert.status} {alert.starts_at.isoformat()}" for alert in notification.alerts
     )
-    news = "\n".join([notification.group_key, notification.status, *states])
+    news = "\n".join([notification.group_key, notification.status, f"{notification.truncated_alerts} more", *states])
     return hashlib.sha256(news.encode()).hexdigest()
 
 
@@ -105,7 +119,7 @@ def _several(alerts: Sequence[Alert], left_out: int) -> str:
     for place, alert in enumerate(alerts, start=1):
         more = len(alerts) - place + left_out
         tail = f"; and {more} more" if more else ""
-        entry = f"{place}) " + ", ".join(filter(None, (_summary(alert), _component(alert), _value(alert))))
+        entry = f"{place}) " + ", ".join(filter(None, (_summary(alert).rstrip("."), _component(alert), _value(alert))))
         room = longest - len(text) - len(tail)
         if place == 1:
             # Always said, cut if it must be: a message of a number alone says nothing.
@@ -123,7 +137,8 @@ def _summary(alert: Alert) -> str:
 
 def _component(alert: Alert) -> str:
     name = alert.labels.get("component", "")
-    return f"Part: {COMPONENTS.get(name, name)}" if name else ""
+    part = alert.labels.get("part") or COMPONENTS.get(name, name)
+    return f"Part: {part}" if part else ""
 
 
 def _value(alert: Alert) -> str:

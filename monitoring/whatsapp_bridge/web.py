@@ -31,7 +31,9 @@ METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 log = structlog.get_logger()
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """A request that is not taken: the answer's status, how it is counted, and words for whoever sent it."""
+
     def __init__(self, status: HTTPStatus, result: str, words: str) -> None:
         super().__init__(words)
         self.status, self.result, self.words = status, result, words
@@ -59,7 +61,7 @@ class Webhook:
     async def answer(self, request: Request) -> Response:
         """Take one request."""
         try:
-            body = await _body(request)
+            body = await read_body(request)
             headers = request.headers
             result = await run_in_threadpool(
                 self._take,
@@ -67,7 +69,7 @@ class Webhook:
                 headers.get(signatures.TIMESTAMP_HEADER, ""),
                 headers.get(signatures.SIGNATURE_HEADER, ""),
             )
-        except _Refused as refused:
+        except Refused as refused:
             self._metrics.webhooks.labels(refused.result).inc()
             log.warning("webhook_refused", result=refused.result, status=refused.status.value, reason=refused.words)
             # Half a body may still be on its way; the connection is of no further use.
@@ -79,7 +81,7 @@ class Webhook:
         try:
             notification = parse(body)
         except Malformed as fault:
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.UNPROCESSABLE_ENTITY, "malformed", f"This is no notification of Grafana's: {fault}"
             ) from None
         texts = [message.parameters for message in messages(notification)]
@@ -90,7 +92,7 @@ class Webhook:
             )
         except QueueUnusable as error:
             log.error("queue_unusable", error=str(error), advice="See the disk and the volume whatsapp-queue.")
-            raise _Refused(
+            raise Refused(
                 HTTPStatus.SERVICE_UNAVAILABLE, "queue_full", "The queue cannot be written; try again."
             ) from None
         return self._tell(taken, texts, len(texts) * len(recipients))
@@ -99,24 +101,24 @@ class Webhook:
         secret = self._settings.webhook_secret
         if not secret:
             words = "WHATSAPP_WEBHOOK_SECRET is not set, so nobody can be believed. scripts/deploy.sh makes it."
-            raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unauthenticated", words)
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "unauthenticated", words)
         check = signatures.check(secret, timestamp=timestamp, signature=signature, body=body, now_seconds=self._now())
         if check is signatures.Check.TOO_OLD:
             leeway = signatures.TIMESTAMP_LEEWAY_SECONDS
             words = f"The signature's time is more than {leeway} s from now: a replay, or a clock is wrong."
-            raise _Refused(HTTPStatus.UNAUTHORIZED, "replayed", words)
+            raise Refused(HTTPStatus.UNAUTHORIZED, "replayed", words)
         if check is not signatures.Check.GENUINE:
             words = (
                 f"{signatures.SIGNATURE_HEADER} does not fit {signatures.TIMESTAMP_HEADER} and the body: is "
                 "WHATSAPP_WEBHOOK_SECRET the same for Grafana and the bridge, and hmacConfig.timestampHeader set?"
             )
-            raise _Refused(HTTPStatus.UNAUTHORIZED, "unauthenticated", words)
+            raise Refused(HTTPStatus.UNAUTHORIZED, "unauthenticated", words)
 
     def _tell(self, taken: Taken, texts: list[tuple[str, str, str, str]], rows: int) -> str:
         """Count and log what became of it; the word that Grafana is answered with."""
         if taken is Taken.FULL:
             words = "Too many messages wait; try again later. Why nothing leaves: the bridge's log."
-            raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "queue_full", words)
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "queue_full", words)
         self._metrics.webhooks.labels("replayed" if taken is Taken.REPLAYED else "taken").inc()
         if taken is Taken.DUPLICATE:
             self._metrics.messages.labels("duplicate").inc(rows)
@@ -130,14 +132,14 @@ class Webhook:
         return str(taken.value)
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request, *, within_seconds: float = BODY_SECONDS) -> bytes:
     """The body, read no further than the limit.
 
     Raises:
-        _Refused: it is longer, or does not come.
+        Refused: it is longer, or does not come.
     """
     parts = bytearray()
-    too_large = _Refused(
+    too_large = Refused(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "too_large",
         f"More than {LARGEST_BODY_BYTES} bytes; set maxAlerts in Grafana.",
@@ -146,17 +148,17 @@ async def _body(request: Request) -> bytes:
     if said.isdigit() and int(said) > LARGEST_BODY_BYTES:
         raise too_large
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(within_seconds):
             async for part in request.stream():
                 parts += part
                 if len(parts) > LARGEST_BODY_BYTES:
                     raise too_large
     except TimeoutError:
-        raise _Refused(
-            HTTPStatus.REQUEST_TIMEOUT, "malformed", f"The body did not come within {BODY_SECONDS:g} s."
+        raise Refused(
+            HTTPStatus.REQUEST_TIMEOUT, "malformed", f"The body did not come within {within_seconds:g} s."
         ) from None
     except ClientDisconnect:
-        raise _Refused(HTTPStatus.BAD_REQUEST, "malformed", "The connection ended before the body did.") from None
+        raise Refused(HTTPStatus.BAD_REQUEST, "malformed", "The connection ended before the body did.") from None
     return bytes(parts)
 
 
@@ -180,11 +182,9 @@ def health(
     }
     blocked = sender.blocked
     if not sender.is_alive:
-        return False, {
-            **said,
-            "status": "degraded",
-            "error": "The sender has ended; the log says why. A restart mends it.",
-        }
+        return False, {**said, "status": "degraded", "error": "The sender has ended; a restart mends it."}
+    if sender.fault:
+        return False, {**said, "status": "degraded", "error": sender.fault}
     if not settings.can_send:
         return True, {**said, "status": "not_configured", "faults": list(settings.faults)}
     if blocked is not None:

@@ -6,18 +6,24 @@ Starts the service (the real application on a real server, loopback), sends it e
   has seen these bodies), of a naive multiplier heuristic, and the floor that ANSUR II allows;
 - size, range, confidence and refusals;
 - what photographs stretched sideways get, cross-validated;
+- with heights as people state them: errors, bias, cover; and whether the sizes' probabilities come true;
 - latency and throughput at 1 and 8 callers beside the bare pose model on the same photographs, memory, time to ready.
 """
 
 import argparse
 import csv
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
+from proofs.bench.base_tree import BaseUnusable
 from proofs.bench.process_tree import pss_bytes
+from proofs.bench_size.base_build import BaseBuild, base_beside, base_build, base_service
+from proofs.bench_size.probabilities import print_probabilities
 from proofs.bench_size.quality import print_errors, print_refusals
 from proofs.bench_size.service import Caller, Reply, photo_host, serve, service
 from proofs.bench_size.speed import Run, in_turns, print_speed
+from proofs.bench_size.stated_heights import print_stated_heights, validations_of
 from proofs.bench_size.stretched import print_stretched
 from proofs.bench_size.unseen import unseen
 from size_rec.calibration.stretch import read_stretched
@@ -37,33 +43,48 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--bodies", type=Path, default=DEFAULT_BODIES, help="folder with truth.csv and images/")
+    parser.add_argument("--base", metavar="COMMIT", help="measure this commit as well: its own table, then beside ours")
     parser.add_argument("--csv", type=Path, help="write one line per photograph here")
     parser.add_argument("--serve", type=int, metavar="PORT", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.serve:
         return serve(asked.serve)
-    ok, refuse = read_truth(asked.bodies), read_truth(asked.bodies, "422")
-    pictures = [prepare_picture((asked.bodies / "images" / row["file"]).read_bytes()).image for row in ok]
+    try:
+        with base_build(asked.base) if asked.base else nullcontext() as base:
+            _measure(asked.bodies, base, asked.csv)
+    except BaseUnusable as problem:
+        parser.exit(1, f"{problem}\n")
+    return 0
+
+
+def _measure(folder: Path, base: BaseBuild | None, csv_file: Path | None) -> None:
+    ok, refuse = read_truth(folder), read_truth(folder, "422")
+    pictures = [prepare_picture((folder / "images" / row["file"]).read_bytes()).image for row in ok]
     with (
-        photo_host(asked.bodies / "images") as host,
+        photo_host(folder / "images") as host,
         service() as (port, process, ready_seconds),
+        base_service(base, host) if base else nullcontext() as other,
         native_chatter_dropped(),
     ):
         ask = Caller(port, host).ask
         ask(ok[0])
         replies = [ask(row) for row in ok]
         refused = [ask(row) for row in refuse]
-        many, sides = in_turns(ask, ok, asked.bodies / "images", process.pid)
+        many, sides = in_turns(ask, ok, folder / "images", process.pid, other)
         memory_mb = pss_bytes(process.pid) / 1e6
+        if other:
+            other.memory_mb = pss_bytes(other.pid) / 1e6
     with native_chatter_dropped():
-        print_errors(asked.bodies, ok, replies, pictures)
+        table = read_bodies(folder)
+        print_errors(table, ok, replies, pictures)
         print_refusals(ok, replies, refuse, refused)
-        these = unseen(asked.bodies, ok, read_bodies(asked.bodies), read_stretched(asked.bodies))
-        print_stretched(these, PoseModel())
-    print_speed(Run(replies, many, sides, memory_mb, ready_seconds))
-    if asked.csv:
-        _write_csv(asked.csv, [*ok, *refuse], [*replies, *refused])
-    return 0
+        print_stretched(unseen(folder, ok, table, read_stretched(folder)), PoseModel())
+    builds = {"": validations_of(table)} | (base_beside(base, folder, table) if base else {})
+    print_stated_heights(builds)
+    print_probabilities(builds)
+    print_speed(Run(replies, many, sides, memory_mb, ready_seconds, other))
+    if csv_file:
+        _write_csv(csv_file, [*ok, *refuse], [*replies, *refused])
 
 
 def _write_csv(path: Path, rows: list[dict[str, str]], replies: list[Reply]) -> None:

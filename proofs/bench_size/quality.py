@@ -5,7 +5,6 @@ import statistics
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -15,8 +14,8 @@ from size_rec.body.body_model import ANSWERED
 from size_rec.body.model_file import MODEL_FILE, load_body_model
 from size_rec.body.size_chart import SIZES
 from size_rec.calibration.figures import Answered, Figures, answers_of, figures_of
-from size_rec.calibration.fit import FOLDS, cross_validate, spread_factors, tape_covariance_of
-from size_rec.calibration.tables import TRUTH_COLUMNS, read_bodies
+from size_rec.calibration.fit import FOLDS, OutlineTable, cross_validate, spread_factors, tape_covariance_of
+from size_rec.calibration.tables import TRUTH_COLUMNS
 from size_rec.pose.model import PoseModel
 from size_rec.pose.pose import Joint, Pose
 
@@ -24,9 +23,10 @@ NAIVE_MULTIPLIERS = {"chest_cm": ("shoulders", 2.15), "waist_cm": ("hips", 1.55)
 """The heuristic this project replaces: a joint distance times a constant, scaled by the landmarks' height."""
 
 
-def print_errors(bodies: Path, ok: list[dict[str, str]], replies: list[Reply], pictures: list[Image.Image]) -> None:
+def print_errors(
+    table: OutlineTable, ok: list[dict[str, str]], replies: list[Reply], pictures: list[Image.Image]
+) -> None:
     """Print the errors, cross-validated and of the running service, beside the naive heuristic and the floor."""
-    table = read_bodies(bodies)
     validation = cross_validate(tape_covariance_of(load_body_model()), table)
     unseen = figures_of(answers_of(validation, spread_factors(validation)))
     seen = figures_of(

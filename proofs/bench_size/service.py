@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from config.logging_config import configure_logging
 from models.health import Component, HealthReport
+from proofs.bench.base_tree import environment
 from services.fetching.url_guard import TrustedHosts
 from size_rec.processes.pool import BodyEstimator
 from web.app import create_app
@@ -59,14 +60,23 @@ def serve(port: int) -> int:
 
 
 @contextmanager
-def service() -> Iterator[tuple[int, subprocess.Popen[bytes], float]]:
-    """The service in a process of its own; yields its port, the process and the seconds to ready."""
+def service(
+    command: Sequence[str] = (sys.executable, "-m", "proofs.bench_size"), tree: Path | None = None
+) -> Iterator[tuple[int, subprocess.Popen[bytes], float]]:
+    """The service of a build's benchmark (``command``, in its ``tree``) in a process of its own; yields its port, the
+    process and the seconds to ready."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     started = time.monotonic()
-    command = [sys.executable, "-m", "proofs.bench_size", "--serve", str(port)]
-    one_blas_thread = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # as size_rec sets it where it is imported first
-    process = subprocess.Popen(command, env=one_blas_thread, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    inherited = environment() if tree else dict(os.environ)
+    one_blas_thread = inherited | {"OPENBLAS_NUM_THREADS": "1"}  # as size_rec sets it where it is imported first
+    process = subprocess.Popen(
+        [*command, "--serve", str(port)],
+        cwd=tree,
+        env=one_blas_thread,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         _wait_until_ready(f"http://127.0.0.1:{port}/health", process)
         yield port, process, time.monotonic() - started
@@ -125,14 +135,16 @@ class Caller(threading.local):
     standard library's client takes some 0.3 ms more for each photograph.
     """
 
-    def __init__(self, port: int, host: str) -> None:
+    def __init__(self, port: int, host: str, *, height_measured: bool | None = True) -> None:
         self._host = host
+        self._said = {} if height_measured is None else {"height_measured": height_measured}
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=REQUEST_TIMEOUT_SECONDS)
 
     def ask(self, row: dict[str, str]) -> Reply:
         """Send one photograph by its address."""
         started = time.perf_counter()
-        body = json.dumps({"image_url": f"{self._host}/{row['file']}", "height_cm": float(row["height_cm"])})
+        asked = {"image_url": f"{self._host}/{row['file']}", "height_cm": float(row["height_cm"])}
+        body = json.dumps(asked | self._said)
         head = (
             f"POST /estimate-body HTTP/1.1\r\nHost: s\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         )

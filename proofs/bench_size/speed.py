@@ -33,29 +33,47 @@ class Sides:
     """The service; its callers with their photo host (in this process, at the same time, on the same processors: they
     slow the service down by the clock, not by processor time); the bare pose model on the photographs as they come,
     where its environment was made; and the service's own pose model alone on the small pictures that the service makes
-    of them."""
+    of them; and the base build's service, if one is measured."""
 
     service: Side = field(default_factory=Side)
+    base: Side = field(default_factory=Side)
     callers: Side = field(default_factory=Side)
     bare: Side = field(default_factory=Side)
     own_model: Side = field(default_factory=Side)
 
 
+@dataclass
+class BaseService:
+    """The running service of the base build: how to ask it, its process, its replies to the many callers."""
+
+    name: str
+    ask: Callable[[dict[str, str]], Reply]
+    pid: int
+    many_callers: list[Reply] = field(default_factory=list)
+    memory_mb: float = 0.0
+
+
 @dataclass(frozen=True)
 class Run:
-    """What was observed of the running service."""
+    """What was observed of the running service, and of the base's beside it."""
 
     one_caller: list[Reply]
     many_callers: list[Reply]
     sides: Sides
     memory_mb: float
     ready_seconds: float
+    base: BaseService | None = None
 
 
 def in_turns(
-    ask: Callable[[dict[str, str]], Reply], rows: list[dict[str, str]], folder: Path, service_pid: int
+    ask: Callable[[dict[str, str]], Reply],
+    rows: list[dict[str, str]],
+    folder: Path,
+    service_pid: int,
+    base: BaseService | None = None,
 ) -> tuple[list[Reply], Sides]:
-    """The service at 8 callers and the bare pose model in turns, so that both meet the same load of the machine."""
+    """The service at 8 callers, the base's, and the bare pose model in turns, so that all meet the same load of the
+    machine."""
     sides = Sides()
     replies: list[Reply] = []
     with (
@@ -66,18 +84,38 @@ def in_turns(
         own = [PoseModel() for _ in range(PROCESSES)]
         if bare:
             bare.turn(_photographs(folder, rows[:WARM_UP]))
-        for start in PASSES * list(range(0, len(rows), TURN)):
+        for number, start in enumerate(PASSES * list(range(0, len(rows), TURN))):
             turn = rows[start : start + TURN]
-            cpu, own_cpu, clock = cpu_seconds(service_pid), time.process_time(), time.perf_counter()
-            replies += callers.map(ask, turn)
-            seconds = time.perf_counter() - clock
-            sides.service.turns.append(Turn(len(turn), seconds, cpu_seconds(service_pid) - cpu))
-            sides.callers.turns.append(Turn(len(turn), seconds, time.process_time() - own_cpu))
+            if base and number % 2:
+                _base_turn(callers, base, turn, sides)
+            own_cpu = time.process_time()
+            told, timed = _service_turn(callers, ask, turn, service_pid)
+            replies += told
+            sides.service.turns.append(timed)
+            sides.callers.turns.append(Turn(len(turn), timed.seconds, time.process_time() - own_cpu))
+            if base and not number % 2:
+                _base_turn(callers, base, turn, sides)
             if bare:
                 sides.bare.turns.append(bare.turn(_photographs(folder, turn)))
             small = [prepare_picture(path.read_bytes()).image for path in _photographs(folder, turn)]
             sides.own_model.turns.append(model_turn(pool, [model.find for model in own], small))
     return replies, sides
+
+
+def _service_turn(
+    callers: ThreadPoolExecutor, ask: Callable[[dict[str, str]], Reply], turn: list[dict[str, str]], pid: int
+) -> tuple[list[Reply], Turn]:
+    cpu, clock = cpu_seconds(pid), time.perf_counter()
+    replies = list(callers.map(ask, turn))
+    seconds = time.perf_counter() - clock
+    return replies, Turn(len(turn), seconds, cpu_seconds(pid) - cpu)
+
+
+def _base_turn(callers: ThreadPoolExecutor, base: BaseService, turn: list[dict[str, str]], sides: Sides) -> None:
+    """Before ours and after it by turns: what comes first may meet another machine."""
+    told, timed = _service_turn(callers, base.ask, turn, base.pid)
+    base.many_callers += told
+    sides.base.turns.append(timed)
 
 
 def _photographs(folder: Path, rows: list[dict[str, str]]) -> list[Path]:
@@ -89,10 +127,14 @@ def print_speed(run: Run) -> None:
     print(f"\n{'':58}{'P50 ms':>8}{'P95 ms':>8}{'photos/s':>10}{'CPU ms':>8}")
     alone = len(run.one_caller) / sum(reply.seconds for reply in run.one_caller)
     sides = run.sides
-    for label, replies, rate, cpu in (
+    lines = [
         ("service, 1 caller", run.one_caller, alone, ""),
         (f"service, {CALLERS} callers", run.many_callers, sides.service.per_second, f"{sides.service.cpu_ms:.1f}"),
-    ):
+    ]
+    if run.base:
+        label = f"service of {run.base.name}, {CALLERS} callers"
+        lines.append((label, run.base.many_callers, sides.base.per_second, f"{sides.base.cpu_ms:.1f}"))
+    for label, replies, rate, cpu in lines:
         p50, p95 = np.percentile([reply.seconds * 1000 for reply in replies], (50, 95))
         print(f"{label:58}{p50:8.0f}{p95:8.0f}{rate:10.1f}{cpu:>8}")
     print(f"{'callers and photo host':58}{'':>26}{sides.callers.cpu_ms:8.1f}")
@@ -106,6 +148,10 @@ def print_speed(run: Run) -> None:
         if side.turns:
             by_clock, by_cpu = sides.service.throughput_over(side), sides.service.work_over(side)
             print(f"throughput over {label}: {by_clock:.0%} by the clock, {by_cpu:.0%} by processor time")
+    if run.base:
+        by_clock, by_cpu = sides.service.throughput_over(sides.base), sides.service.work_over(sides.base)
+        memory = f"{run.memory_mb:.0f} MB beside {run.base.memory_mb:.0f}"
+        print(f"throughput over {run.base.name}: {by_clock:.2f} by the clock, {by_cpu:.2f} by processor time; {memory}")
     if not sides.bare.turns:
         print(LEFT_OUT)
     print(f"memory of the service (PSS) {run.memory_mb:.0f} MB; start to ready {run.ready_seconds:.1f} s")

@@ -90,7 +90,9 @@ def _answers(these: Unseen, change: Change, pose_model: PoseModel) -> Iterator[A
         picture = prepare_picture(change(photograph))
         truth = np.array([float(row[TRUTH_COLUMNS[name]]) for name in ANSWERED])
         try:
-            measured = measure_picture(picture, pose_model, fitted, height_cm=float(row["height_cm"]))
+            measured = measure_picture(
+                picture, pose_model, fitted, height_cm=float(row["height_cm"]), height_measured=True
+            )
         except PictureRefused as refusal:
             yield refusal
             continue

@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from models.size_rec import EstimateBodyResponse, Measurements, SizeName
+from models.size_rec import EstimateBodyResponse, Measurements, SizeName, SizeRange
 from sandbox.pictures.samples import SAMPLES
 from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.servers.worker import REPOSITORY, LocalWorker
@@ -34,6 +34,20 @@ DRAWING_TIMEOUT_SECONDS: Final = 60.0
 
 class SizingFailed(Exception):
     """There is no answer, or no drawing; the message is for the person and holds no address."""
+
+
+class BuiltInRange(SizeRange):
+    """In sizes of the built-in chart."""
+
+    lower: SizeName
+    upper: SizeName
+
+
+class BuiltInAnswer(EstimateBodyResponse):
+    """The answer to a request without a chart of its own."""
+
+    recommended_size: SizeName
+    size_range: BuiltInRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +104,7 @@ def _is_model_loaded(worker: LocalWorker) -> bool:
 
 def ask_for_size(worker_url: str, photo_url: str, height_cm: float) -> EstimateBodyResponse:
     """POST /estimate-body, as the platform does it. Raises ``SizingFailed``."""
-    asked = {"image_url": photo_url, "height_cm": height_cm}
+    asked = {"image_url": photo_url, "height_cm": height_cm, "height_measured": True}
     try:
         answer = httpx.post(
             f"{worker_url}/estimate-body",
@@ -118,7 +132,7 @@ def problem_of(content: bytes) -> str:
 def parsed(content: bytes | str) -> EstimateBodyResponse:
     """The answer's JSON. Raises ``SizingFailed`` naming the fields that break the contract. Pure."""
     try:
-        return EstimateBodyResponse.model_validate_json(content)
+        return BuiltInAnswer.model_validate_json(content)
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, fault["loc"])) or "not JSON" for fault in error.errors())
         raise SizingFailed(f"the answer is not as agreed: {fields}") from error
@@ -129,7 +143,14 @@ def draw_measured(
 ) -> EstimateBodyResponse:
     """Have ``drawing`` made by ``python -m size_rec``; returns what that process measured. Raises ``SizingFailed``."""
     drawing.unlink(missing_ok=True)  # or the drawing of an earlier demo could pass for this one
-    arguments = [str(photo.absolute()), "--height", f"{height_cm:g}", "--out", str(drawing.absolute())]
+    arguments = [
+        str(photo.absolute()),
+        "--height",
+        f"{height_cm:g}",
+        "--height-measured",
+        "--out",
+        str(drawing.absolute()),
+    ]
     try:
         ended = subprocess.run(
             [sys.executable, "-m", "size_rec", *arguments],

@@ -28,3 +28,5 @@ source "$_library/host.sh"
 source "$_library/settings.sh"
 # shellcheck source=scripts/lib/certificates.sh
 source "$_library/certificates.sh"
+# shellcheck source=scripts/lib/whole.sh
+source "$_library/whole.sh"

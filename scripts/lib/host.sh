@@ -2,7 +2,7 @@
 # What can be wrong with a host before anything is installed. Each check only looks, and names what it expected and found.
 
 readonly SUPPORTED_SYSTEMS="debian 12, debian 13, ubuntu 24.04, ubuntu 26.04" # Docker's own packages exist for these
-readonly LEAST_DISK_MIB=10240      # images 2 GB, three worker tags, logs 30 MB a service, Redis twice while it rewrites
+readonly LEAST_DISK_MIB=14336      # what every part may grow to, and 2 GB at which the alert comes (docs/notes/0128)
 readonly MOST_CLOCK_ERROR_SECONDS=60 # signed addresses, TLS and ACME bear a minute
 readonly PUBLIC_NAME_TO_RESOLVE=acme-v02.api.letsencrypt.org # a container must resolve it (moby 29.1.0 could not)
 readonly OS_RELEASE_FILE="${WEARON_OS_RELEASE:-/etc/os-release}"
@@ -127,12 +127,23 @@ readonly DOCKER_KEY_FINGERPRINT=9DC858229FC7DD38854AE2D88D81803C0EBFCD88 # docs.
 
 ensure_docker() {
   if compose_is_there; then
-    good "Docker $(docker version --format '{{.Server.Version}}'), Compose $(docker compose version --short)"
+    say_docker_versions
     return 0
   fi
   act "install Docker from Docker's own repository" install_docker
   if [[ $DRY_RUN == yes ]]; then return 0; fi
-  compose_is_there || die "Docker is installed but does not answer. See \`systemctl status docker\` and \`journalctl -u docker\`."
+  if compose_is_there; then
+    say_docker_versions
+    return 0
+  fi
+  die "Docker is installed but does not answer. See \`systemctl status docker\` and \`journalctl -u docker\`."
+}
+
+# With the API's versions: a client that is too old for the engine, or too new, fails with nothing but these two numbers
+# (grafana/alloy #5610: "client version 1.43 is too old").
+say_docker_versions() {
+  good "Docker $(docker version --format '{{.Server.Version}}'), Compose $(docker compose version --short)"
+  good "Docker's API: $(docker version --format '{{.Server.APIVersion}} down to {{.Server.MinAPIVersion}}; this client speaks {{.Client.APIVersion}}')"
 }
 
 install_docker() {

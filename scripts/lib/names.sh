@@ -18,6 +18,7 @@ readonly METRICS_DIRECTORY="$WEARON_HOME/metrics" # read by node-exporter's text
 # What first-deploy copies and a bundle replaces; everything else in $WEARON_HOME is the host's own.
 readonly BUNDLE_PARTS=(
   docker-compose.prod.yml versions.env CHANGELOG.md compose nginx redis scripts supabase
+  monitoring/alloy monitoring/blackbox monitoring/docker-socket monitoring/grafana monitoring/loki monitoring/prometheus
 )
 
 readonly CRON_FILE="${WEARON_CRON_DIRECTORY:-/etc/cron.d}/wearon"
@@ -30,6 +31,8 @@ readonly REDIS_SERVICE=redis
 readonly NGINX_SERVICE=nginx
 readonly CERTBOT_SERVICE=certbot
 readonly GRAFANA_SERVICE=grafana
+readonly BRIDGE_SERVICE=grafana-whatsapp-webhook
+readonly SERVING_SERVICES=("$REDIS_SERVICE" "$WORKER_SERVICE" "$NGINX_SERVICE") # the others only watch these
 
 # --- Certificates ---------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,9 @@ worker_image() {
   printf '%s' "$repository${1:+:$1}"
 }
 
+# bridge_image: of the bridge to WhatsApp, built from the same commit, so with the same tags.
+bridge_image() { printf "%s-whatsapp-bridge" "$(worker_image)"; }
+
 # check_tag TAG: what a registry takes for a tag, and what needs no quoting anywhere.
 check_tag() {
   local LC_ALL=C
@@ -67,11 +70,11 @@ changes_between() {
   awk -v start="$start" -v end="$end" '/^## / { section++ } section >= start && section < end' "$1"
 }
 
-# prune_images: removes worker images but the one in force and those of the last tags. Never a volume, never by force:
+# prune_images: removes images of the worker, the bridge and the bundle but the one in force and those of the last tags. Never a volume, never by force:
 # an image that a container still uses stays. One whose tag went to a newer build is known by its id only.
 prune_images() {
   local kept tag id name repository
-  for repository in "$(worker_image)" "$(bundle_image)"; do
+  for repository in "$(worker_image)" "$(bridge_image)" "$(bundle_image)"; do
     kept="$(tag_in_force)"$'\n'"$(deployed_tags | head -n "$KEPT_WORKER_TAGS")"
     while read -r tag id; do
       if [[ -z $tag ]] || grep -Fxq -- "$tag" <<<"$kept"; then continue; fi

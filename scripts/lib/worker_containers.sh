@@ -1,10 +1,17 @@
 # shellcheck shell=bash
-# The containers of the service worker. Two of them run during a deploy; only their ids tell them apart.
+# Containers and how they are, above all the worker's. Two of those run during a deploy; only their ids tell them apart.
 
 readonly RESTARTS_TOLERATED=2 # a worker that ended three times does not come up by itself
 readonly SHOWN_LOG_LINES=40   # of a worker that is not well: its last messages, on one screen
 
 short() { printf '%s' "${1:0:12}"; }
+
+# name_of ID: with the service's name, which tells a person more.
+name_of() {
+  local service
+  service=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.service"}}' "$1" 2>/dev/null) || service=container
+  printf '%s %s' "$service" "$(short "$1")"
+}
 
 # container_state ID: "STATUS HEALTH RESTARTS", for example "running healthy 0"; "gone none 0" if there is none.
 container_state() {
@@ -33,11 +40,11 @@ identity_of_tag() {
 
 identity_of() { docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}} {{.Image}}' "$1"; }
 
-# show_why_unwell ID: state, the last health checks, the last lines of its log.
+# show_why_unwell ID [LINES]: state, the last health checks, the last lines of its log.
 show_why_unwell() {
-  warn "$(short "$1") is: $(container_state "$1") (state, health, restarts)"
+  warn "$(name_of "$1") is: $(container_state "$1") (state, health, restarts)"
   docker inspect --format '{{if .State.Health}}{{range .State.Health.Log}}health check: {{.ExitCode}} {{.Output}}{{end}}{{end}}' "$1" >&2 || true
-  docker logs --tail "$SHOWN_LOG_LINES" "$1" >&2 || true
+  docker logs --tail "${2:-$SHOWN_LOG_LINES}" "$1" >&2 || true
 }
 
 # retire ID: lets it finish what it does, within its own stop_grace_period, and removes it.

@@ -9,8 +9,10 @@ Two things were fitted (``size_rec/calibration``), both on logarithms of centime
 
 For one photograph this is inverted: from the stated height (and weight) and the features follow the bodies that could
 look like this (the posterior). Sex and clothes are not asked for; the answer is the mixture over the four combinations,
-each weighted by how well it explains the picture. A feature that could not be measured is left out, which widens the
-spread by itself; a figure unlike those of the calibration widens it too (multivariate t instead of normal).
+each weighted by how well it explains the picture. People state their height too tall, men more than women: a stated
+height is an observation of the true one with a bias and a spread, unless it was measured (ADR 0134). A feature that
+could not be measured is left out, which widens the spread by itself; a figure unlike those of the calibration widens it
+too (multivariate t instead of normal).
 """
 
 from collections.abc import Sequence
@@ -55,6 +57,8 @@ class BodyModel:
     ``feature_slopes`` (L + 2, F: per measure, then female, then loose), ``design_mean`` (L + 2) and
     ``feature_covariance`` (F, F): how a body looks. ``loose_share`` is the prior probability of loose clothes.
     ``spread_factors`` (per :data:`ANSWERED`) make the predicted spread match the cross-validated error.
+    ``stated_height_bias`` and ``stated_height_spread`` (2) are the mean and the standard deviation of the logarithm of
+    stated over true height.
     """
 
     features: tuple[str, ...]
@@ -66,6 +70,8 @@ class BodyModel:
     feature_covariance: FloatArray
     loose_share: float
     spread_factors: FloatArray
+    stated_height_bias: FloatArray
+    stated_height_spread: FloatArray
 
 
 class BodyEstimate(NamedTuple):
@@ -73,13 +79,24 @@ class BodyEstimate(NamedTuple):
 
     ``mean_cm`` and ``spread_cm`` (one standard deviation) are in the order of :data:`ANSWERED`; ``loose`` is the
     probability of loose clothes; ``surprise`` is the mean squared deviation of what was seen and stated from the
-    nearest kind of body in standard deviations (1 is ordinary).
+    nearest kind of body in standard deviations (1 is ordinary). ``height_cm`` and ``height_spread_cm`` are of the true
+    height.
     """
 
     mean_cm: FloatArray
     spread_cm: FloatArray
     loose: float
     surprise: float
+    height_cm: float
+    height_spread_cm: float
+
+
+class _Stated(NamedTuple):
+    """What the person says; a measured height is exact."""
+
+    height_cm: float
+    weight_kg: float | None
+    height_measured: bool
 
 
 class _Component(NamedTuple):
@@ -107,25 +124,34 @@ class _Posterior(NamedTuple):
 
 
 def estimate_body(
-    model: BodyModel, features: dict[str, float], *, height_cm: float, weight_kg: float | None = None
+    model: BodyModel,
+    features: dict[str, float],
+    *,
+    height_cm: float,
+    weight_kg: float | None = None,
+    height_measured: bool = False,
 ) -> BodyEstimate:
-    """The body's measures given the outline's features and the stated height (and weight).
+    """The body's measures given the outline's features and the stated (or measured) height, and the weight if stated.
 
     A stated weight that the picture contradicts is probably mistyped; the more probably, the less it counts.
     """
     values = np.array([features[name] for name in model.features])
-    posterior = _posterior(model, values, height_cm, None)
+    posterior = _posterior(model, values, _Stated(height_cm, None, height_measured))
     if weight_kg is not None:
         mistyped = _mistyped_probability(posterior, weight_kg)
-        with_weight = _posterior(model, values, height_cm, weight_kg)
+        with_weight = _posterior(model, values, _Stated(height_cm, weight_kg, height_measured))
         posterior = _mixture([with_weight, posterior], np.array([1 - mistyped, mistyped]))
     chosen = [LATENT.index(name) for name in ANSWERED]
     mean_cm = np.exp(posterior.mean[chosen])
+    height = LATENT.index("height_cm")
+    height_mean_cm = float(np.exp(posterior.mean[height]))
     return BodyEstimate(
         mean_cm=mean_cm,
         spread_cm=mean_cm * np.sqrt(np.diag(posterior.covariance)[chosen]) * model.spread_factors,
         loose=posterior.loose,
         surprise=posterior.surprise,
+        height_cm=height_mean_cm,
+        height_spread_cm=height_mean_cm * sqrt(max(posterior.covariance[height, height], 0.0)),
     )
 
 
@@ -142,12 +168,12 @@ def _mistyped_probability(without_weight: _Posterior, weight_kg: float) -> float
     return wrong / (right + wrong)
 
 
-def _posterior(model: BodyModel, values: FloatArray, height_cm: float, weight_kg: float | None) -> _Posterior:
+def _posterior(model: BodyModel, values: FloatArray, stated: _Stated) -> _Posterior:
     """The mixture over both sexes and both kinds of clothes, with the tails of a multivariate t."""
-    components = [each for sex in range(len(SEXES)) for each in _components(model, sex, values, height_cm, weight_kg)]
+    components = [each for sex in range(len(SEXES)) for each in _components(model, sex, values, stated)]
     log_weights = np.array([each.log_weight for each in components])
     weights = np.exp(log_weights - log_weights.max())
-    known = float(np.isfinite(values).sum()) + (1 if weight_kg is None else 2)
+    known = float(np.isfinite(values).sum()) + (1 if stated.weight_kg is None else 2)
     distance = min(each.distance for each in components)
     tail = (TAIL_WEIGHT + distance) / (TAIL_WEIGHT + known)
     return _mixture(
@@ -166,15 +192,15 @@ def _mixture(components: Sequence[_Posterior], weights: FloatArray) -> _Posterio
     return _Posterior(mean, covariance, float(loose), float(surprise))
 
 
-def _components(
-    model: BodyModel, sex: int, values: FloatArray, height_cm: float, weight_kg: float | None
-) -> list[_Component]:
+def _components(model: BodyModel, sex: int, values: FloatArray, stated: _Stated) -> list[_Component]:
     """The components of one sex, one for each of :data:`CLOTHES`. ``values`` has NaN for a feature that could not be
     measured."""
-    stated = np.log([height_cm] if weight_kg is None else [height_cm, weight_kg])
     measured = np.isfinite(values)
-    update = _update(model, sex, len(stated), measured.tobytes())
-    difference = stated - model.body_mean[sex, : len(stated)]
+    numbers = np.log([stated.height_cm] if stated.weight_kg is None else [stated.height_cm, stated.weight_kg])
+    update = _update(model, sex, len(numbers), measured.tobytes(), height_measured=stated.height_measured)
+    difference = numbers - model.body_mean[sex, : len(numbers)]
+    if not stated.height_measured:
+        difference[0] -= model.stated_height_bias[sex]
     stated_distance = float(difference @ update.stated_inverse @ difference)
     mean = model.body_mean[sex] + update.stated_gain @ difference
     components = []
@@ -213,11 +239,13 @@ class _Update(NamedTuple):
 
 
 @lru_cache(CACHED_UPDATES)
-def _update(model: BodyModel, sex: int, stated: int, measured_flags: bytes) -> _Update:
-    """For one sex, with the first ``stated`` of :data:`LATENT` given; ``measured_flags`` has a byte for each feature, 1
-    where it was measured, else 0."""
+def _update(model: BodyModel, sex: int, stated: int, measured_flags: bytes, *, height_measured: bool) -> _Update:
+    """For one sex, with the first ``stated`` of :data:`LATENT` given, the height exactly or as people state it;
+    ``measured_flags`` has a byte for each feature, 1 where it was measured, else 0."""
     body_covariance = model.body_covariance[sex]
-    stated_covariance, cross_covariance = body_covariance[:stated, :stated], body_covariance[:, :stated]
+    stated_covariance, cross_covariance = body_covariance[:stated, :stated].copy(), body_covariance[:, :stated]
+    if not height_measured:
+        stated_covariance[0, 0] += model.stated_height_spread[sex] ** 2
     stated_inverse = np.linalg.inv(stated_covariance).astype(np.float64, copy=False)
     stated_gain = cross_covariance @ stated_inverse
     covariance = body_covariance - stated_gain @ cross_covariance.T

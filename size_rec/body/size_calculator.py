@@ -1,5 +1,6 @@
 """[pure] From measures with their spread to what a shop shows: size, range of sizes, confidence, body type."""
 
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from size_rec.body.body_model import ANSWERED, BodyEstimate
 from size_rec.body.body_type import body_type_of
 from size_rec.body.size_chart import DEFAULT_CHART, SizeChart
-from size_rec.vocabulary import SizeAdvice
+from size_rec.vocabulary import Note, SizeAdvice
 
 RANGE_PROBABILITY = 0.8
 """The range of sizes is the narrowest that contains the true one with this probability, by the predicted spread. A
@@ -17,26 +18,55 @@ range has whole sizes only, so it contains the true one more often: 95 % in cros
 HALF_SIZE_CM = 4.0
 """Two sizes are 8 cm of chest apart. An error of half of that moves a person from the middle of a size to its edge."""
 
+MIN_KNOWN_HEIGHT_CM, MAX_KNOWN_HEIGHT_CM = 145.0, 205.0
+"""Of the women of ANSUR II seven in two thousand are below 145 cm; most people of that height are children, and their
+bodies are of other proportions. The tallest man has 199 cm; a few more centimetres are no other build."""
+
+MEASURED_HEIGHT_SPREAD_CM = 1.0
+"""People are a centimetre taller in the morning than in the evening."""
+
 GIRTHS = ("chest_cm", "waist_cm", "hip_cm")
-QUANTILES = (np.arange(100) + 0.5) / 100
-_STANDARD_NORMAL = np.array([NormalDist().inv_cdf(float(quantile)) for quantile in QUANTILES])
-"""The standard normal distribution at :data:`QUANTILES`: a hundred equally probable errors, in standard deviations."""
+_STANDARD_NORMAL = NormalDist()
 
 
-def advise(estimate: BodyEstimate, *, height_cm: float, chart: SizeChart = DEFAULT_CHART) -> SizeAdvice:
+def advise(estimate: BodyEstimate, chart: SizeChart = DEFAULT_CHART) -> SizeAdvice:
     """Size, range, confidence and body type for one estimate."""
+    known = share_of_known_heights(estimate.height_cm, estimate.height_spread_cm)
     measures = dict(zip(ANSWERED, (float(value) for value in estimate.mean_cm), strict=True))
     spread = dict(zip(ANSWERED, (float(value) for value in estimate.spread_cm), strict=True))
-    best = chart.index_for(**{girth: measures[girth] for girth in GIRTHS})
-    lower, upper = narrowest_range(size_probabilities(measures, spread, chart), best)
+    girths = {girth: measures[girth] for girth in GIRTHS}
+    best = chart.index_for(**girths)
+    probabilities = size_probabilities(measures, spread, chart)
+    lower, upper = narrowest_range(probabilities, best)
     return SizeAdvice(
         size=chart.sizes[best],
         smallest=chart.sizes[lower],
         largest=chart.sizes[upper],
-        confidence=confidence_of(float(np.mean([spread[girth] for girth in GIRTHS]))),
-        body_type=body_type_of(chest_cm=measures["chest_cm"], waist_cm=measures["waist_cm"], height_cm=height_cm),
+        confidence=known * confidence_of(float(np.mean([spread[girth] for girth in GIRTHS]))),
+        body_type=body_type_of(
+            chest_cm=measures["chest_cm"], waist_cm=measures["waist_cm"], height_cm=estimate.height_cm
+        ),
         measurements_cm=measures,
+        size_probabilities=dict(zip(chart.sizes, probabilities, strict=True)),
+        notes=notes_on(height_cm=estimate.height_cm, above_chart=chart.is_exceeded_by(**girths)),
     )
+
+
+def notes_on(*, height_cm: float, above_chart: bool) -> tuple[Note, ...]:
+    """What a person should know beyond the numbers."""
+    notes = {
+        Note.ADULTS_ONLY: height_cm < MIN_KNOWN_HEIGHT_CM,
+        Note.BEYOND_KNOWN_HEIGHTS: height_cm > MAX_KNOWN_HEIGHT_CM,
+        Note.ABOVE_CHART: above_chart,
+    }
+    return tuple(note for note, applies in notes.items() if applies)
+
+
+def share_of_known_heights(height_cm: float, height_spread_cm: float) -> float:
+    """The probability that the person is as tall as those the model knows; near 0 for children. What the model says of
+    others is a guess, however narrow its spread."""
+    height = NormalDist(height_cm, max(height_spread_cm, MEASURED_HEIGHT_SPREAD_CM))
+    return height.cdf(MAX_KNOWN_HEIGHT_CM) - height.cdf(MIN_KNOWN_HEIGHT_CM)
 
 
 def confidence_of(girth_spread_cm: float) -> float:
@@ -45,14 +75,27 @@ def confidence_of(girth_spread_cm: float) -> float:
 
 
 def size_probabilities(measures: dict[str, float], spread: dict[str, float], chart: SizeChart) -> list[float]:
-    """The probability of every size, in the order of the chart.
+    """The probability of every size, in the order of the chart; they add up to 1. The last size has whatever exceeds
+    the others.
 
     The errors of the three girths are taken to be fully correlated: a wrong scale, or thick clothes, changes all of
-    them together.
+    them together. (With the correlations that are fitted, 0.26 to 0.47, the Brier scores of three charts are 0.002 to
+    0.02 worse.)
     """
-    girths = {girth: measures[girth] + _STANDARD_NORMAL * spread[girth] for girth in GIRTHS}
-    counts = np.bincount(chart.indices_for(**girths), minlength=len(chart.sizes))
-    return [int(count) / len(_STANDARD_NORMAL) for count in counts]
+    means = [measures[girth] for girth in GIRTHS]
+    spreads = [spread[girth] for girth in GIRTHS]
+    up_to = [
+        min(
+            (
+                _STANDARD_NORMAL.cdf((limit - mean) / deviation)
+                for limit, mean, deviation in zip(chart.limits_of(index), means, spreads, strict=True)
+                if limit is not None
+            ),
+            default=1.0,
+        )
+        for index in range(len(chart.sizes) - 1)
+    ]
+    return [larger - smaller for smaller, larger in pairwise([0.0, *up_to, 1.0])]
 
 
 def narrowest_range(probabilities: list[float], best: int) -> tuple[int, int]:

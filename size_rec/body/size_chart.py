@@ -1,40 +1,49 @@
-"""[pure] The size chart: which size fits which girths."""
+"""[pure] The size chart: which size fits which girths.
 
+Without NumPy: the main process hands a shop's chart on to the measuring processes.
+"""
+
+from bisect import bisect_left
 from dataclasses import dataclass
-
-import numpy as np
-
-from size_rec.pose.pose import FloatArray, IndexArray
 
 SIZES = ("XS", "S", "M", "L", "XL", "XXL")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SizeChart:
-    """The upper limits in cm of every size but the last, which has none, smallest size first; a size fits when no girth
-    is above its limit.
+    """The upper limits of the sizes in cm, smallest size first; a size fits when no girth is above its limit.
 
-    A store's own chart is another value of this type.
+    A girth has a limit for every size, for every size but the last, which then has none, or (empty) for no size. A
+    store's own chart is another value of this type.
     """
 
     sizes: tuple[str, ...]
-    chest_limits_cm: tuple[float, ...]
-    waist_limits_cm: tuple[float, ...]
-    hip_limits_cm: tuple[float, ...]
+    chest_limits_cm: tuple[float, ...] = ()
+    waist_limits_cm: tuple[float, ...] = ()
+    hip_limits_cm: tuple[float, ...] = ()
 
     def index_for(self, *, chest_cm: float, waist_cm: float, hip_cm: float) -> int:
-        """The smallest size that fits, as an index into ``sizes``."""
-        one = self.indices_for(chest_cm=np.array([chest_cm]), waist_cm=np.array([waist_cm]), hip_cm=np.array([hip_cm]))
-        return int(one[0])
+        """The smallest size that fits, as an index into ``sizes``; the last one where none does."""
+        return min(self._sizes_too_small(chest_cm, waist_cm, hip_cm), len(self.sizes) - 1)
 
-    def indices_for(self, *, chest_cm: FloatArray, waist_cm: FloatArray, hip_cm: FloatArray) -> IndexArray:
-        """:meth:`index_for` for many bodies at once, one per entry."""
-        fitting = (
-            np.searchsorted(self.chest_limits_cm, chest_cm),
-            np.searchsorted(self.waist_limits_cm, waist_cm),
-            np.searchsorted(self.hip_limits_cm, hip_cm),
+    def is_exceeded_by(self, *, chest_cm: float, waist_cm: float, hip_cm: float) -> bool:
+        """Whether no size fits."""
+        return self._sizes_too_small(chest_cm, waist_cm, hip_cm) == len(self.sizes)
+
+    def limits_of(self, index: int) -> tuple[float | None, float | None, float | None]:
+        """The limits of one size for chest, waist and hip; ``None`` where it has none."""
+        chest, waist, hip = (
+            limits[index] if index < len(limits) else None
+            for limits in (self.chest_limits_cm, self.waist_limits_cm, self.hip_limits_cm)
         )
-        return np.max(fitting, axis=0)  # type: ignore[no-any-return]
+        return chest, waist, hip
+
+    def _sizes_too_small(self, chest_cm: float, waist_cm: float, hip_cm: float) -> int:
+        return max(
+            bisect_left(self.chest_limits_cm, chest_cm),
+            bisect_left(self.waist_limits_cm, waist_cm),
+            bisect_left(self.hip_limits_cm, hip_cm),
+        )
 
 
 CHEST_LIMITS_CM = (84.0, 92.0, 100.0, 108.0, 116.0)

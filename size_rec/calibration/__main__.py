@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from size_rec.body.body_model import SEXES
 from size_rec.body.model_file import MODEL_FILE, model_text
 from size_rec.calibration.figures import answers_of, figures_of
 from size_rec.calibration.fit import (
@@ -20,9 +21,10 @@ from size_rec.calibration.fit import (
     tape_covariance,
 )
 from size_rec.calibration.floor import breadth_floor
-from size_rec.calibration.tables import read_ansur, read_ansur_columns, read_bodies
+from size_rec.calibration.stated_heights import STEP_CM
+from size_rec.calibration.tables import read_ansur, read_ansur_columns, read_bodies, read_stated_heights
 
-MODEL_DATE = "2026-11-22"
+MODEL_DATE = "2026-11-29"
 """When the data or the method last changed; written into the file instead of the clock's date."""
 
 
@@ -41,7 +43,13 @@ def main() -> int:
     covariance = tape_covariance(people)
     validation = cross_validate(covariance, bodies)
     weighed = cross_validate(covariance, bodies, with_weight=True)
-    model = replace(fit_body_model(covariance, bodies), spread_factors=spread_factors(validation))
+    stated = read_stated_heights(arguments.ansur)
+    model = replace(
+        fit_body_model(covariance, bodies),
+        spread_factors=spread_factors(validation),
+        stated_height_bias=stated.bias,
+        stated_height_spread=stated.spread,
+    )
     about = {
         "what": "Numbers of size_rec/body/body_model.py, fitted by `make calibrate`; logarithms of cm, kg and shares.",
         "date": MODEL_DATE,
@@ -53,6 +61,10 @@ def main() -> int:
         "floor_cm": {
             "what": "error of girths predicted from sex, height and calliper breadths of the same people (ANSUR II)",
             **breadth_floor(read_ansur_columns(arguments.ansur)),
+        },
+        "stated_heights": {
+            "what": f"stated minus measured height in steps of {STEP_CM} cm, number of people (ANSUR II)",
+            **dict(zip(SEXES, stated.people_by_step, strict=True)),
         },
     }
     arguments.out.write_text(model_text(model, about), encoding="utf-8")

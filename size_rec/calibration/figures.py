@@ -76,8 +76,10 @@ def answers_of(validation: CrossValidation, spread_factors: FloatArray) -> list[
             spread_cm=validation.spread[body] * spread_factors,
             loose=float(validation.loose[body]),
             surprise=float(validation.surprise[body]),
+            height_cm=float(validation.height_cm[body]),
+            height_spread_cm=0.0,
         )
-        advice = advise(estimate, height_cm=float(validation.height_cm[body]))
+        advice = advise(estimate)
         answers.append(
             Answered(
                 estimate_cm=tuple(validation.predicted[body]),

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from size_rec.body.body_model import ANSWERED, LATENT, BodyModel, estimate_body
+from size_rec.body.body_model import ANSWERED, LATENT, SEXES, BodyModel, estimate_body
+from size_rec.calibration.stated_heights import StatedHeights
 from size_rec.pose.pose import FloatArray, IndexArray
 
 TAPE_MEASURES = LATENT[:-1]
@@ -63,7 +64,7 @@ def tape_covariance_of(model: BodyModel) -> FloatArray:
 
 
 def fit_body_model(people_covariance: FloatArray, bodies: OutlineTable) -> BodyModel:
-    """All fitted numbers, with the spread factors still 1."""
+    """All fitted numbers, with the spread factors still 1 and heights taken as exact."""
     body_mean, body_covariance = _fit_bodies(people_covariance, bodies)
     design = np.column_stack([bodies.log_measures, bodies.female, bodies.loose])
     design_mean, feature_mean = design.mean(axis=0), bodies.values.mean(axis=0)
@@ -84,6 +85,8 @@ def fit_body_model(people_covariance: FloatArray, bodies: OutlineTable) -> BodyM
         feature_covariance=(1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(np.diag(covariance)),
         loose_share=float(bodies.loose.mean()),
         spread_factors=np.ones(len(ANSWERED)),
+        stated_height_bias=np.zeros(len(SEXES)),
+        stated_height_spread=np.zeros(len(SEXES)),
     )
 
 
@@ -113,7 +116,7 @@ def _fit_bodies(people_covariance: FloatArray, bodies: OutlineTable) -> tuple[Fl
 class CrossValidation:
     """Predictions for photographs of bodies that the model had not seen, in cm.
 
-    ``predicted``, ``spread`` and ``error`` (signed) are (n, :data:`ANSWERED`); ``height_cm``, ``loose`` and
+    ``predicted``, ``spread`` and ``error`` (signed) are (n, :data:`ANSWERED`); ``height_cm`` (predicted), ``loose`` and
     ``surprise`` are (n,)."""
 
     predicted: FloatArray
@@ -133,26 +136,46 @@ def split_by_body(bodies: OutlineTable, seed: int = 0) -> list[IndexArray]:
 
 
 def cross_validate(
-    people_covariance: FloatArray, bodies: OutlineTable, *, with_weight: bool = False, seed: int = 0
+    people_covariance: FloatArray,
+    bodies: OutlineTable,
+    *,
+    with_weight: bool = False,
+    stated: StatedHeights | None = None,
+    stated_cm: FloatArray | None = None,
+    seed: int = 0,
 ) -> CrossValidation:
-    """Predict each body from a model fitted on the other parts."""
+    """Predict each body from a model fitted on the other parts.
+
+    Args:
+        people_covariance: as for :func:`fit_body_model`.
+        bodies: the photographs.
+        with_weight: state the weight as well.
+        stated: how people state their heights; without it the bodies' true heights are given as measured.
+        stated_cm: for each photograph the height that is stated; needs ``stated``.
+        seed: of the parts.
+    """
     count = len(bodies.female)
     columns = [LATENT.index(name) for name in ANSWERED]
     predicted, spread = np.zeros((count, len(ANSWERED))), np.zeros((count, len(ANSWERED)))
-    surprise = np.zeros(count)
+    surprise, height_cm = np.zeros(count), np.zeros(count)
+    true_cm, true_kg = np.exp(bodies.log_measures[:, :2]).T
+    given_cm = true_cm if stated_cm is None else stated_cm
     for part in split_by_body(bodies, seed):
         model = fit_body_model(people_covariance, bodies.rows(np.setdiff1d(np.arange(count), part)))
+        if stated is not None:
+            model = replace(model, stated_height_bias=stated.bias, stated_height_spread=stated.spread)
         for body in part:
-            height_cm, weight_kg = np.exp(bodies.log_measures[body, :2])
             estimate = estimate_body(
                 model,
                 dict(zip(bodies.features, bodies.values[body], strict=True)),
-                height_cm=float(height_cm),
-                weight_kg=float(weight_kg) if with_weight else None,
+                height_cm=float(given_cm[body]),
+                weight_kg=float(true_kg[body]) if with_weight else None,
+                height_measured=stated is None,
             )
             predicted[body], spread[body], surprise[body] = estimate.mean_cm, estimate.spread_cm, estimate.surprise
+            height_cm[body] = estimate.height_cm
     error = predicted - np.exp(bodies.log_measures[:, columns])
-    return CrossValidation(predicted, spread, error, np.exp(bodies.log_measures[:, 0]), bodies.loose, surprise)
+    return CrossValidation(predicted, spread, error, height_cm, bodies.loose, surprise)
 
 
 def spread_factors(validation: CrossValidation) -> FloatArray:

@@ -9,6 +9,7 @@ import numpy as np
 from size_rec.body.body_model import LATENT
 from size_rec.calibration.fit import TAPE_MEASURES, OutlineTable, TapeTable
 from size_rec.calibration.floor import FLOOR_COLUMNS
+from size_rec.calibration.stated_heights import StatedHeights, stated_heights_of
 from size_rec.measuring import clearest_look
 from size_rec.outline.features import BodyFeatures
 from size_rec.photo.picture import Picture, prepare_picture
@@ -28,6 +29,11 @@ ANSUR_COLUMNS = {
     "inseam_cm": "crotchheight",
 }
 """Millimetres, and tenths of a kilogram (NATICK/TR-15/007)."""
+
+STATED_COLUMN = "Heightin"
+"""The height that the person stated, in whole inches."""
+CM_PER_INCH, TENTHS = 2.54, 10
+"""Of all other columns a tenth is read: millimetres become centimetres."""
 
 TRUTH_COLUMNS = {name: name for name in LATENT} | {
     "waist_navel_cm": "waist_omphalion_cm",
@@ -55,6 +61,13 @@ def read_ansur_columns(folder: Path, names: tuple[str, ...] = FLOOR_COLUMNS) -> 
         with (folder / file_name).open(newline="", encoding="utf-8") as file:
             rows += [[*(float(person[name]) / 10 for name in names), float(sex)] for person in csv.DictReader(file)]
     return dict(zip((*names, "female"), np.array(rows).T, strict=True))
+
+
+def read_stated_heights(folder: Path) -> StatedHeights:
+    """How ANSUR II's people state their heights."""
+    columns = read_ansur_columns(folder, ("stature", STATED_COLUMN))
+    stated_cm = columns[STATED_COLUMN] * TENTHS * CM_PER_INCH
+    return stated_heights_of(stated_cm=stated_cm, true_cm=columns["stature"], female=columns["female"])
 
 
 def read_truth(folder: Path, expect: str = "ok") -> list[dict[str, str]]:

@@ -21,6 +21,8 @@ ENLARGED = 2
 """The measured picture is small; lines and dots are drawn on an enlarged one."""
 STROKE_PX, DOT_PX = 2, 4
 MIN_PANEL_HEIGHT_PX = 400
+SHORT_LABEL_CHARS = 10
+"""Longer labels of a shop's own chart are written smaller, or the panel would cut them off."""
 COLUMNS = ((175, "ra"), (190, "la"))
 """Where the panel's second and third column are, in pixels from its left border, and how they are aligned (Pillow's
 anchors: right and left, by the ascender)."""
@@ -100,9 +102,10 @@ def _write_panel(draw: ImageDraw.ImageDraw, left: int, measured: Measured) -> No
     advice = measured.advice
     sizes = f"{advice.smallest} only" if advice.smallest == advice.largest else f"{advice.smallest} to {advice.largest}"
     lines = [
-        (f"Size {advice.size}", 40),
+        (f"Size {advice.size}", 40 if len(advice.size) <= SHORT_LABEL_CHARS else 18),
         (f"{sizes}, confidence {advice.confidence:.0%}", 18),
         (f"{advice.body_type.value}", 18),
+        *((note.value.replace("_", " "), 18) for note in advice.notes),
         ("", 12),
     ]
     for (name, value), spread in zip(advice.measurements_cm.items(), measured.estimate.spread_cm, strict=True):

@@ -10,16 +10,19 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from models.failures import ImageTooLarge, IncompletePicture, NotAnImage
-from size_rec.vocabulary import BodyType, PictureRefused, Refusal, SizeAdvice
+from size_rec.body.size_chart import DEFAULT_CHART, SizeChart
+from size_rec.vocabulary import BodyType, Note, PictureRefused, Refusal, SizeAdvice
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One photograph's bytes as they were fetched, and what the caller says of the person."""
+    """One photograph's bytes as they were fetched, what the caller says of the person, and the chart to answer in."""
 
     photo: bytes = field(repr=False)
     height_cm: float
     weight_kg: float | None
+    height_measured: bool = False
+    chart: SizeChart = DEFAULT_CHART
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +48,23 @@ MAX_REPLY_BYTES: Final = 1024 * 1024
 
 def send_question(connection: Connection, question: Question) -> None:
     """Raises ``OSError`` when nobody is there any more."""
-    numbers = {"height_cm": question.height_cm, "weight_kg": question.weight_kg}
-    connection.send_bytes(json.dumps(numbers).encode())
+    stated: dict[str, Any] = {
+        "height_cm": question.height_cm,
+        "weight_kg": question.weight_kg,
+        "height_measured": question.height_measured,
+    }
+    if question.chart is not DEFAULT_CHART:
+        stated["chart"] = asdict(question.chart)
+    connection.send_bytes(json.dumps(stated).encode())
     connection.send_bytes(question.photo)
 
 
 def receive_question(connection: Connection) -> Question:
     """Raises ``EOFError`` or ``OSError`` when nobody will ask any more."""
-    numbers = json.loads(connection.recv_bytes())
-    return Question(connection.recv_bytes(), **numbers)
+    stated = json.loads(connection.recv_bytes())
+    if "chart" in stated:
+        stated["chart"] = SizeChart(**{name: tuple(values) for name, values in stated["chart"].items()})
+    return Question(connection.recv_bytes(), **stated)
 
 
 def send_reply(connection: Connection, reply: Reply) -> None:
@@ -88,7 +99,8 @@ def _decoded(kind: str, content: Any) -> Reply:
         case "ready":
             return Ready()
         case "advice":
-            return SizeAdvice(**content | {"body_type": BodyType(content["body_type"])})
+            typed = {"body_type": BodyType(content["body_type"]), "notes": tuple(map(Note, content["notes"]))}
+            return SizeAdvice(**content | typed)
         case "refused":
             return PictureRefused(Refusal(content))
         case NotAnImage.kind | IncompletePicture.kind:

@@ -140,7 +140,7 @@ class BodyEstimator:
         finally:
             self._measuring -= 1
 
-    async def measure(self, photo: bytes, *, height_cm: float, weight_kg: float | None) -> SizeAdvice:
+    async def measure(self, question: Question) -> SizeAdvice:
         """Have a photograph decoded and measured.
 
         A caller that gives up while waiting leaves nothing behind; one that gives up later leaves its photograph until
@@ -154,7 +154,7 @@ class BodyEstimator:
         """
         if not self.loaded:
             raise ModelUnavailable
-        job = _Job(Question(photo, height_cm, weight_kg))
+        job = _Job(question)
         self._jobs.put(job)
         if self._closed.is_set():
             self._turn_away_waiting_jobs()
@@ -163,7 +163,7 @@ class BodyEstimator:
         finally:
             # The queue keeps what was given up until a process is free, and a failure keeps this frame.
             job.question = None
-            del photo, job
+            del question, job
 
     def close(self) -> None:
         """Stop taking work and let what runs finish."""

@@ -180,6 +180,8 @@ def reply_to(question: Question, pose_model: PoseModel, fitted: Fitted) -> Reply
             fitted,
             height_cm=question.height_cm,
             weight_kg=question.weight_kg,
+            height_measured=question.height_measured,
+            chart=question.chart,
         )
     except (PictureRefused, NotAnImage, IncompletePicture, ImageTooLarge) as refusal:
         return refusal

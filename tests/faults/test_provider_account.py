@@ -3,6 +3,7 @@
 One worker for the module; a task here may take two seconds, and a pause lasts three.
 """
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,8 @@ PAUSE_SECONDS = 3
 """Longer than a task may take: who waits for the end of a pause must not be charged the time."""
 
 SHUTDOWN = datetime.now(UTC).date() + timedelta(days=20)
+
+AN_HOUR_SECONDS = 3_600
 
 NOT_AVAILABLE = "Try-on is not available right now. Please try again later. You have not been charged."
 TOOK_TOO_LONG = "Making your picture took too long. Please try again. You have not been charged."
@@ -73,10 +76,13 @@ def test_health_names_the_provider_while_calls_are_paused_and_is_well_again_afte
     wait_until(lambda: worker.health()["status"] == "ok", "health has forgotten the test before")
     stage.wait_for(stage.submit("[[sim:quota]] health looks"))
     wait_until(lambda: worker.health()["degraded"] == ["provider"], "health names the provider")
+    assert worker.metric("wearon_provider_paused", reason="quota_exhausted") == 1
+    assert worker.metric("wearon_provider_paused") == 1, "for no other reason"
     assert worker.wait_for_line("part_down", part="provider", level="error", reason="quota_exhausted")
     [row] = stage.wait_for(stage.submit("ends the pause"))
     assert row.status == SessionStatus.COMPLETED
     wait_until(lambda: worker.health()["status"] == "ok", "health tells that all is well")
+    assert worker.metric("wearon_provider_paused") == 0
 
 
 def test_a_pause_burns_one_task_while_the_others_wait_without_using_up_their_time(stage: Stage, worker: Worker) -> None:
@@ -118,6 +124,13 @@ def test_a_models_announced_end_is_a_metric_and_a_line_and_no_request(stage: Sta
         assert simulator.stats()["model_lists"] == 1, "once at the start"
 
 
+def test_the_audit_of_the_credits_is_a_metric(worker: Worker) -> None:
+    audited_at = "wearon_ledger_audit_last_success_timestamp_seconds"
+    wait_until(lambda: worker.metric(audited_at) > 0, "the ledger was audited")
+    assert abs(worker.metric(audited_at) - time.time()) < AN_HOUR_SECONDS
+    assert worker.metric("wearon_ledger_faults") == 0
+
+
 def test_a_model_the_account_may_not_use_is_passed_over_within_the_task(stage: Stage, worker: Worker) -> None:
     prompt = f"[[sim:unverified={FIRST}]] the organization is not verified"
     [row] = stage.wait_for(stage.submit(prompt))
@@ -153,6 +166,7 @@ def test_a_model_that_is_gone_is_replaced_within_the_task_until_none_is_left(sta
     assert models == [FIRST, SECOND]
     assert (gone["level"], gone["next_model"]) == ("error", SECOND)
     assert worker.metric("wearon_model_gone_total", model=FIRST) == 1
+    assert worker.metric("wearon_openai_models_left") == 1
 
     stage.wait_for(stage.submit("with the new model at once"))
     [straight] = stage.provider_requests("with the new model at once")

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -26,13 +27,13 @@ MARKER: Final = "infra"
 ROOM: Final = Path(__file__).parent
 
 ORDER: Final = (
-    *("test_first_deploy", "test_door", "test_certificates", "test_addresses", "test_env_values", "test_bounds"),
-    *("test_full_disk", "test_image", "test_two_hosts", "test_waiting_for_redis", "test_ill_redis", "test_backup"),
-    *("test_restarts", "test_ssh", "test_deploy"),
+    *("test_first_deploy", "test_monitoring", "test_waiting_for_redis", "test_door", "test_certificates"),
+    *("test_addresses", "test_env_values", "test_bounds", "test_full_disk", "test_image", "test_two_hosts"),
+    *("test_ill_redis", "test_backup", "test_restarts", "test_ill_monitor", "test_ssh", "test_deploy"),
 )
 """Up to the two hosts nothing asks the platform or the provider for anything, so they have both to themselves."""
 
-BUSY: Final = ("test_first_deploy", "test_door")
+BUSY: Final = ("test_first_deploy", "test_monitoring", "test_waiting_for_redis", "test_door")
 
 REPORT: Final = Report()
 PARTS: Final[list[str]] = []
@@ -114,7 +115,9 @@ def first_deploy(rig: Rig) -> FirstDeploy:
     host, settings = rig.host, rig.internet.settings()
     host.home.mkdir()
     host.cron_directory.mkdir()
-    (host.home / ".env").write_text(f"IMAGE_URL_TRUSTED_HOSTS={settings['IMAGE_URL_TRUSTED_HOSTS']}\n")
+    not_asked_for = {name: settings[name] for name in ("IMAGE_URL_TRUSTED_HOSTS",)}
+    not_asked_for["DOCKER_SOCKET"] = str(rig.docker.socket)
+    (host.home / ".env").write_text("".join(f"{name}={value}\n" for name, value in not_asked_for.items()))
     given = {name: settings[name] for name in FROM_THE_ENVIRONMENT}
     rig.report.say("first-deploy.sh on a bare host")
     began_at = time.monotonic()
@@ -207,8 +210,13 @@ def shop(rig: Rig, host: Host) -> Iterator[Shop]:
 
 @pytest.fixture
 def grafana(host: Host, caller: Caller) -> Iterator[None]:
-    """An echo in Grafana's place, found by nginx."""
-    with neighbour(host, "grafana", port=GRAFANA_PORT, alias="grafana"):
+    """An echo in the place of Grafana's stand-in, found by nginx."""
+    stand_in = host.container("grafana")
+    host.docker("stop", stand_in)
+    with ExitStack() as stack:
+        stack.callback(host.wait_healthy, "grafana")
+        stack.callback(host.docker, "start", stand_in)
+        stack.enter_context(neighbour(host, "grafana", port=GRAFANA_PORT, alias="grafana"))
         wait_for(
             "nginx finds Grafana",
             lambda: caller.ask("GET", "/grafana/api/health").is_success,

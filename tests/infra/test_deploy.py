@@ -1,5 +1,6 @@
 """A deploy loses no request and no task, whatever happens in the middle of it (story 6.2, NFR-2.1, ADR-6)."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from tests.infra.engine.calls import Caller, SteadyCalls, expect_all_well
 from tests.infra.engine.docker import EventWatch
 from tests.infra.engine.host import Host
 from tests.infra.engine.rig import WORKER_TAG, Rig
+from tests.infra.engine.scraping import TargetWatch, query, value, wait_all_up
 from tests.infra.engine.shop import Shop
+from tests.infra.engine.waiting import wait_for
 from tests.support.script_host import steps_of
 
 PROVIDER_SECONDS = "30"
@@ -36,6 +39,13 @@ STOPPED_BY_ITSELF = "STOP"
 
 STAND_INS = ("nginx", "redis", "python", "provider", "platform")
 
+MOST_HOST_NAMES = 5
+FORGOTTEN_WITHIN_SECONDS = 240.0
+"""CE_PURGE_OFFLINE_WORKER_METRICS is 120 s, counted from the last sign of life; Prometheus sees it a scrape later."""
+
+POLL_SECONDS = 3.0
+PER_SCRAPE = 'scrape_samples_scraped{job="celery-exporter"}'
+
 
 @pytest.fixture(scope="module")
 def second_release(rig: Rig, first_deploy: FirstDeploy) -> Iterator[str]:
@@ -47,9 +57,7 @@ def second_release(rig: Rig, first_deploy: FirstDeploy) -> Iterator[str]:
 
 
 def _make_second(rig: Rig) -> None:
-    rig.maker.derive(
-        f"{rig.images.worker}:{WORKER_TAG}", f"{rig.images.worker}:{SECOND}", "LABEL org.example.release=second"
-    )
+    rig.maker.release(rig.images, f"{rig.images.worker}:{WORKER_TAG}", SECOND)
 
 
 def test_a_deploy_in_the_middle_of_forty_tasks_fails_no_request_and_delivers_every_task(
@@ -63,6 +71,7 @@ def test_a_deploy_in_the_middle_of_forty_tasks_fails_no_request_and_delivers_eve
     with (
         SteadyCalls(caller, photo(rig)) as calls,
         EventWatch(rig.docker) as events,
+        TargetWatch(host) as watch,
         ThreadPoolExecutor() as threads,
     ):
         deploy = threads.submit(host.script, "deploy.sh", second_release)
@@ -77,6 +86,14 @@ def test_a_deploy_in_the_middle_of_forty_tasks_fails_no_request_and_delivers_eve
     assert healthy.at_nanoseconds < stopped.at_nanoseconds
     expect_all_well(host, calls.answers)
     assert shop.wrong_credits() == []
+    assert watch.most_up_at_once == 2, "both replicas are asked while both run"
+    up = wait_all_up(host)
+    assert [target.job for target in up].count("worker") == 1, "the drained one is forgotten, and not down"
+    rig.report.proved(
+        "targets during that deploy: both workers up at once, afterwards one, and nothing down",
+        f"{len(up)} targets up; seen down meanwhile: {dict(watch.down) or 'none'}",
+        stand_ins=(*STAND_INS, "prometheus"),
+    )
     rig.report.proved(
         f"deploy in the middle of {TASKS} tasks of {PROVIDER_SECONDS} s: old one stopped when the new one was well",
         f"{seconds:.0f} s; {calls.answers}; {len(tasks)} delivered, 0 wrong credits",
@@ -129,7 +146,7 @@ def test_up_by_hand_after_any_step_of_a_killed_deploy_leaves_a_healthy_worker(
     steps = steps_of("deploy.sh")
     for number, step in enumerate(steps, start=1):
         tag = f"release-{number}"
-        rig.maker.derive(SET_ASIDE, f"{rig.images.worker}:{tag}", f"LABEL org.example={tag}")
+        rig.maker.release(rig.images, SET_ASIDE, tag)
         with HealthyWorkers(host) as workers, SteadyCalls(caller, None) as calls:
             status, output = host.attempt_script("deploy.sh", tag, env={"WEARON_FAIL_AFTER": step})
             host.compose("up", "-d", "--wait")
@@ -141,6 +158,7 @@ def test_up_by_hand_after_any_step_of_a_killed_deploy_leaves_a_healthy_worker(
         expect_all_well(host, calls.answers)
         fewest.append(f"{step} {workers.fewest}")
     rig.docker("tag", SET_ASIDE, first)
+    rig.maker.keep_bridge(rig.images, WORKER_TAG)
     host.script("deploy.sh", WORKER_TAG)
     left = worker_tags(rig)
     assert len(left) == KEPT_TAGS
@@ -152,6 +170,31 @@ def test_up_by_hand_after_any_step_of_a_killed_deploy_leaves_a_healthy_worker(
         "images are left, and every volume",
         stand_ins=STAND_INS,
     )
+
+
+def test_after_all_these_deploys_celery_exporters_series_are_few(rig: Rig, host: Host) -> None:
+    """They are named by containers and queues, of which every deploy brings new ones (danihodovic/celery-exporter
+    #267)."""
+    host.wait_healthy("celery-exporter")
+    wait_for(
+        "the workers that are gone are forgotten",
+        lambda: len(names(host, "hostname", "celery_worker_up")) < MOST_HOST_NAMES,
+        seconds=FORGOTTEN_WITHIN_SECONDS,
+        poll_seconds=POLL_SECONDS,
+    )
+    hosts = len(names(host, "hostname", "celery_worker_up"))
+    queues = names(host, "queue_name", "celery_queue_length")
+    assert len(queues) < MOST_HOST_NAMES, queues
+    rig.report.proved(
+        "celery-exporter after every deploy of this run",
+        f"{hosts} host name(s), {len(queues)} queue(s), {value(host, PER_SCRAPE):.0f} series a scrape",
+        stand_ins=(*STAND_INS, "celery-exporter"),
+    )
+
+
+def names(host: Host, label: str, metric: str) -> set[str]:
+    """The values that a label has now."""
+    return {json.loads(series)[label] for series in query(host, f"count by ({label}) ({metric})")}
 
 
 def worker_tags(rig: Rig) -> set[str]:

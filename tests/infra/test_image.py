@@ -64,5 +64,6 @@ def test_the_image_says_version_and_commit_and_who_it_runs_as(rig: Rig, built_tw
     config = rig.docker.inspect(classic)["Config"]
     assert config["Labels"]["org.opencontainers.image.version"] == VERSION
     assert config["Labels"]["org.opencontainers.image.revision"] == REVISION
+    assert {f"WEARON_VERSION={VERSION}", f"WEARON_COMMIT={REVISION}"} <= set(config["Env"]), "for wearon_build_info"
     assert config["User"] == "10001:10001"
     assert config["Healthcheck"]["Test"] == ["CMD", "wearon", "health"]

@@ -94,6 +94,18 @@ def begun_with(instance: Mapping[str, Track], at: float) -> dict[str, Track]:
     return {name: born(track, at) for name, track in instance.items()}
 
 
+def away(target: Mapping[str, Track], since: float, until: float) -> dict[str, Track]:
+    """A target that nobody scraped for a while."""
+
+    def with_a_gap(track: Track) -> Track:
+        return lambda seconds: None if since <= seconds < until else track(seconds)
+
+    return {name: with_a_gap(track) for name, track in target.items()}
+
+
+WATCHED: Final = up("prometheus", flat(1))
+"""Prometheus was there all the time, as in every case that does not say otherwise."""
+
 F, Q, A = Outcome.FIRES, Outcome.QUIET, Outcome.ABSENT
 
 ERROR_RATE: Final = [
@@ -140,6 +152,27 @@ ERROR_RATE: Final = [
         Q,
     ),
     Case("error-rate", "no worker is there", {}, 10 * MINUTE, Q),
+    Case(
+        "error-rate",
+        "a whole backlog fails before a new worker is scraped for the first time",
+        ended_with(generations(flat(10), flat(0)), 300) | begun_with(generations(flat(0), flat(40), instance=NEW), 300),
+        330,
+        F,
+    ),
+    Case(
+        "error-rate",
+        "Prometheus is new beside a worker with old failures",
+        begun_with(generations(flat(10), flat(90)) | WATCHED, 300),
+        420,
+        Q,
+    ),
+    Case(
+        "error-rate",
+        "Prometheus was away for twelve minutes, and the worker has old failures",
+        away(generations(flat(10), flat(90)) | WATCHED, 300, 1020),
+        1080,
+        Q,
+    ),
     Case(
         "error-rate",
         "it is over for six minutes",
@@ -285,6 +318,14 @@ DEAD_LETTERS: Final = [
         Q,
     ),
     Case("dead-letters", "no worker is there", {}, 900, A),
+    Case(
+        "dead-letters",
+        "a new worker finds one before it is scraped for the first time",
+        begun_with({worker("wearon_dead_letters_total", NEW, reason="bad_task"): flat(1)}, 20 * MINUTE),
+        21 * MINUTE,
+        F,
+        [{"reason": "bad_task"}],
+    ),
 ]
 
 DEGRADED: Final = [
@@ -532,6 +573,13 @@ MONEY: Final = [
         Q,
     ),
     Case("unproven-charges", "no worker is there", {}, 30 * MINUTE, A),
+    Case(
+        "unproven-charges",
+        "a new worker settles one before it is scraped for the first time",
+        begun_with({worker("wearon_refund_total", NEW, kind="unproven_charge"): flat(1)}, 65 * MINUTE),
+        66 * MINUTE,
+        F,
+    ),
 ]
 
 
@@ -696,6 +744,9 @@ BRIDGE: Final = [
         300 + 2 * MINUTE,
         Q,
     ),
+    Case("bridge-not-configured", "a setting is missing", {bridge("wearon_whatsapp_configured"): flat(0)}, 360, F),
+    Case("bridge-not-configured", "all are there", {bridge("wearon_whatsapp_configured"): flat(1)}, 360, Q),
+    Case("bridge-not-configured", "the bridge is gone", {}, 360, A),
     Case("bridge-queue-old", "the bridge is gone", {}, 300, A),
     *counted("bridge-refused-by-meta", "wearon_whatsapp_requests_total", "result", "token", "ok"),
     *counted("bridge-lost-message", "wearon_whatsapp_messages_total", "outcome", "expired", "accepted"),
@@ -763,4 +814,4 @@ CASES: Final[Sequence[Case]] = (
     *BRIDGE,
     *ITSELF,
 )
-"""nginx-5xx asks Loki, which promtool does not know; tests/unit/monitoring/alerting/test_evaluator.py is about it."""
+"""nginx-5xx asks Loki, which promtool does not know; Grafana's own grammar of LogQL judges its expression."""

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from monitoring.alerting.__main__ import FOLDER
-from tests.observability.alert_cases import CASES, Case, Outcome
-from tests.observability.tracks import notation
+from tests.observability.alert_cases import CASES, WATCHED, Case, Outcome
+from tests.observability.tracks import Track, notation
 
 pytestmark = pytest.mark.observability
 
@@ -83,6 +83,12 @@ def _matching(rule: str | None, labels: Mapping[str, str]) -> str:
     return "{" + ",".join(f'{name}="{value}"' for name, value in (state | dict(labels)).items()) + "}"
 
 
+def series_of(case: Case) -> dict[str, Track]:
+    """What Prometheus scraped, itself included where the rule asks whether it was there."""
+    asks_for_it = "offset" in question(RULES[case.rule])
+    return {**(WATCHED if asks_for_it else {}), **case.series}
+
+
 def as_test_file(case: Case, interval: int) -> dict[str, Any]:
     """promtool's file for one history."""
     return {
@@ -93,7 +99,7 @@ def as_test_file(case: Case, interval: int) -> dict[str, Any]:
                 "interval": f"{interval}s",
                 "input_series": [
                     {"series": name, "values": notation(track, interval=interval, until=case.at)}
-                    for name, track in case.series.items()
+                    for name, track in series_of(case).items()
                 ],
                 "promql_expr_test": expectations(case),
             }

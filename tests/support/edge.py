@@ -54,7 +54,7 @@ class Edge:
 
     def __init__(self, resolver: str, backend_port: int, settings: Mapping[str, str] | None = None) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="wearon-nginx-"))
-        self.http_port, self.https_port, self.status_port = _different_ports(3)
+        self.http_port, self.https_port, self.status_port, metrics_port = _different_ports(4)
         self.source = self.directory / "nginx"
         self.certificates = self.directory / "letsencrypt"
         self.acme = self.directory / "acme"
@@ -71,6 +71,7 @@ class Edge:
             "NGINX_HTTP_LISTEN": f"{LOOPBACK}:{self.http_port}",
             "NGINX_HTTPS_LISTEN": f"{LOOPBACK}:{self.https_port}",
             "NGINX_STATUS_LISTEN": f"{LOOPBACK}:{self.status_port}",
+            "NGINX_METRICS_LISTEN": f"{LOOPBACK}:{metrics_port}",
             "NGINX_RESOLVER": resolver,
             "NGINX_WORKER_UPSTREAM": f"{WORKER}:{backend_port}",
             "NGINX_GRAFANA_UPSTREAM": f"{GRAFANA}:{backend_port}",

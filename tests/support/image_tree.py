@@ -1,6 +1,6 @@
-"""The files of the production image, laid out in a folder from the Dockerfile and .dockerignore without any Docker.
+"""The files of a production image, laid out in a folder from the Dockerfile and .dockerignore without any Docker.
 
-Of the two formats only what ours use is understood, and everything else is refused: ``COPY SOURCE… TARGET`` of the last
+Of the two formats only what ours use is understood, and everything else is refused: ``COPY SOURCE… TARGET`` of one
 stage, ``COPY --from=…`` (left out: installed packages), and patterns of one folder level with ``!`` and ``**/``.
 """
 
@@ -18,19 +18,22 @@ class NotUnderstood(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One COPY of the last stage."""
+    """One COPY of a stage."""
 
     sources: tuple[str, ...]
     target: str
 
 
-def copies_of_last_stage(dockerfile: str) -> list[Copy]:
-    """What the image gets from the build context, in order."""
+def copies_of_stage(dockerfile: str, stage: str = "") -> list[Copy]:
+    """What the image of a stage, or of the last one, gets from the build context, in order."""
     copies: list[Copy] = []
+    current = ""
     for line in dockerfile.splitlines():
         instruction, _, rest = line.strip().partition(" ")
         if instruction == "FROM":
-            copies = []
+            if stage and copies and current == stage:
+                return copies
+            copies, current = [], rest.partition(" AS ")[2]
         elif instruction in {"COPY", "ADD"}:
             if instruction == "ADD" or line.rstrip().endswith("\\") or rest.lstrip().startswith(("[", "--ch")):
                 raise NotUnderstood(line)
@@ -68,10 +71,10 @@ def _fits(path: PurePosixPath, pattern: str) -> bool:
     return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
 
 
-def lay_out(repository: Path, image: Path) -> None:
-    """Copy into ``image`` what the image has of the repository."""
+def lay_out(repository: Path, image: Path, stage: str = "") -> None:
+    """Copy into ``image`` what the image of this stage, or of the last one, has of the repository."""
     ignored = Ignored.parse((repository / ".dockerignore").read_text())
-    for copy in copies_of_last_stage((repository / "Dockerfile").read_text()):
+    for copy in copies_of_stage((repository / "Dockerfile").read_text(), stage):
         for file, target in _files(repository, copy):
             if ignored.has(PurePosixPath(file.relative_to(repository).as_posix())):
                 (image / target).parent.mkdir(parents=True, exist_ok=True)

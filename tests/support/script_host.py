@@ -30,6 +30,7 @@ BUNDLE: Final = (
     "redis",
     "scripts",
     "supabase",
+    *(f"monitoring/{name}" for name in ("alloy", "blackbox", "docker-socket", "grafana", "loki", "prometheus")),
 )
 DOMAIN: Final = "worker.example.com"
 RUN_TIMEOUT_SECONDS: Final = 60.0

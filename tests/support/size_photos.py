@@ -66,8 +66,15 @@ def pose_model() -> PoseModel:
 
 
 def measure(data: bytes, height_cm: float, weight_kg: float | None = None) -> Measured:
-    """What the service would learn from these bytes."""
-    return measure_picture(prepare_picture(data), pose_model(), load_fitted(), height_cm=height_cm, weight_kg=weight_kg)
+    """What the service would learn from these bytes and a measured height."""
+    return measure_picture(
+        prepare_picture(data),
+        pose_model(),
+        load_fitted(),
+        height_cm=height_cm,
+        weight_kg=weight_kg,
+        height_measured=True,
+    )
 
 
 def measures(data: bytes, height_cm: float) -> FloatArray:

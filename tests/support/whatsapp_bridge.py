@@ -61,7 +61,7 @@ class Bridge:
             "WHATSAPP_QUEUE_PATH": str(folder / "queue.sqlite3"),
             **environment,
         }
-        self._log_file = folder / "log"
+        self.log_file = folder / "log"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -85,7 +85,7 @@ class Bridge:
             AssertionError: it ended, or does not answer; with its log.
         """
         self._environment |= environment
-        with self._log_file.open("ab") as log:
+        with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
@@ -159,9 +159,32 @@ class Bridge:
             assert time.monotonic() < until, f"{said} instead of {expected}"
             time.sleep(POLL_SECONDS)
 
+    def wait_for_log(self, event: str, within_seconds: float = 30.0) -> None:
+        """Until there is a line of this event.
+
+        Raises:
+            AssertionError: none comes.
+        """
+        until = time.monotonic() + within_seconds
+        while not self.log(event):
+            assert time.monotonic() < until, f"no {event} in: {self.log_text()}"
+            time.sleep(POLL_SECONDS)
+
+    def run_command(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run one command of its program with its settings, and these."""
+        return subprocess.run(
+            [sys.executable, "-m", "monitoring.whatsapp_bridge", *arguments],
+            cwd=REPOSITORY,
+            env=self._environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
     def log_text(self) -> str:
         """All it has printed, over all its lives."""
-        return self._log_file.read_text()
+        return self.log_file.read_text()
 
     def log(self, event: str) -> list[dict[str, Any]]:
         """Its log lines of one event."""

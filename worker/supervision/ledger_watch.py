@@ -1,4 +1,4 @@
-"""Asks the database every hour whether the credits are right (NFR-2.4), and shows how many faults it found.
+"""Asks the database every hour whether the credits are right (NFR-2.4), and shows how many faults it found (ADR 0048).
 
 It has a thread and a connection of its own: no task waits for it. An audit that fails is one log line; the last number
 stays for two hours, and then it is absent from the metrics until an audit succeeds.
@@ -105,5 +105,5 @@ def ledger_watch(settings: Settings, metrics: Metrics) -> Rounds:
             settings.supabase_url, settings.supabase_service_role_key.get_secret_value(), timeout=AUDIT_TIMEOUT
         )
     )
-    watch = LedgerWatch(reports.ledger_faults, metrics.show_ledger)
+    watch = LedgerWatch(reports.ledger_faults, metrics.worker.show_ledger)
     return Rounds("ledger-watch", LOOK_SECONDS, watch.round, expected=())

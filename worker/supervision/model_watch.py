@@ -120,6 +120,6 @@ def model_watch(settings: Settings, metrics: Metrics) -> Rounds:
     watch = ModelWatch(
         [model.name for model in settings.image_models],
         ask=lambda: ask_shutdown_dates(settings.openai_base_url, settings.openai_api_key.get_secret_value()),
-        show=metrics.show_model_shutdown,
+        show=metrics.provider.show_model_shutdown,
     )
     return Rounds("model-watch", ROUND_SECONDS, watch.round, expected=())

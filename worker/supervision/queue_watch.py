@@ -78,17 +78,16 @@ class QueueWatch:
             provider = self._provider.look()
         except redis.RedisError as error:
             self._tell_of_redis(up=False, reason=words_of(error))
-            for gauge in (self._metrics.backlog, self._metrics.oldest_waiting, self._metrics.rate_window):
-                gauge.set(None)
+            self._metrics.tasks.show_waiting(None, None)
+            self._metrics.provider.rate_window.set(None)
             raise
         self._tell_of_redis(up=True)
-        self._metrics.backlog.set(queue.waiting)
-        self._metrics.oldest_waiting.set(oldest_waiting_seconds(queue, self._now()))
+        self._metrics.tasks.show_waiting(queue.waiting, oldest_waiting_seconds(queue, self._now()))
         self._show(provider)
 
     def _show(self, provider: ProviderLook) -> None:
-        self._metrics.rate_window.set(provider.turns_taken)
-        self._metrics.show_pause(provider.blocked_by)
+        self._metrics.provider.rate_window.set(provider.turns_taken)
+        self._metrics.provider.show_pause(provider.blocked_by)
         self._board.part(Component.PROVIDER, up=provider.blocked_by is None, reason=provider.blocked_by or "")
 
     def _tell_of_redis(self, *, up: bool, reason: str = "") -> None:

@@ -91,7 +91,7 @@ class Supervisor:
         self._pace = pace
         self._restarts: deque[float] = deque(maxlen=MAX_RESTARTS + 1)
         self._executor = make_executor()
-        metrics.show_tasks(self.tasks_in_flight)
+        metrics.tasks.show_in_flight(self.tasks_in_flight)
 
     def executor_id(self) -> UUID:
         """The id of the current executor."""
@@ -147,7 +147,7 @@ class Supervisor:
 
     def _replace_executor(self, state: ExecutorState) -> bool:
         log.error("executor_failed", executor=self._executor.name, state=state.value)
-        self._metrics.executor_restarts.labels(state.value).inc()
+        self._metrics.tasks.executor_replaced(state)
         if state in STATES_TO_DRAIN:
             self._drain(self._hang_grace_seconds)
         else:

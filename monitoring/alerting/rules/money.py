@@ -3,12 +3,14 @@
 from datetime import timedelta
 from typing import Final
 
-from monitoring.alerting.promql import hours_since
+from monitoring.alerting.promql import added, hours_since
 from monitoring.alerting.rule import TOLD_BY_WORKER_GONE, Fallback, Rule, Severity, Side, Unanswered
 
 UNKNOWN_MEANS_UNCHANGED: Final = Fallback(
     Unanswered.KEEP_LAST, "The number is absent until a new worker's first audit: that proves nothing right or wrong."
 )
+
+UNPROVEN: Final = 'wearon_refund_total{job="worker",kind="unproven_charge"}'
 
 RULES: Final = (
     Rule(
@@ -57,7 +59,7 @@ RULES: Final = (
         title="A charge could not be proved",
         question="Was a session settled whose charge nobody could prove?",
         group="money",
-        expression='sum(increase(wearon_refund_total{job="worker",kind="unproven_charge"}[1h]))',
+        expression=f"sum({added(UNPROVEN, '1h')})",
         side=Side.ABOVE,
         threshold=0.5,
         hold=timedelta(0),

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from monitoring.alerting.promql import ended
+from monitoring.alerting.promql import added, ended
 from monitoring.alerting.rule import TOLD_BY_WORKER_GONE, Fallback, Rule, Severity, Side, Unanswered
 
 MIN_FAILURES: Final = 2.5
@@ -21,6 +21,8 @@ WAITING: Final = (
 """What has waited for all of ten minutes: the first order after a quiet half hour is no stall. The maximum over the
 workers comes first, so that a new worker's short series changes nothing. Without any worker the exporter still sees
 the list, where the queue is this host's Redis."""
+
+BURIED: Final = 'wearon_dead_letters_total{job="worker"}'
 
 NOTHING_ENDED: Final = f"({ended('30m')} < bool 0.5)"
 
@@ -117,7 +119,7 @@ RULES: Final = (
         title="A queue element could not be run",
         question="Was an element buried?",
         group="pictures",
-        expression='sum by (reason) (increase(wearon_dead_letters_total{job="worker"}[15m]))',
+        expression=f"sum by (reason) ({added(BURIED, '15m')})",
         side=Side.ABOVE,
         threshold=0.5,
         hold=timedelta(0),

@@ -43,8 +43,8 @@ RULES: Final = (
         component="nginx",
         summary="nginx answered five or more requests with a server error in 5 minutes.",
         description=(
-            "{{ $values.A }} answers of 5xx in 5 minutes. 502 and 504: the worker or Grafana does not answer; 503: it"
-            " has no capacity, or is degraded."
+            "{{ $values.A }} answers of 5xx in 5 minutes. 502 and 504: the worker or Grafana does not answer; 503: the"
+            " worker measures as many sizes as it can."
         ),
         value_text="{{ $values.A }} in 5 minutes",
         no_data=Fallback(Unanswered.OK, "No line counts as 0; a pipeline without lines is told by logs-silent."),
@@ -55,7 +55,7 @@ RULES: Final = (
         title="The certificate ends soon",
         question="Is the certificate that is served good for another 14 days?",
         group="site",
-        expression='round((min(probe_ssl_earliest_cert_expiry{job="site"}) - time()) / 86400, 0.1)',
+        expression='round((min(probe_ssl_earliest_cert_expiry{job="site"}) - time()) / 86400, 0.01)',
         side=Side.BELOW,
         threshold=14,
         hold=timedelta(minutes=5),

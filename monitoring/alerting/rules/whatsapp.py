@@ -3,12 +3,24 @@
 from datetime import timedelta
 from typing import Final
 
+from monitoring.alerting.promql import added
 from monitoring.alerting.rule import Fallback, Rule, Severity, Side, Unanswered
 
 TOLD_BY_BRIDGE_DOWN: Final = Fallback(Unanswered.OK, "A bridge that does not answer is told by bridge-down.")
 
 COMPONENT: Final = "whatsapp"
 """The notification policy sends what has it to e-mail, too."""
+
+REFUSED_BY_META: Final = (
+    'wearon_whatsapp_requests_total{job="grafana-whatsapp-webhook",result=~"token|template|billing|recipient|window"}'
+)
+
+GIVEN_UP: Final = 'wearon_whatsapp_messages_total{job="grafana-whatsapp-webhook",outcome=~"refused|expired"}'
+
+REFUSED_TO_GRAFANA: Final = (
+    'wearon_whatsapp_webhooks_total{job="grafana-whatsapp-webhook",'
+    'result=~"unauthenticated|replayed|too_large|malformed|queue_full"}'
+)
 
 RULES: Final = (
     Rule(
@@ -29,6 +41,25 @@ RULES: Final = (
             Unanswered.ALERTING,
             "The expression has always a value; none means that Prometheus knows nothing at all.",
         ),
+    ),
+    Rule(
+        uid="bridge-not-configured",
+        title="WhatsApp is not set up",
+        question="Does the bridge have what it needs to write to WhatsApp?",
+        group="whatsapp",
+        expression='max(wearon_whatsapp_configured{job="grafana-whatsapp-webhook"})',
+        side=Side.BELOW,
+        threshold=0.5,
+        hold=timedelta(minutes=5),
+        severity=Severity.WARNING,
+        component=COMPONENT,
+        summary="Settings for WhatsApp are missing: alerts reach nobody but by e-mail.",
+        description=(
+            "The bridge says {{ $values.A }} of 1: a token, a number, recipients or a template is missing. It keeps"
+            " what Grafana sends and tells nobody."
+        ),
+        value_text="configured: {{ $values.A }}",
+        no_data=TOLD_BY_BRIDGE_DOWN,
     ),
     Rule(
         uid="bridge-queue-old",
@@ -54,10 +85,7 @@ RULES: Final = (
         title="Meta refuses our messages",
         question="Does Meta refuse a message for a reason that does not pass by itself?",
         group="whatsapp",
-        expression=(
-            'sum by (result) (increase(wearon_whatsapp_requests_total{job="grafana-whatsapp-webhook",'
-            'result=~"token|template|billing|recipient|window"}[15m]))'
-        ),
+        expression=f"sum by (result) ({added(REFUSED_BY_META, '15m')})",
         side=Side.ABOVE,
         threshold=0.5,
         hold=timedelta(0),
@@ -77,10 +105,7 @@ RULES: Final = (
         title="A message to WhatsApp was given up",
         question="Was a message given up?",
         group="whatsapp",
-        expression=(
-            'sum by (outcome) (increase(wearon_whatsapp_messages_total{job="grafana-whatsapp-webhook",'
-            'outcome=~"refused|expired"}[15m]))'
-        ),
+        expression=f"sum by (outcome) ({added(GIVEN_UP, '15m')})",
         side=Side.ABOVE,
         threshold=0.5,
         hold=timedelta(0),
@@ -100,10 +125,7 @@ RULES: Final = (
         title="The WhatsApp bridge refuses Grafana",
         question="Does the bridge refuse what Grafana sends?",
         group="whatsapp",
-        expression=(
-            'sum by (result) (increase(wearon_whatsapp_webhooks_total{job="grafana-whatsapp-webhook",'
-            'result=~"unauthenticated|replayed|too_large|malformed|queue_full"}[15m]))'
-        ),
+        expression=f"sum by (result) ({added(REFUSED_TO_GRAFANA, '15m')})",
         side=Side.ABOVE,
         threshold=0.5,
         hold=timedelta(0),

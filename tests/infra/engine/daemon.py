@@ -17,16 +17,17 @@ from tests.infra.engine.namespaces import INTERNET_ADDRESS, Namespace
 from tests.infra.engine.waiting import wait_for
 
 START_SECONDS: Final = 30.0
-STOP_SECONDS: Final = 30.0
-"""An engine stops its containers first; afterwards it is killed."""
+STOP_SECONDS: Final = 90.0
+"""An engine stops its containers first; afterwards it is killed. One that is killed leaves a containerd behind."""
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
 PARENT_CGROUP: Final = "wearon-infra"
 """Above all containers, so that what is left of them is found and is not another engine's."""
 
 
-OWN_NAMES: Final = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
-"""In a mount namespace of the engine's own."""
+OWN_NAMES: Final = 'mount --make-rshared / && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+"""In a mount namespace of the engine's own. Shared, as systemd has it on a host: what is mounted later is to be seen in
+a container that has / of the host."""
 
 CPU_SHARES: Final = 16 * 1024
 """All containers together weigh as much as this many ordinary processes divided by 1024: a machine that serves for real

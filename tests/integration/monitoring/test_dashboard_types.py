@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.dashboards.files import BUILDERS, rendered
+from monitoring.dashboards.catalogue import BUILDERS, rendered
 from tests.support.dashboard_types import complaints
 
 

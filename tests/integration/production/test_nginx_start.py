@@ -271,3 +271,22 @@ def test_its_own_health_check_does_not_depend_on_the_worker() -> None:
     with NameServer() as names, Edge(names.address, free_port()) as edge:
         assert edge.is_healthy()
         assert httpx.get(f"http://{LOOPBACK}:{edge.status_port}/health", trust_env=False).status_code == 404
+
+
+HAS_STUB_STATUS = """#!/bin/sh
+case " $* " in *" -V "*) echo "configure arguments: --with-http_stub_status_module" >&2 ;; esac
+"""
+"""Stands in for the official image's nginx, whose module PyPI's wheel lacks; it takes every configuration."""
+
+
+@pytest.mark.parametrize("has_module", [True, False])
+def test_the_page_of_numbers_is_there_where_nginx_has_the_module_for_it(
+    name_server: NameServer, backend: Backend, has_module: bool
+) -> None:
+    with behind(name_server, backend) as edge:
+        program = edge.directory / "with-the-module"
+        program.write_text(HAS_STUB_STATUS)
+        program.chmod(0o755)
+        done = edge.start_sh("render", **({"NGINX_BINARY": str(program)} if has_module else {}))
+        assert done.returncode == 0, done.stderr
+        assert (edge.directory / "conf.d" / "next" / "conf.d" / "metrics.conf").exists() == has_module

@@ -506,7 +506,7 @@ def test_a_probe_without_an_answer_does_not_close_the_breaker(store: redis.Redis
 def test_no_secret_reaches_a_log_or_a_failure(caller: Caller) -> None:
     with capture_logs() as logs, pytest.raises(failures.CredentialsRejected) as caught:
         caller.edit("a secret wish [[sim:401]]")
-    assert [entry["event"] for entry in logs] == ["provider_attempt_failed", "provider_calls_paused"]
+    assert [entry["event"] for entry in logs] == ["provider_asked", "provider_attempt_failed", "provider_calls_paused"]
     for secret in ("sk-", API_KEY, "a secret wish", "a" * 64):
         assert secret not in f"{logs} {caught.value}"
 

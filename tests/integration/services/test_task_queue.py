@@ -10,13 +10,14 @@ import redis
 
 from sandbox.servers.redis import LocalRedis
 from services.queue.bounded_replies import ReplyTooLarge
-from services.queue.connection import connect
+from services.queue.connection import HEALTH_KEY, connect
 from services.queue.task_queue import (
     DEAD_LETTERS_KEY,
     PAGE_BYTES,
     PAGE_ELEMENTS,
     QUEUE_KEY,
     LongElement,
+    QueueLook,
     TaskQueue,
     TransferLimits,
     in_flight_key,
@@ -72,6 +73,29 @@ def everything(client: Any) -> dict[bytes, Any]:
 def scripts_run(client: Any) -> int:
     """How many scripts were called for since the last ``CONFIG RESETSTAT``."""
     return int(client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+def test_a_look_tells_how_many_wait_and_gives_the_one_that_is_taken_next(client: Any, queue: TaskQueue) -> None:
+    looks = [queue.look(most_bytes=1_000)]
+    push(client, b"first", b"second")
+    looks.append(queue.look(most_bytes=1_000))
+    assert looks == [QueueLook(0, None), QueueLook(2, b"first")]
+    assert client.lrange(QUEUE_KEY, 0, -1) == [b"second", b"first"], "nothing was taken"
+
+
+def test_a_look_reads_no_long_element_and_goes_on_with_the_next(client: Any, queue: TaskQueue) -> None:
+    push(client, LONG, b"second")
+    assert queue.look(most_bytes=len(LONG) - 1) == QueueLook(2, None)
+    client.rpop(QUEUE_KEY)
+    assert queue.look(most_bytes=len(LONG) - 1) == QueueLook(1, b"second")
+
+
+def test_a_look_is_one_command_and_shows_whether_writes_are_taken(client: Any, queue: TaskQueue) -> None:
+    queue.look(most_bytes=1_000)
+    before = scripts_run(client)
+    queue.look(most_bytes=1_000)
+    assert scripts_run(client) - before == 1
+    assert client.pttl(HEALTH_KEY) > 0
 
 
 class TestReplies:

@@ -86,7 +86,7 @@ def measurer(server: ForkServer) -> Iterator[Measurer]:
 
 
 def measure(estimator: BodyEstimator) -> SizeAdvice:
-    return asyncio.run(estimator.measure(STANDING.photo, height_cm=STANDING.height_cm, weight_kg=STANDING.weight_kg))
+    return asyncio.run(estimator.measure(STANDING))
 
 
 def told_when_asked(estimator: BodyEstimator, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
@@ -177,7 +177,7 @@ def test_a_photo_that_was_refused_is_gone_from_memory() -> None:
         try:
             before = sys.getrefcount(refused)
             with suppress(NotAnImage):
-                asyncio.run(alone.measure(refused, height_cm=170, weight_kg=None))
+                asyncio.run(alone.measure(Question(refused, 170, None)))
             wait_until(lambda: sys.getrefcount(refused) <= before, "nobody holds it any more")
         finally:
             gc.enable()

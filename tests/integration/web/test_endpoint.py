@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 import httpx
 import psutil
 import pytest
+import structlog
 from fastapi import FastAPI
 from PIL import Image
 
 from size_rec.photo_fetching import MAX_DOWNLOADS_PER_HOST
 from size_rec.problems import ModelUnavailable
+from size_rec.processes.link import Question
 from size_rec.processes.pool import BodyEstimator
 from tests.support.images import gif_announcing
 from tests.support.size_photos import as_jpeg, decoded, no_photos, photo_host, truth
@@ -51,7 +53,8 @@ def test_a_front_photo_is_answered_in_the_platforms_terms(app: FastAPI, host: st
     response = ask(app, {"image_url": f"{host}/{STANDING}?token=s3cret", "height_cm": float(known["height_cm"])})
     answer = response.json()
     assert response.status_code == 200
-    assert set(answer) == {"recommended_size", "measurements", "confidence", "body_type", "size_range"}
+    platforms = {"recommended_size", "measurements", "confidence", "body_type", "size_range"}
+    assert set(answer) == platforms | {"size_probabilities", "notes"}
     assert set(answer["measurements"]) == {"chest_cm", "waist_cm", "hip_cm", "shoulder_cm", "inseam_cm"}
     assert answer["measurements"]["chest_cm"] == pytest.approx(float(known["chest_cm"]), abs=8)
     assert answer["size_range"]["lower"] in {"XS", "S", "M", "L", "XL", "XXL"}
@@ -71,6 +74,37 @@ def test_a_stated_weight_is_used(app: FastAPI, host: str) -> None:
     asked = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
     light, heavy = (ask(app, asked | {"weight_kg": weight}).json() for weight in (65, 85))
     assert heavy["measurements"]["waist_cm"] > light["measurements"]["waist_cm"] + 2
+
+
+def test_a_measured_height_counts_more_than_a_stated_one(app: FastAPI, host: str) -> None:
+    asked = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
+    stated, measured = (ask(app, asked | {"height_measured": told}).json() for told in (False, True))
+    assert stated["measurements"]["inseam_cm"] < measured["measurements"]["inseam_cm"]
+    assert stated["confidence"] < measured["confidence"]
+
+
+@pytest.mark.parametrize(
+    ("height_cm", "notes"), [(100, ["adults_only"]), (140, ["adults_only"]), (230, ["beyond_known_heights"])]
+)
+def test_a_height_that_nobody_was_measured_with_is_answered_with_a_note(
+    app: FastAPI, host: str, height_cm: float, notes: list[str]
+) -> None:
+    answer = ask(app, {"image_url": f"{host}/{STANDING}", "height_cm": height_cm}).json()
+    assert set(notes) <= set(answer["notes"])
+    assert answer["confidence"] <= 0.05
+
+
+def test_an_answer_in_the_shops_own_chart(app: FastAPI, host: str) -> None:
+    sizes = [{"label": f"EU {44 + 2 * number}", "chest_max": 84 + 8 * number} for number in range(6)]
+    asked = {"image_url": f"{host}/{STANDING}", "height_cm": 176.2}
+    built_in = ask(app, asked).json()
+    with structlog.testing.capture_logs() as lines:
+        own = ask(app, asked | {"size_chart": {"unit": "cm", "garment_type": "shirt", "sizes": sizes}}).json()
+    place = [each["size"] for each in built_in["size_probabilities"]].index(built_in["recommended_size"])
+    assert own["recommended_size"] == sizes[place]["label"]
+    assert [each["size"] for each in own["size_probabilities"]] == [size["label"] for size in sizes]
+    assert own["measurements"] == built_in["measurements"]
+    assert [line["garment_type"] for line in lines if line["event"] == "size_estimated"] == ["shirt"]
 
 
 @pytest.mark.parametrize("name", ["48-megapixels.jpg", "48-megapixels.webp"])
@@ -187,7 +221,7 @@ def test_what_was_fetched_while_the_worker_stopped_is_503() -> None:
     with loaded_estimator(processes=1) as stopped:
         pass
     with pytest.raises(ModelUnavailable):
-        asyncio.run(stopped.measure(b"", height_cm=170, weight_kg=None))
+        asyncio.run(stopped.measure(Question(b"", 170, None)))
 
 
 def test_beyond_the_bound_callers_are_told_to_come_back(host: str) -> None:

@@ -242,19 +242,42 @@ def test_the_metrics_count_what_happened(day: Day) -> None:
     rows = [day.row(name) for name in day.submitted if name != "a row that is gone"]
     completed = sum(row.status is SessionStatus.COMPLETED for row in rows)
     assert metric("wearon_generation_total", outcome="completed") == completed
+    assert metric("wearon_generation_total", outcome="completed", channel="b2b") == len(StoreMode)
     assert metric("wearon_generation_duration_seconds_count") == completed
     assert metric("wearon_refund_total", kind="store_overage") == 1
     assert metric("wearon_refund_total", kind="shopper_credit") == 1
     assert metric("wearon_refund_total", kind="store_credit") == 1
     assert metric("wearon_dead_letters_total") == len(day.stage.dead_letters()) == len(BAD_ELEMENTS) + 2
     assert metric("wearon_openai_requests_total") == len(day.stage.provider_requests())
+    runs = day.worker.lines("session_claimed")
+    sessions = {line["session_id"] for line in runs}
     assert metric("wearon_stage_duration_seconds_count", stage="store") == completed
+    assert len(runs) > len(sessions), "some were sent back by the provider and run again"
+    assert metric("wearon_stage_duration_seconds_count", stage="queue") == len(sessions), "and are timed once"
     billed = {kind: metric("wearon_openai_tokens_total", kind=kind) for kind in ("image_in", "image_out")}
     assert all(tokens > 0 for tokens in billed.values())
     assert metric("wearon_openai_cost_dollars_total") > 0
     assert metric("wearon_unforeseen_errors_total") == 0
     assert metric("wearon_tasks_in_flight") == 0
     assert metric("wearon_executor_restarts_total") == 0
+
+
+@pytest.mark.parametrize("name", StoreMode)
+def test_a_task_leaves_one_line_for_each_stage_in_their_order(day: Day, name: str) -> None:
+    session_id = str(day.submitted[name].session.session_id)
+    lines = [line for line in day.worker.lines(session_id=session_id) if line["level"] != "debug"]
+    assert [line["event"] for line in lines] == [
+        "task_taken",
+        "session_claimed",
+        "images_downloaded",
+        "images_prepared",
+        "provider_asked",
+        "provider_image_made",
+        "result_stored",
+        "session_completed",
+    ]
+    assert {line["level"] for line in lines} == {"info"}
+    assert all(line["seconds"] >= 0 for line in lines if line["event"] in {"images_downloaded", "result_stored"})
 
 
 def test_every_line_of_the_log_is_json_with_the_tasks_ids_on_each_line_of_a_task(day: Day) -> None:

@@ -208,7 +208,7 @@ class TestSupabaseDies:
         assert_credits_add_up(postgres)
         stored = create_client(supabase.url, supabase.service_role_key).storage.from_(BUCKET).download(path)
         assert stored == JPEG
-        assert settling.measured == [GenerationEnded(Channel.B2C, "completed")]
+        assert settling.measured == [GenerationEnded(channel, "completed")]
 
 
 class TestSupabaseIsAway:
@@ -300,7 +300,8 @@ class TestOutcomes:
         with capture_logs() as logs:
             assert settling.complete(stranger) == "lost"
             assert settling.fail(stranger) == "lost"
-        assert [(entry["event"], entry["outcome"]) for entry in logs] == [
+        assert [(entry["event"], entry.get("outcome")) for entry in logs] == [
+            ("result_stored", None),
             ("completion_came_too_late", "lost"),
             ("failure_not_recorded", "lost"),
         ]

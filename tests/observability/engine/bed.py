@@ -62,6 +62,7 @@ class Bed:
         textfiles: where node-exporter reads the host's own metrics.
         bridge: the real one.
         whatsapp: a stand-in of Meta's Cloud API.
+        answered: jobs of the shipped configuration that are scraped here.
         unanswered: jobs of the shipped configuration that nobody here answers for.
     """
 
@@ -72,6 +73,7 @@ class Bed:
     textfiles: Path
     bridge: Bridge
     whatsapp: WhatsAppSim
+    answered: list[str]
     unanswered: list[str]
 
 
@@ -111,7 +113,8 @@ def open_bed(directory: Path, programs: Programs, say: Callable[[str], None]) ->
         configuration, unanswered = on_loopback(shipped_configuration(), targets, site)
         prometheus.configure(configuration)
         stack.enter_context(prometheus)
-        yield Bed(stage, worker, prometheus, exporters, textfiles, bridge, whatsapp, unanswered)
+        answered = [job["job_name"] for job in configuration["scrape_configs"]]
+        yield Bed(stage, worker, prometheus, exporters, textfiles, bridge, whatsapp, answered, unanswered)
 
 
 def shipped_configuration() -> dict[str, Any]:

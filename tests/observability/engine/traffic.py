@@ -26,18 +26,18 @@ HEIGHT_CM: Final = 178
 VISITOR_PAUSE_SECONDS: Final = 1.0
 """Between two visitors, who come as long as the traffic lasts: a rate is asked over the last minute."""
 
-HOSTS_OWN: Final = (
-    "wearon_backup_last_success_timestamp_seconds",
-    "wearon_certificate_renewal_last_success_timestamp_seconds",
-    "wearon_certificate_expiry_timestamp_seconds",
-)
-"""What the host's scripts leave for node-exporter."""
+HOSTS_OWN: Final = {
+    "wearon_backup_last_success_timestamp_seconds": 0,
+    "wearon_certificate_renewal_last_success_timestamp_seconds": 0,
+    "wearon_certificate_expiry_timestamp_seconds": 60 * 24 * 3600,
+}
+"""What the host's scripts leave for node-exporter, in seconds from now."""
 
 
 def make_traffic(bed: Bed, say: Callable[[str], None]) -> None:
     """Make it, wait until it is over and until every target was scraped again several times."""
-    for name in HOSTS_OWN:
-        (bed.textfiles / f"{name}.prom").write_text(f"# TYPE {name} gauge\n{name} {time.time():.0f}\n")
+    for name, after_seconds in HOSTS_OWN.items():
+        (bed.textfiles / f"{name}.prom").write_text(f"# TYPE {name} gauge\n{name} {time.time() + after_seconds:.0f}\n")
     _wait_for_scrapes(bed, 1)
     say("tasks of every kind, photographs and strangers (half a minute)")
     day = Day(bed.stage, bed.worker)
@@ -79,7 +79,6 @@ def visitors(bed: Bed) -> Iterator[None]:
 def _wait_for_scrapes(bed: Bed, count: int) -> None:
     """Every target was scraped so many times from now on."""
     since = time.time()
-    jobs = [target["labels"]["job"] for target in bed.prometheus.targets()]
 
     def seen() -> bool:
         return all(
@@ -89,7 +88,7 @@ def _wait_for_scrapes(bed: Bed, count: int) -> None:
                 )
             )
             and float(found[0]["value"][1]) >= count
-            for job in jobs
+            for job in bed.answered
         )
 
     bed.prometheus.wait_until(seen, f"{count} scrapes of every target", seconds=SEEN_SECONDS)

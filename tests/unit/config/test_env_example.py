@@ -28,6 +28,7 @@ READ_BY_OTHERS: Final = {
     "GF_SMTP_PASSWORD": "Grafana",
     "GF_SMTP_FROM_ADDRESS": "Grafana",
     "ALERT_EMAIL_TO": "Grafana",
+    "DEADMAN_URL": "Grafana",
     "DOCKER_SOCKET": "Compose",
     "WHATSAPP_WEBHOOK_SECRET": "Grafana and the alert bridge",
     "WHATSAPP_ACCESS_TOKEN": "the alert bridge",
@@ -35,6 +36,8 @@ READ_BY_OTHERS: Final = {
     "WHATSAPP_RECIPIENTS": "the alert bridge",
     "WHATSAPP_TEMPLATE_NAME": "the alert bridge",
     "WHATSAPP_TEMPLATE_LANGUAGE": "the alert bridge",
+    "WHATSAPP_API_VERSION": "the alert bridge",
+    "WHATSAPP_API_BASE_URL": "the alert bridge",
 }
 """What the file has beyond the worker's settings, and whose it is."""
 

@@ -129,6 +129,26 @@ def test_lines_of_ours_and_of_libraries_have_one_form() -> None:
     assert (theirs["event"], theirs["host"], theirs["level"]) == ("lost broker", "h", "warning")
 
 
+def test_a_line_begins_with_what_a_person_reads_first() -> None:
+    with_a_task, without, theirs, failed = lines_of(
+        "ids = {'task_id': 't', 'session_id': 's', 'channel': 'b2c', 'request_id': 'req_1'}\n"
+        "with structlog.contextvars.bound_contextvars(**ids):\n"
+        "    log.info('session_claimed', attempt=1)\n"
+        "log.info('queue_empty', a=1)\n"
+        "logging.getLogger('celery.worker').warning('lost %s', 'broker', extra={'host': 'h'})\n"
+        "try:\n"
+        "    1 / 0\n"
+        "except ZeroDivisionError:\n"
+        "    log.exception('broke', a=1)"
+    )
+    begins = ["timestamp", "level", "event"]
+    whose = ["process", "logger"]
+    assert list(with_a_task)[:7] == [*begins, "request_id", "session_id", *whose]
+    assert set(list(with_a_task)[7:]) == {"task_id", "channel", "attempt"}
+    assert [list(line)[:5] for line in (without, theirs, failed)] == [[*begins, *whose]] * 3
+    assert "exception" in list(failed)[5:]
+
+
 def test_secrets_go_from_every_kind_of_line() -> None:
     lines = lines_of(
         f"url = '{PERSON_URL}'\n"

@@ -232,6 +232,18 @@ def test_every_directory_of_the_bundle_that_is_mounted_is_there() -> None:
     assert [source for _, source in mounts - set(OF_THE_HOST) if not (REPOSITORY / source).is_dir()] == []
 
 
+def test_every_directory_of_the_bundle_that_is_mounted_comes_with_it() -> None:
+    names = (REPOSITORY / "scripts" / "lib" / "names.sh").read_text()
+    parts = names.split("BUNDLE_PARTS=(", 1)[1].split(")", 1)[0].split()
+    mounted = {
+        mount["source"].removeprefix("./")
+        for service in SERVICES.values()
+        for mount in service["volumes"]
+        if mount["type"] == "bind" and mount["source"].startswith("./")
+    }
+    assert mounted - {"metrics"} <= set(parts), "metrics/ is written by the host's scripts"
+
+
 @pytest.mark.parametrize("mount", OF_THE_HOST)
 def test_what_is_mounted_of_the_host_has_a_reason(mount: tuple[str, str]) -> None:
     assert len(OF_THE_HOST[mount].split()) > 3
@@ -255,6 +267,11 @@ def test_a_monitor_that_is_ill_keeps_no_other_service_from_its_start() -> None:
         if how.get("required", True)
     }
     assert needed == {"redis"}
+
+
+def test_a_traceback_of_celery_exporter_does_not_show_the_brokers_password() -> None:
+    """loguru, with which it logs, writes the values of variables beside the lines unless it is told not to."""
+    assert SERVICES["celery-exporter"]["environment"]["LOGURU_DIAGNOSE"] == "NO"
 
 
 def test_go_frees_memory_before_the_kernel_takes_it() -> None:

@@ -33,7 +33,7 @@ def everything() -> str:
 
 
 def the_one(pattern: str, text: str) -> str:
-    (found,) = re.findall(pattern, text)
+    (found,) = re.findall(pattern, text, re.MULTILINE)
     return str(found)
 
 
@@ -122,3 +122,14 @@ def test_every_name_in_capitals_is_one_that_start_sh_fills_in() -> None:
     filled_in = set(re.findall(r"^([A-Z_]+) ", (NGINX / "start.sh").read_text(), re.MULTILINE)) | {"PLAIN_HTTP"}
     used = set(re.findall(r"\$\{([A-Z_]+)\}", everything()))
     assert used == filled_in
+
+
+def test_the_page_of_numbers_has_a_port_of_its_own_that_compose_publishes_to_nobody() -> None:
+    assert directives(NGINX / "conf.d" / "metrics.conf").count("stub_status;") == 1
+    assert "stub_status" not in "".join(directives(path) for path in FILES if path.name != "metrics.conf"), (
+        "no server that a caller outside reaches has it"
+    )
+    port = the_one(r"^METRICS_LISTEN \$\{NGINX_METRICS_LISTEN:-(\d+)\}", (NGINX / "start.sh").read_text())
+    services = (REPOSITORY / "compose" / "services.yml").read_text()
+    assert f"scrape-uri=http://nginx:{port}/stub_status" in services
+    assert f':{port}"' not in services

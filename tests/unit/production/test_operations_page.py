@@ -16,7 +16,7 @@ FILES: Final = sorted(
 )
 SETTINGS: Final = sorted(set(re.findall(r"`([A-Z][A-Z0-9_]{5,})`", PAGE)))
 NOT_SETTINGS: Final = frozenset(
-    {"DATABASE_URL", "NGINX_IMAGE", "DEPLOY_KEY", "DEPLOY_HOST", "DEPLOY_USER", "DEPLOY_KNOWN_HOSTS"}
+    {"DATABASE_URL", "NGINX_IMAGE", "GRAFANA_IMAGE", "DEPLOY_KEY", "DEPLOY_HOST", "DEPLOY_USER", "DEPLOY_KNOWN_HOSTS"}
 )
 
 

@@ -90,7 +90,11 @@ def test_what_is_pushed_has_lower_case_names_also_for_an_owner_with_capitals() -
     )
     names = re.findall(r"ghcr\.io/[^,\s]+", done.stdout, re.IGNORECASE)
     image = "ghcr.io/wearon-shop/wearon-worker"
-    assert names == [f"{image}:build-cache"] * 2 + [f"{image}:c0ffee", f"{image}-bundle:c0ffee"]
+    assert names == [f"{image}:build-cache"] * 2 + [
+        f"{image}:c0ffee",
+        f"{image}-whatsapp-bridge:c0ffee",
+        f"{image}-bundle:c0ffee",
+    ]
     assert "repository_owner" not in TEXT, "an expression cannot make it lower case"
 
 

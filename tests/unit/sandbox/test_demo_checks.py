@@ -147,7 +147,14 @@ def sized(measures: dict[str, float] | None = None, drawn: dict[str, float] | No
     """What a worker says that is right, apart from what is given."""
 
     def said(changed: dict[str, float]) -> EstimateBodyResponse:
-        whole = {"recommended_size": "M", "confidence": 0.7, "body_type": "average", **answer}
+        whole = {
+            "recommended_size": "M",
+            "confidence": 0.7,
+            "body_type": "average",
+            "size_probabilities": [],
+            "notes": [],
+        }
+        whole |= answer
         whole.setdefault("size_range", {"lower": "S", "upper": "XL"})
         return EstimateBodyResponse.model_validate({**whole, "measurements": {**TRUE.model_dump(), **changed}})
 

@@ -20,6 +20,8 @@ ANSWER: dict[str, Any] = {
     "confidence": 0.74,
     "body_type": "average",
     "size_range": {"lower": "M", "upper": "L"},
+    "size_probabilities": [{"size": "M", "probability": 0.7}, {"size": "L", "probability": 0.3}],
+    "notes": [],
 }
 
 

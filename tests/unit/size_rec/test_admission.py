@@ -133,7 +133,7 @@ def test_a_trunk_that_reaches_the_pictures_side_is_cut_off_and_a_hand_is_not(
     ],
 )
 def test_an_answer_without_meaning_is_not_given(spread_cm: float, surprise: float, reason: Refusal | None) -> None:
-    estimate = BodyEstimate(np.full(5, 90.0), np.full(5, spread_cm), 0.5, surprise)
+    estimate = BodyEstimate(np.full(5, 90.0), np.full(5, spread_cm), 0.5, surprise, 170.0, 2.0)
     assert refusal_of_estimate(estimate) is reason
 
 

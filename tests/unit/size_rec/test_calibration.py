@@ -24,7 +24,8 @@ from size_rec.calibration.fit import (
     tape_covariance_of,
 )
 from size_rec.calibration.floor import FLOOR_COLUMNS, breadth_floor
-from size_rec.calibration.tables import ANSUR_COLUMNS, ANSUR_FILES, read_ansur
+from size_rec.calibration.stated_heights import StatedHeights, drawn_differences_cm, stated_heights_of
+from size_rec.calibration.tables import ANSUR_COLUMNS, ANSUR_FILES, read_ansur, read_stated_heights
 from size_rec.pose.pose import FloatArray
 
 BODIES, PEOPLE, FEATURES = 243, 4_000, 14
@@ -32,8 +33,11 @@ NOISE = 0.02
 LOOSE_ADDS = 0.05
 
 
-def world(seed: int = 7) -> tuple[TapeTable, OutlineTable]:
-    """People whose measures share one factor (stoutness) and height; outlines that show them linearly, with noise."""
+def world(seed: int = 7, *, outlines_show_height: bool = True) -> tuple[TapeTable, OutlineTable]:
+    """People whose measures share one factor (stoutness) and height; outlines that show them linearly, with noise.
+
+    Without ``outlines_show_height`` they show the measures as shares of the height only, as photographs do.
+    """
     rng = np.random.default_rng(seed)
     center = np.log([170.0, 70.0, 95.0, 85.0, 100.0, 38.0, 80.0])
     by_height = np.array([0.04, 0.09, 0.02, 0.02, 0.02, 0.03, 0.05])
@@ -50,7 +54,8 @@ def world(seed: int = 7) -> tuple[TapeTable, OutlineTable]:
     waist = body[:, 3:4] - 0.04 + rng.normal(0, 0.01, (BODIES, 1))
     measures, loose = np.hstack([body, waist]), rng.integers(0, 2, BODIES).astype(np.float64)
     slopes = rng.normal(0, 1, (len(LATENT), FEATURES))
-    values = measures @ slopes + LOOSE_ADDS * loose[:, None] + rng.normal(0, NOISE, (BODIES, FEATURES))
+    shown = measures if outlines_show_height else measures - measures[:, :1]
+    values = shown @ slopes + LOOSE_ADDS * loose[:, None] + rng.normal(0, NOISE, (BODIES, FEATURES))
     names = tuple(f"outline_{number}" for number in range(FEATURES))
     return TapeTable(tape, tape_female), OutlineTable(names, values, measures, female, loose)
 
@@ -125,6 +130,64 @@ def test_a_stated_height_that_no_body_has_widens_the_spread(
     height = float(np.exp(bodies.log_measures[0, 0]))
     usual, tiny = (estimate_body(fitted, features_of(bodies, 0), height_cm=stated) for stated in (height, height / 1.7))
     assert (tiny.spread_cm / tiny.mean_cm > 1.3 * usual.spread_cm / usual.mean_cm).all()
+
+
+BIAS, SPREAD = np.array([0.013, 0.007]), np.array([0.011, 0.012])
+
+
+@pytest.fixture(scope="module")
+def photographed() -> tuple[TapeTable, OutlineTable]:
+    return world(outlines_show_height=False)
+
+
+def test_heights_as_people_state_them_bias_no_measure(photographed: tuple[TapeTable, OutlineTable]) -> None:
+    people, bodies = photographed
+    sex = bodies.female.astype(int)
+    noise = np.random.default_rng(5).normal(size=BODIES)
+    stated_cm = np.exp(bodies.log_measures[:, 0] + BIAS[sex] + SPREAD[sex] * noise)
+    as_stated, as_true = (
+        cross_validate(tape_covariance(people), bodies, stated=each, stated_cm=stated_cm)
+        for each in (StatedHeights(BIAS, SPREAD, ()), StatedHeights(0 * BIAS, 0 * SPREAD, ()))
+    )
+    girths = slice(0, 3)
+    assert (np.abs(as_stated.error.mean(axis=0)) < 0.3)[girths].all()
+    assert (as_true.error.mean(axis=0) > 0.5)[girths].all()
+
+
+def test_a_height_that_was_measured_is_known_better_than_one_that_was_stated(
+    photographed: tuple[TapeTable, OutlineTable],
+) -> None:
+    people, bodies = photographed
+    fitted = fit_body_model(tape_covariance(people), bodies)
+    model = replace(fitted, stated_height_bias=BIAS, stated_height_spread=SPREAD)
+    true_cm = float(np.exp(bodies.log_measures[0, 0]))
+    stated, measured, before = (
+        estimate_body(each, features_of(bodies, 0), height_cm=true_cm, height_measured=is_measured)
+        for each, is_measured in ((model, False), (model, True), (fitted, False))
+    )
+    assert measured.height_cm == pytest.approx(true_cm)
+    assert measured.height_spread_cm == pytest.approx(0, abs=1e-6)
+    assert stated.height_cm < true_cm
+    assert (stated.spread_cm > measured.spread_cm).all()
+    assert measured.mean_cm == pytest.approx(before.mean_cm)
+
+
+def test_bias_and_spread_of_stated_heights_leave_slips_of_the_pen_out() -> None:
+    true_cm = np.full(2_001, 170.0)
+    stated_cm = true_cm + np.append(np.random.default_rng(1).normal(2, 1.5, 2_000), 60.0)
+    stated = stated_heights_of(
+        stated_cm=np.tile(stated_cm, 2), true_cm=np.tile(true_cm, 2), female=np.repeat([0.0, 1.0], 2_001)
+    )
+    assert 170 * stated.bias == pytest.approx([2, 2], abs=0.15)
+    assert 170 * stated.spread == pytest.approx([1.5, 1.5], abs=0.1)
+    assert stated.people_by_step[0]["60"] == 1
+    assert sum(stated.people_by_step[1].values()) == 2_001
+
+
+def test_differences_are_drawn_as_often_as_people_have_them() -> None:
+    drawn = drawn_differences_cm({"-0.5": 1, "2": 3}, 4_000, np.random.default_rng(2))
+    assert set(drawn) == {-0.5, 2.0}
+    assert np.mean(drawn == 2.0) == pytest.approx(0.75, abs=0.03)
 
 
 def test_a_feature_that_could_not_be_measured_widens_the_spread(
@@ -211,10 +274,11 @@ def test_the_stored_model_says_where_it_comes_from_and_how_good_it_is() -> None:
 
 
 def test_ansur_files_are_read_in_millimetres_and_tenths_of_a_kilogram(tmp_path: Path) -> None:
-    row = dict.fromkeys(ANSUR_COLUMNS.values(), "1000") | {"weightkg": "855"}
+    row = dict.fromkeys(ANSUR_COLUMNS.values(), "1000") | {"weightkg": "855", "Heightin": "40"}
     for name in ANSUR_FILES:
         (tmp_path / name).write_text(f"{','.join(row)}\n{','.join(row.values())}\n", encoding="utf-8")
     table = read_ansur(tmp_path)
+    assert read_stated_heights(tmp_path).people_by_step == ({"1.5": 1}, {"1.5": 1})
     assert np.exp(table.log_measures[0, TAPE_MEASURES.index("weight_kg")]) == pytest.approx(85.5)
     assert np.exp(table.log_measures[0, TAPE_MEASURES.index("chest_cm")]) == pytest.approx(100)
     assert table.female.tolist() == [0, 1]

@@ -65,7 +65,8 @@ def with_feet_from_behind(pose: Pose) -> Pose:
 
 
 def measured_by(model: ScriptedPoseModel) -> Measured:
-    return measure_picture(found()[0], model, load_fitted(), height_cm=float(truth()[NAME]["height_cm"]))
+    height_cm = float(truth()[NAME]["height_cm"])
+    return measure_picture(found()[0], model, load_fitted(), height_cm=height_cm, height_measured=True)
 
 
 def with_phone_before_the_face(name: str) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 
 from models.failures import ImageTooLarge, IncompletePicture, NotAnImage
 from size_rec.body.fitted import load_fitted
+from size_rec.body.size_chart import SizeChart
 from size_rec.processes import process as measuring_process
 from size_rec.processes.link import (
     MeasuringFailed,
@@ -24,7 +25,7 @@ from size_rec.processes.process import reply_to
 from size_rec.vocabulary import BodyType, PictureRefused, Refusal, SizeAdvice
 from tests.support.size_photos import photo, pose_model
 
-ADVICE = SizeAdvice("M", "S", "L", 0.61, BodyType.ATHLETIC, {"chest_cm": 96.25, "waist_cm": 81.5})
+ADVICE = SizeAdvice("M", "S", "L", 0.61, BodyType.ATHLETIC, {"chest_cm": 96.25, "waist_cm": 81.5}, {"M": 1.0})
 
 Link = tuple[Connection, Connection]
 
@@ -38,9 +39,15 @@ def link() -> Iterator[Link]:
 
 @pytest.mark.parametrize("weight_kg", [None, 71.5])
 def test_a_question_arrives_whole(link: Link, weight_kg: float | None) -> None:
-    question = Question(bytes(range(256)), 176.2, weight_kg)
+    question = Question(bytes(range(256)), 176.2, weight_kg, height_measured=True)
     send_question(link[0], question)
     assert receive_question(link[1]) == question
+
+
+def test_a_shops_chart_arrives_with_the_question(link: Link) -> None:
+    chart = SizeChart(("36", "40+"), (84.0,), hip_limits_cm=(92.5, 101.0))
+    send_question(link[0], Question(b"photo", 176.2, None, chart=chart))
+    assert receive_question(link[1]).chart == chart
 
 
 def test_a_question_shows_no_photo_when_it_is_printed() -> None:

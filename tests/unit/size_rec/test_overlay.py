@@ -17,12 +17,13 @@ from tests.support.size_figures import draw_figure, whole_picture
 
 pytestmark = pytest.mark.heavy
 
-HEIGHT_CM = 175.0
 ESTIMATE = BodyEstimate(
     mean_cm=np.array([96.0, 82.0, 98.0, 40.0, 80.0]),
     spread_cm=np.array([3.0, 3.5, 2.5, 0.8, 1.7]),
     loose=0.0,
     surprise=1.0,
+    height_cm=175.0,
+    height_spread_cm=0.0,
 )
 
 
@@ -31,7 +32,7 @@ def measured() -> Measured:
     pose, rgb = draw_figure(left_px=180)
     features = measure_features(pose, rgb)
     assert features is not None
-    picture, advice = Picture(Image.fromarray(rgb), mirrored=False), advise(ESTIMATE, height_cm=HEIGHT_CM)
+    picture, advice = Picture(Image.fromarray(rgb), mirrored=False), advise(ESTIMATE)
     return Measured(picture, whole_picture(rgb), pose, features, ESTIMATE, advice)
 
 

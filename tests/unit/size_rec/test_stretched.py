@@ -22,7 +22,14 @@ from tests.support.size_photos import decoded, measure, photo, truth
 
 BODIES = ["b0001.jpg", "b0040.jpg", "b0121.jpg"]
 MODEL = StretchModel(("breadth", "height"), np.array([-1.0, 2.0]), np.array([0.8, -0.2]), 0.03)
-ESTIMATE = BodyEstimate(np.array([100.0, 90.0, 100.0, 40.0, 80.0]), np.array([3.0, 3.0, 3.0, 1.0, 2.0]), 0.0, 1.0)
+ESTIMATE = BodyEstimate(
+    mean_cm=np.array([100.0, 90.0, 100.0, 40.0, 80.0]),
+    spread_cm=np.array([3.0, 3.0, 3.0, 1.0, 2.0]),
+    loose=0.0,
+    surprise=1.0,
+    height_cm=175.0,
+    height_spread_cm=1.0,
+)
 
 
 def made_up_table(bodies: int = 60) -> StretchTable:

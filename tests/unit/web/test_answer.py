@@ -7,7 +7,7 @@ from size_rec.body.body_model import BodyEstimate
 from size_rec.body.body_type import body_type_of
 from size_rec.body.size_calculator import RANGE_PROBABILITY, advise, confidence_of, narrowest_range, size_probabilities
 from size_rec.body.size_chart import DEFAULT_CHART, SIZES, SizeChart
-from size_rec.vocabulary import BodyType
+from size_rec.vocabulary import BodyType, Note
 
 
 def size_for(chart: SizeChart, *, chest_cm: float, waist_cm: float, hip_cm: float) -> str:
@@ -70,23 +70,23 @@ def test_the_body_type_follows_two_ratios(chest: float, waist: float, kind: Body
 
 
 def estimate(chest: float, spread: float) -> BodyEstimate:
-    return BodyEstimate(np.array([chest, 80, 95, 40, 80.0]), np.array([spread, 1, 1, 1, 1.0]), 0.2, 1.0)
+    return BodyEstimate(np.array([chest, 80, 95, 40, 80.0]), np.array([spread, 1, 1, 1, 1.0]), 0.2, 1.0, 175.0, 2.0)
 
 
 def test_a_sure_measure_in_the_middle_of_a_size_gives_this_size_alone() -> None:
-    advice = advise(estimate(96, 1.0), height_cm=175)
+    advice = advise(estimate(96, 1.0))
     assert (advice.size, advice.smallest, advice.largest) == ("M", "M", "M")
 
 
 def test_a_measure_on_the_border_gives_both_neighbours() -> None:
-    advice = advise(estimate(100, 2.0), height_cm=175)
+    advice = advise(estimate(100, 2.0))
     assert (advice.size, advice.smallest, advice.largest) == ("M", "M", "L")
 
 
 @pytest.mark.parametrize("chest", [80, 84, 90, 99.9, 104, 116.1, 130])
 @pytest.mark.parametrize("spread", [0.5, 3.0, 8.0, 15.0])
 def test_the_range_holds_the_recommended_size_and_the_promised_probability(chest: float, spread: float) -> None:
-    advice = advise(estimate(chest, spread), height_cm=175)
+    advice = advise(estimate(chest, spread))
     low, best, high = (SIZES.index(size) for size in (advice.smallest, advice.size, advice.largest))
     assert low <= best <= high
     measures = {"chest_cm": chest, "waist_cm": 80.0, "hip_cm": 95.0}
@@ -96,6 +96,27 @@ def test_the_range_holds_the_recommended_size_and_the_promised_probability(chest
 
 def test_of_equally_narrow_ranges_the_more_probable_is_taken() -> None:
     assert narrowest_range([0.0, 0.12, 0.7, 0.18, 0.0, 0.0], 2) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("height_cm", "notes"),
+    [
+        (100, (Note.ADULTS_ONLY,)),
+        (140, (Note.ADULTS_ONLY,)),
+        (150, ()),
+        (200, ()),
+        (210, (Note.BEYOND_KNOWN_HEIGHTS,)),
+        (250, (Note.BEYOND_KNOWN_HEIGHTS,)),
+    ],
+)
+@pytest.mark.parametrize("height_spread_cm", [0.0, 1.8])
+def test_of_heights_that_nobody_was_measured_with_little_is_promised(
+    height_cm: float, height_spread_cm: float, notes: tuple[Note, ...]
+) -> None:
+    ordinary = advise(estimate(96, 3.0))
+    advice = advise(estimate(96, 3.0)._replace(height_cm=height_cm, height_spread_cm=height_spread_cm))
+    assert advice.notes == notes
+    assert advice.confidence == pytest.approx(0 if notes else ordinary.confidence, abs=0.03)
 
 
 def test_confidence_falls_as_the_spread_grows_and_stays_a_probability() -> None:

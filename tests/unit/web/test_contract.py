@@ -1,12 +1,14 @@
 """What POST /estimate-body takes, and how every failure is told."""
 
 import json
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from models import failures
 from models.failures import (
@@ -19,14 +21,22 @@ from models.failures import (
     InputFailure,
     NotAnImage,
 )
-from models.size_rec import ACCEPTED_PHOTOS, MAX_URL_LENGTH, EstimateBodyRequest, Measurements
+from models.size_rec import (
+    ACCEPTED_PHOTOS,
+    MAX_URL_LENGTH,
+    EstimateBodyRequest,
+    EstimateBodyResponse,
+    Measurements,
+    NoteName,
+)
 from services.fetching.image_download import MAX_DOWNLOAD_BYTES
 from services.images.limits import MAX_DECODE_BYTES, MAX_PIXELS
 from services.images.opening import HEIC_BYTES_PER_PIXEL, PEAK_BYTES_PER_PIXEL
 from services.images.webp import ALPHA_BYTES_PER_PIXEL
+from size_rec.cli.chart_file import chart_in
 from size_rec.metrics import ANSWERED, OUTCOMES
 from size_rec.problems import IMAGE_PROBLEMS, ModelUnavailable, Overloaded, PhotoTooSlow, problem_of
-from size_rec.vocabulary import PictureRefused, Refusal
+from size_rec.vocabulary import Note, PictureRefused, Refusal
 from web.edges import accept_request_id
 
 DOCS = Path(__file__).parents[3].joinpath("docs", "size-recommendation.md").read_text()
@@ -70,6 +80,25 @@ def test_anything_else_is_refused_by_field(body: dict[str, object], field: str) 
     with pytest.raises(ValidationError) as refusal:
         EstimateBodyRequest.model_validate(body)
     assert refusal.value.errors()[0]["loc"] == (field,)
+
+
+@pytest.mark.parametrize("shape", [EstimateBodyRequest, EstimateBodyResponse])
+def test_every_example_of_the_page_is_valid(shape: type[BaseModel]) -> None:
+    examples = shape.model_json_schema()["examples"]
+    assert all(shape.model_validate(example).model_dump(exclude_unset=True) == example for example in examples)
+
+
+def test_every_note_is_in_the_contract_and_in_the_docs() -> None:
+    assert set(get_args(NoteName)) == {note.value for note in Note}
+    assert [note for note in Note if f"`{note}`" not in DOCS] == []
+
+
+def test_the_charts_in_the_docs_are_charts() -> None:
+    [request] = re.findall(r"```json\n(.*?)```", DOCS, re.DOTALL)
+    [file] = re.findall(r"```\n(size,.*?)```", DOCS, re.DOTALL)
+    asked = EstimateBodyRequest.model_validate_json(request)
+    assert asked.size_chart is not None
+    assert chart_in(file) == asked.size_chart.model_copy(update={"garment_type": None})
 
 
 def test_the_answer_has_exactly_the_measures_the_platform_accepts() -> None:

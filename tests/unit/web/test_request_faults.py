@@ -30,6 +30,10 @@ def faults_of(body: object) -> list[Fault]:
             {"image_url": URL, "height_cm": 170, "weight_kg": "58"},
             "weight_kg must be a number from 30 to 250, or be left out.",
         ),
+        (
+            {"image_url": URL, "height_cm": 170, "height_measured": "yes"},
+            "height_measured must be true or false, or be left out.",
+        ),
         ({"image_url": URL, "height_cm": 170, "age": 30}, "there is no field age."),
         ({"image_url": URL, "height_cm": 170, "https://a?token=1": 1}, "there is an unknown field."),
         ({"image_url": URL, "height_cm": 170, "x" * 41: 1}, "there is an unknown field."),

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from worker.build_info import COMMIT_VARIABLE, VERSION_VARIABLE, BuildInfo, read_build_info
 from worker.metrics import Metrics
+from worker.series.build_info import COMMIT_VARIABLE, VERSION_VARIABLE, BuildInfo, read_build_info
 
 
 def test_in_an_image_it_is_what_the_image_was_labelled_with(tmp_path: Path) -> None:
@@ -28,5 +28,5 @@ def test_nothing_depends_on_it(tmp_path: Path) -> None:
 
 def test_it_is_one_series_with_the_value_1() -> None:
     registry = CollectorRegistry()
-    Metrics(registry).show_build(BuildInfo("1.4.0", "0123abcd"))
+    Metrics(registry).worker.show_build(BuildInfo("1.4.0", "0123abcd"))
     assert registry.get_sample_value("wearon_build_info", {"version": "1.4.0", "commit": "0123abcd"}) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from worker.memory_gauge import ContainerMemory, MemoryGauges, read_container_memory
+from worker.series.memory_gauge import ContainerMemory, MemoryGauges, read_container_memory
 
 MIB = 1024 * 1024
 

@@ -24,9 +24,8 @@ from tests.support.clock import SteppedClock
 from tests.support.payloads import b2c, encode
 from worker.elements import MAX_ELEMENT_BYTES, RejectionReason
 from worker.executor_state import ExecutorState
-from worker.fresh_gauge import FreshGauge
 from worker.health import HealthBoard
-from worker.metrics import DURATION_BUCKETS_SECONDS, STAGE_BUCKETS_SECONDS, Metrics
+from worker.metrics import Metrics
 from worker.samples import (
     REFUND_KINDS,
     ChargeUndone,
@@ -42,6 +41,8 @@ from worker.samples import (
     StagesTimed,
     TasksRecovered,
 )
+from worker.series.fresh_gauge import FreshGauge
+from worker.series.generations import DURATION_BUCKETS_SECONDS, STAGE_BUCKETS_SECONDS
 from worker.supervision.queue_watch import QueueWatch, oldest_waiting_seconds
 
 
@@ -142,8 +143,8 @@ def test_the_models_that_are_left_start_with_all_of_them(registry: CollectorRegi
 def test_a_pause_of_the_provider_is_shown_by_its_reason_and_by_no_other(
     metrics: Metrics, registry: CollectorRegistry, blocked_by: str | None, shown: str | None
 ) -> None:
-    metrics.show_pause("no_model_left")
-    metrics.show_pause(blocked_by)
+    metrics.provider.show_pause("no_model_left")
+    metrics.provider.show_pause(blocked_by)
     up = [
         sample.labels["reason"]
         for family in registry.collect()
@@ -283,13 +284,13 @@ def test_the_closed_sets_of_histograms_and_gauges_are_there_before_anything_happ
         *(("wearon_generation_duration_seconds_count", channel.value) for channel in Channel),
         *(("wearon_provider_paused", kind) for kind in PAUSING_KINDS),
     }
-    metrics.show_pause(None)
+    metrics.provider.show_pause(None)
     assert {registry.get_sample_value("wearon_provider_paused", {"reason": kind}) for kind in PAUSING_KINDS} == {0}
 
 
 def test_tasks_in_flight_are_asked_at_every_scrape(metrics: Metrics, registry: CollectorRegistry) -> None:
     in_flight = [0]
-    metrics.show_tasks(lambda: in_flight[0])
+    metrics.tasks.show_in_flight(lambda: in_flight[0])
     before = registry.get_sample_value("wearon_tasks_in_flight")
     in_flight[0] = 7
     assert (before, registry.get_sample_value("wearon_tasks_in_flight")) == (0, 7)
@@ -379,7 +380,7 @@ def test_a_task_from_a_host_whose_clock_is_ahead_has_waited_for_nothing() -> Non
 def test_a_scrape_says_whether_the_worker_starts_or_drains(metrics: Metrics, registry: CollectorRegistry) -> None:
     parts = dict.fromkeys(Component, True)
     reports = [HealthReport(parts, starting=True), HealthReport(parts, draining=True)]
-    metrics.show_parts(lambda: reports[0])
+    metrics.worker.show_parts(lambda: reports[0])
     seen = []
     for _ in range(2):
         seen.append([registry.get_sample_value(f"wearon_{state}") for state in ("starting", "draining")])
@@ -389,7 +390,7 @@ def test_a_scrape_says_whether_the_worker_starts_or_drains(metrics: Metrics, reg
 
 def test_what_works_is_asked_at_every_scrape(metrics: Metrics, registry: CollectorRegistry) -> None:
     parts = dict.fromkeys(Component, False)
-    metrics.show_parts(lambda: HealthReport(parts))
+    metrics.worker.show_parts(lambda: HealthReport(parts))
     before = [registry.get_sample_value("wearon_component_up", {"component": name}) for name in Component]
     parts[Component.REDIS] = True
     after = registry.get_sample_value("wearon_component_up", {"component": "redis"})

@@ -287,6 +287,24 @@ def test_a_copy_of_grafana_that_breaks_off_is_no_backup_and_grafana_goes_on(with
     assert archives(with_grafana) == []
 
 
+@pytest.mark.parametrize("takes_it", [True, False])
+def test_grafana_gets_its_database_from_a_container_of_its_own_user_and_keeps_nobody_waiting(
+    with_grafana: ScriptHost, programs: Path, volume: Path, dump: bytes, takes_it: bool
+) -> None:
+    (with_grafana.folder / "dump.rdb").write_bytes(dump)
+    with_grafana.run("backup.sh")
+    [archive] = archives(with_grafana)
+    with_grafana.forget_calls()
+    with_grafana.save(grafana_takes_nothing=not takes_it)
+    path = f"{with_grafana.folder / 'bin'}:{programs}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    done = with_grafana.run("restore.sh", "--yes", str(archive), PATH=path)
+    assert done.status == 0, done.said
+    assert with_grafana.state["grafana_restored"] == "a tar\n"
+    assert f"docker stop {GRAFANA}" in with_grafana.calls
+    assert not any(call.startswith("docker cp") for call in with_grafana.calls), "it knows no user by a number"
+    assert ("Grafana did not take its database back" in done.stderr) != takes_it
+
+
 def test_dry_runs_touch_nothing(saved: ScriptHost) -> None:
     saved.run("backup.sh")
     [archive] = archives(saved)

@@ -165,6 +165,45 @@ def test_a_tag_without_a_heading_is_told_what_is_unreleased(host: ScriptHost) ->
     assert "first" not in said
 
 
+def test_a_monitor_that_is_ill_is_named_and_the_deploy_has_succeeded(host: ScriptHost) -> None:
+    host.save(monitors={"grafana": "healthy", "loki": "unhealthy", "alloy": "no image"})
+    done = host.run("deploy.sh", "v2")
+    assert done.status == 0, done.said
+    assert in_force(host) == RELEASE.format("v2")
+    assert [worker["health"] for worker in host.workers()] == ["healthy"]
+    assert "loki" in done.stderr
+    assert "unhealthy" in done.stderr
+    assert "alloy has no container" in done.stderr
+    assert "alerts may be missing: loki, alloy. Mend the cause" in done.stderr
+    assert host.state.get("moments_without_healthy_worker", 0) == 0
+
+
+def test_nginx_is_brought_up_before_anything_that_it_would_wait_for(host: ScriptHost) -> None:
+    host.run("deploy.sh", "v2")
+    ups = [call for call in host.calls if " up " in call]
+    assert ups[-2:] == [
+        "docker compose -f docker-compose.prod.yml up -d --no-deps nginx",
+        "docker compose -f docker-compose.prod.yml up -d --wait",
+    ]
+
+
+def test_secrets_that_a_new_part_needs_are_made_before_compose_asks_for_them(host: ScriptHost) -> None:
+    kept = [line for line in (host.home / ".env").read_text().splitlines() if not line.startswith("WHATSAPP_")]
+    (host.home / ".env").write_text("\n".join(kept) + "\n")
+    done = host.run("deploy.sh", "v2")
+    assert done.status == 0, done.said
+    env = dict(line.split("=", 1) for line in (host.home / ".env").read_text().splitlines())
+    assert len(env["WHATSAPP_WEBHOOK_SECRET"]) == 32
+    assert env["WHATSAPP_WEBHOOK_SECRET"] not in done.said + "\n".join(host.calls)
+
+
+def test_the_bridges_images_are_pruned_with_the_workers(host: ScriptHost) -> None:
+    host.save(bridge_images=["v1", "stray"])
+    done = host.run("deploy.sh", "v2")
+    assert done.status == 0, done.said
+    assert host.state["bridge_images"] == ["v1"]
+
+
 def test_dry_run_touches_nothing(host: ScriptHost) -> None:
     state, files = host.state, host.files()
     done = host.run("deploy.sh", "--dry-run", "v2")

@@ -34,7 +34,7 @@ def test_settings_are_complete_and_only_root_reads_them(deployed: ScriptHost) ->
     written = settings(deployed)
     assert written | ANSWERS | {"DOMAIN": DOMAIN} == written
     assert written["REDIS_URL"] == f"redis://default:{written['REDIS_PASSWORD']}@redis:6379/0"
-    for key in ("REDIS_PASSWORD", "GF_SECURITY_ADMIN_PASSWORD"):
+    for key in ("REDIS_PASSWORD", "GF_SECURITY_ADMIN_PASSWORD", "WHATSAPP_WEBHOOK_SECRET"):
         assert len(written[key]) == 32
         assert set(written[key]) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
     assert stat.S_IMODE((deployed.home / ".env").stat().st_mode) == 0o600
@@ -143,7 +143,8 @@ def test_what_is_missing_is_asked_for_and_a_refused_answer_is_asked_for_again(fr
 def test_no_secret_is_shown_or_stands_in_a_process_list(fresh_host: ScriptHost) -> None:
     done = asked(fresh_host, "ops@example.com\nhttps://x.supabase.co\neyJ-key\nsk-right\nv1\n")
     written = settings(fresh_host)
-    secrets = ["eyJ-key", "sk-right", written["REDIS_PASSWORD"], written["GF_SECURITY_ADMIN_PASSWORD"]]
+    made = ("REDIS_PASSWORD", "GF_SECURITY_ADMIN_PASSWORD", "WHATSAPP_WEBHOOK_SECRET")
+    secrets = ["eyJ-key", "sk-right", *(written[name] for name in made)]
     shown = done.said + "\n".join(fresh_host.calls)
     assert [secret for secret in secrets if secret in shown] == []
 
@@ -166,6 +167,24 @@ def test_another_tag_than_the_one_in_force_is_left_to_deploy(deployed: ScriptHos
     done = deployed.run("first-deploy.sh", "--tag", "v2", DOMAIN, **ANSWERS)
     assert done.status != 0
     assert "scripts/deploy.sh v2" in done.stderr
+
+
+def test_a_monitor_that_is_ill_does_not_keep_the_host_from_its_certificate(fresh_host: ScriptHost) -> None:
+    fresh_host.save(monitors={"loki": "unhealthy"})
+    done = fresh_host.first_deploy()
+    assert done.status == 0, done.said
+    assert fresh_host.state["https"]
+    assert "alerts may be missing: loki" in done.stderr
+
+
+def test_it_ends_with_the_way_to_grafana_and_the_place_of_the_password(fresh_host: ScriptHost) -> None:
+    done = fresh_host.first_deploy()
+    assert f"Grafana: https://{DOMAIN}/grafana/, user admin; its password is GF_SECURITY_ADMIN_PASSWORD in" in done.said
+
+
+def test_the_versions_of_dockers_api_are_told(fresh_host: ScriptHost) -> None:
+    said = fresh_host.first_deploy().said
+    assert "Docker's API: 1.54 down to 1.40; this client speaks 1.54" in said
 
 
 def test_dry_run_touches_nothing(fresh_host: ScriptHost) -> None:

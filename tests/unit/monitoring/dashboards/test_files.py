@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from monitoring.dashboards.files import BUILDERS, DIRECTORY, path_of, rendered, write
+from monitoring.dashboards.catalogue import BUILDERS, rendered
+from monitoring.dashboards.files import DIRECTORY, path_of, write
 
 NAMES = sorted(BUILDERS)
 

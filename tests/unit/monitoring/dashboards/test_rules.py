@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from monitoring.dashboards.files import BUILDERS, rendered
+from monitoring.dashboards.catalogue import BUILDERS, rendered
 from monitoring.dashboards.rules import faults
 
 Json = dict[str, Any]
@@ -112,3 +112,10 @@ def test_two_panels_with_one_number_are_refused_since_grafana_links_to_the_numbe
     dashboard = overview()
     some_panel(dashboard)["id"] = dashboard["panels"][0]["id"]
     assert faults(dashboard) == ["two panels have the id 1"]
+
+
+def test_a_panel_that_nobody_could_see_whole_is_refused() -> None:
+    dashboard = overview()
+    panel = some_panel(dashboard)
+    panel["gridPos"]["x"] = 20
+    assert faults(dashboard) == [f"{panel['title']}: it ends right of the grid's 24 columns"]

@@ -68,8 +68,8 @@ def test_a_signature_is_good_for_one_request(queue: MessageQueue) -> None:
 
 
 def test_a_full_queue_takes_nothing_and_forgets_what_it_did_not_take(queue: MessageQueue) -> None:
-    for number in range(MESSAGES_MAX // 2):
-        assert add(queue, f"news {number}") is Taken.TAKEN
+    storm = [TEXT] * (MESSAGES_MAX // len(TWO))
+    assert queue.add(storm, TWO, news="storm", signature="storm", now_seconds=NOW) is Taken.TAKEN
     assert add(queue, "one too many") is Taken.FULL
     assert queue.depth().messages == MESSAGES_MAX
     queue.remove(queue.heads()[0])

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.whatsapp_bridge.payload import Malformed, Notification, parse
 from monitoring.whatsapp_bridge.template import TEMPLATE_TEXT
-from monitoring.whatsapp_bridge.translate import content_key, messages
+from monitoring.whatsapp_bridge.translate import COMPONENTS, content_key, messages
 from sandbox.whatsapp_sim.rules import Account, filled_in, refuse_body
 
-DATA: Final = Path(__file__).resolve().parents[3] / "data" / "whatsapp"
+REPOSITORY: Final = Path(__file__).resolve().parents[4]
+DATA: Final = REPOSITORY / "tests" / "data" / "whatsapp"
 NAMES: Final = sorted(path.stem for path in DATA.glob("*.json"))
 
 ACCOUNT: Final = Account("t", "1", "worker_alert", "en", TEMPLATE_TEXT)
@@ -118,7 +120,8 @@ def test_an_alert_that_is_over_and_one_that_fires_again_are_news() -> None:
     again = notification("critical")
     again["alerts"][0]["startsAt"] = (datetime(2026, 11, 28, 9, 31, 10, tzinfo=UTC) + timedelta(minutes=4)).isoformat()
     other_group = notification("critical") | {"groupKey": "another"}
-    assert len({key(body) for body in (fired, over, again, other_group)}) == 4
+    one_more = notification("critical") | {"truncatedAlerts": 1}
+    assert len({key(body) for body in (fired, over, again, other_group, one_more)}) == 5
 
 
 @pytest.mark.parametrize(
@@ -131,8 +134,35 @@ def test_an_alert_that_is_over_and_one_that_fires_again_are_news() -> None:
         (b'{"status": "firing", "alerts": [{"status": "firing", "fingerprint": "f"}], "groupKey": "k"}', "startsAt"),
         (b'{"status": "firing", "alerts": [{"status": "firing", "fingerprint": "f", "startsAt": "x"}]}', "groupKey"),
         (b"\xff\xfe", "JSON"),
+        (b"[" * 100_000, "JSON"),
     ],
 )
 def test_what_is_no_notification_is_refused_naming_the_field(body: bytes, said: str) -> None:
     with pytest.raises(Malformed, match=said):
         parse(body)
+
+
+def shipped_rules() -> list[dict[str, Any]]:
+    """The rules as Grafana gets them."""
+    file = REPOSITORY / "monitoring" / "grafana" / "provisioning" / "alerting" / "rules.yml"
+    groups = yaml.safe_load(file.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("rule", shipped_rules(), ids=lambda rule: rule["uid"])
+def test_a_shipped_rule_is_said_whole_and_names_its_part_in_words(rule: dict[str, Any]) -> None:
+    said = {name: re.sub(r"{{.*?}}", "123.4", text) for name, text in rule["annotations"].items()}
+    alert = {
+        "status": "firing",
+        "labels": {"alertname": rule["title"], **rule["labels"]},
+        "annotations": said,
+        "startsAt": "2026-11-28T09:31:10Z",
+        "fingerprint": "f",
+    }
+    body = {"status": "firing", "groupKey": "k", "externalURL": "https://worker.example.com/", "alerts": [alert]}
+    (message,) = messages(Notification.model_validate(body))
+    assert said["summary"] in message.parameters[0]
+    assert message.parameters[2].endswith(" UTC"), "nothing of it is cut"
+    assert message.parameters[3] == said["runbook_url"]
+    if component := rule["labels"].get("component"):
+        assert f"Part: {COMPONENTS[component]}" in message.parameters[2]

@@ -3,10 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+WATCHED_FRESH_SECONDS: Final = 30.0
+"""Two looks of ``worker/supervision/queue_watch.py`` and their time limits; an older value says nothing of now."""
 
 
 class FreshGauge(Collector):

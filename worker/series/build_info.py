@@ -11,7 +11,7 @@ VERSION_VARIABLE: Final = "WEARON_VERSION"
 COMMIT_VARIABLE: Final = "WEARON_COMMIT"
 """Set in the image by its Dockerfile, from the arguments that also make its labels."""
 
-PROJECT_FILE: Final = Path(__file__).parent.parent / "pyproject.toml"
+PROJECT_FILE: Final = Path(__file__).parents[2] / "pyproject.toml"
 """Of a working copy; the image has none."""
 
 OUTSIDE_AN_IMAGE: Final = "dev"

@@ -1,0 +1,105 @@
+"""Heights as people state them: what they do to the answers, by cross-validation.
+
+Nobody states the heights of rendered bodies: for each a difference of stated and true height is drawn from those of
+ANSUR II's people of the same sex (slips of the pen included), several times, and always the same ones.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from size_rec.body.body_model import SEXES
+from size_rec.body.model_file import MODEL_FILE, load_body_model
+from size_rec.calibration.figures import Figures, answers_of, figures_of
+from size_rec.calibration.fit import CrossValidation, OutlineTable, cross_validate, spread_factors, tape_covariance_of
+from size_rec.calibration.stated_heights import StatedHeights, drawn_differences_cm
+from size_rec.pose.pose import FloatArray
+
+DRAWS = 5
+"""Stated heights for each body; with these the mean of a girth's error is known to 0.05 cm."""
+
+GIRTHS = ("chest_cm", "waist_cm", "hip_cm")
+NINE_IN_TEN = 1.645
+"""Standard deviations that hold nine of ten normal errors."""
+
+
+@dataclass(frozen=True)
+class HeightRow:
+    """One way to be told the height; ``covered`` by girth, the share of the errors within the predicted nine in ten."""
+
+    label: str
+    figures: Figures
+    covered: tuple[float, ...]
+
+
+def stored_distribution() -> StatedHeights:
+    """How people state their heights, as fitted."""
+    model = load_body_model()
+    steps = json.loads(MODEL_FILE.read_text(encoding="utf-8"))["about"]["stated_heights"]
+    return StatedHeights(model.stated_height_bias, model.stated_height_spread, tuple(steps[name] for name in SEXES))
+
+
+def stated_heights_cm(bodies: OutlineTable, stated: StatedHeights, seed: int) -> FloatArray:
+    """What the bodies' owners might state."""
+    rng = np.random.default_rng(seed)
+    heights_cm = np.exp(bodies.log_measures[:, 0])
+    for sex, people_by_step in enumerate(stated.people_by_step):
+        rows = np.flatnonzero(bodies.female == sex)
+        heights_cm[rows] += drawn_differences_cm(people_by_step, len(rows), rng)
+    return heights_cm
+
+
+def draws_cm(bodies: OutlineTable) -> list[FloatArray]:
+    """The heights of :data:`DRAWS` draws."""
+    stated = stored_distribution()
+    return [stated_heights_cm(bodies, stated, seed) for seed in range(DRAWS)]
+
+
+@dataclass(frozen=True)
+class Validations:
+    """The cross-validations of one build, told the true heights as measured, and told what people state. ``factors``
+    multiply the spreads."""
+
+    measured: CrossValidation
+    stated: list[CrossValidation]
+    factors: FloatArray
+
+
+def validations_of(bodies: OutlineTable) -> Validations:
+    """Of this build."""
+    covariance, stated = tape_covariance_of(load_body_model()), stored_distribution()
+    measured = cross_validate(covariance, bodies)
+    return Validations(
+        measured,
+        [cross_validate(covariance, bodies, stated=stated, stated_cm=each) for each in draws_cm(bodies)],
+        spread_factors(measured),
+    )
+
+
+def height_row(label: str, validations: Sequence[CrossValidation], factors: FloatArray) -> HeightRow:
+    """The figures of one or more cross-validations together."""
+    answers = [answer for each in validations for answer in answers_of(each, factors)]
+    within = [np.abs(each.error) <= NINE_IN_TEN * each.spread * factors for each in validations]
+    covered = np.concatenate(within).mean(axis=0)
+    return HeightRow(label, figures_of(answers), tuple(float(share) for share in covered[: len(GIRTHS)]))
+
+
+def print_stated_heights(builds: Mapping[str, Validations]) -> None:
+    """Print errors, bias and cover of each build, by its name, with measured and with stated heights."""
+    rows = [
+        height_row(f"{told}{name}", validations, each.factors)
+        for name, each in builds.items()
+        for told, validations in (("measured", [each.measured]), ("stated", each.stated))
+    ]
+    print(f"\nHeights as people state them (ANSUR II's stated minus measured, {DRAWS} draws; cross-validated)")
+    print(f"{'':28}{'error cm: chest waist hip':>27}{'bias cm':>21}{'90 % holds':>18}{'range':>8}{'exact':>8}")
+    for row in rows:
+        errors, bias = (
+            "".join(f"{by_girth[girth]:{form}}" for girth in GIRTHS)
+            for by_girth, form in ((row.figures.error_cm["all"], "9.2f"), (row.figures.bias_cm, "+7.2f"))
+        )
+        cover = "".join(f"{share:6.0%}" for share in row.covered)
+        shares = f"{row.figures.range_holds:8.1%}{row.figures.size_exact:8.1%}"
+        print(f"{row.label:28}{errors}{bias}{cover}{shares}")
