@@ -19,7 +19,7 @@ from size_rec.pose.pose import FloatArray
 
 MAX_SPREADS: Final = 2.65
 """A picture whose estimate is so many standard deviations away from 0 counts as stretched: of unstretched ones that is
-one in a hundred, by the cross-validated spread (0.032 of the logarithm, so the limit is a factor of 8.5 %)."""
+one in a hundred, by the cross-validated spread (0.033 of the logarithm, so the limit is a factor of 9 %)."""
 CONFIRMING_SPREADS: Final = 1.6
 """The same for a second look that is to confirm a first one: nine in ten covered faces stay below it."""
 STRETCHED_SHARE: Final = 0.1

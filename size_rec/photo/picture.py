@@ -7,6 +7,7 @@ from PIL import Image
 
 from services.images.processor import load_rgb
 from size_rec.photo.bars import content_box
+from size_rec.photo.light import evened_light
 from size_rec.pose.pose import RgbArray
 
 MEASURED_SIDE_PX = 512
@@ -21,24 +22,31 @@ BLURRED_ROWS, BLURRED_COLUMNS, STEP_PX = 4, 8, 4
 
 @dataclass(frozen=True)
 class Picture:
-    """What is measured: an RGB image, and whether it is the ``mirrored`` photograph."""
+    """What is measured: an RGB image, and whether it is the ``mirrored`` photograph. ``as_taken`` is the same image
+    before its light was evened out."""
 
     image: Image.Image
     mirrored: bool
+    as_taken: Image.Image | None = None
 
     def mirror_image(self) -> "Picture":
         """The same, seen in a mirror."""
         return Picture(self.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), mirrored=not self.mirrored)
 
+    def in_its_own_light(self) -> "Picture":
+        """The same as it was taken, where that is known."""
+        return Picture(self.as_taken or self.image, self.mirrored)
+
 
 def prepare_picture(data: bytes) -> Picture:
-    """Decode, leave bars away, shrink and turn to the canonical side.
+    """Decode, leave bars away, shrink, turn to the canonical side and even out the light.
 
     Raises:
         NotAnImage, IncompletePicture, ImageTooLarge: as ``services.images.processor.load_rgb``.
     """
     picture = Picture(load_rgb(data, MEASURED_SIDE_PX, content_box=content_box), mirrored=False)
-    return picture.mirror_image() if leans_left(np.asarray(picture.image)) else picture
+    canonical = picture.mirror_image() if leans_left(np.asarray(picture.image)) else picture
+    return Picture(evened_light(canonical.image), canonical.mirrored, as_taken=canonical.image)
 
 
 def leans_left(rgb: RgbArray) -> bool:

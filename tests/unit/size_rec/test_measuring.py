@@ -10,7 +10,7 @@ from PIL import Image
 from size_rec.measuring import clearest_look
 from size_rec.photo.picture import Picture
 from size_rec.pose.model import Found, PoseModel
-from size_rec.pose.pose import Joint, Pose
+from size_rec.pose.pose import Joint, PersonBox, Pose
 from size_rec.vocabulary import PictureRefused, Refusal
 from tests.support.size_figures import draw_figure, mirrored, whole_picture
 
@@ -69,9 +69,23 @@ def test_where_the_mirror_image_shows_no_more_the_first_look_counts(second: Pose
     assert np.isfinite(look.features.values["torso_0.60"])
 
 
+def test_where_nobody_is_found_the_picture_is_looked_at_in_its_own_light() -> None:
+    taken = Image.new("RGB", PICTURE.image.size)
+    model = ScriptedPoseModel([None, FIGURE])
+    look = clearest_look(replace(PICTURE, as_taken=taken), model)
+    assert look.pose is FIGURE
+    assert model.seen == [PICTURE.image, taken]
+
+
+def test_where_nobody_is_found_in_either_light_nobody_is() -> None:
+    with pytest.raises(PictureRefused) as refused:
+        clearest_look(PICTURE, ScriptedPoseModel([None, None]))
+    assert refused.value.reason is Refusal.NO_PERSON
+
+
 def test_a_refused_pose_gets_no_second_look() -> None:
-    model = ScriptedPoseModel([None])
+    model = ScriptedPoseModel([replace(FIGURE, people=(*FIGURE.people, PersonBox(1.0)))])
     with pytest.raises(PictureRefused) as refused:
         clearest_look(PICTURE, model)
-    assert refused.value.reason is Refusal.NO_PERSON
+    assert refused.value.reason is Refusal.SEVERAL_PEOPLE
     assert len(model.seen) == 1
