@@ -6,6 +6,7 @@ Starts the service (the real application on a real server, loopback), sends it e
   has seen these bodies), of a naive multiplier heuristic, and the floor that ANSUR II allows;
 - size, range, confidence and refusals;
 - what photographs stretched sideways, and in other light, get, cross-validated;
+- what loose clothing costs;
 - with heights as people state them: errors, bias, cover; and whether the sizes' probabilities come true;
 - latency and throughput at 1 and 8 callers beside the bare pose model on the same photographs, memory, time to ready.
 """
@@ -20,6 +21,7 @@ from proofs.bench.base_tree import BaseUnusable
 from proofs.bench.process_tree import pss_bytes
 from proofs.bench_size.base_build import BaseBuild, base_beside, base_build, base_service
 from proofs.bench_size.light import print_light
+from proofs.bench_size.loose import print_loose
 from proofs.bench_size.probabilities import print_probabilities
 from proofs.bench_size.quality import print_errors, print_refusals
 from proofs.bench_size.service import Caller, Reply, photo_host, serve, service
@@ -82,6 +84,7 @@ def _measure(folder: Path, base: BaseBuild | None, csv_file: Path | None) -> Non
         these, pose_model = unseen(folder, ok, table, read_stretched(folder)), PoseModel()
         print_stretched(these, pose_model)
         print_light(these, pose_model)
+        print_loose(table)
     builds = {"": validations_of(table)} | (base_beside(base, folder, table) if base else {})
     print_stated_heights(builds)
     print_probabilities(builds)
