@@ -103,6 +103,7 @@ def telephone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Telephone]:
 def test_an_error_storm_is_on_whatsapp_within_two_minutes(
     programs: Programs, telephone: Telephone, tmp_path: Path
 ) -> None:
+    REPORT.say(f"{STORMS} storms, each after {QUIET_SECONDS / 60:.0f} quiet minutes and at a moment of its own")
     chance = random.Random(SEED)
     with ExitStack() as stack:
         lanes = []
