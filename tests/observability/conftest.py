@@ -15,6 +15,12 @@ from tests.observability.engine.traffic import make_traffic
 MARKER: Final = "observability"
 ROOM: Final = Path(__file__).parent
 
+ORDER: Final = (
+    *("test_alerts_on_a_well_system", "test_bed", "test_expressions", "test_pictures"),
+    *("test_alert_rules", "test_alert_delivery", "test_bridge_delivery"),
+)
+"""What asks for rates comes right after the traffic; what takes minutes by itself comes last."""
+
 CACHE_VARIABLE: Final = "WEARON_OBSERVABILITY_CACHE"
 """Names a directory that keeps the programs from one run to the next; without it every run fetches its own."""
 
@@ -25,10 +31,11 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in this room."""
+    """All in this room, in their order."""
     for item in items:
         if item.path.is_relative_to(ROOM):
             item.add_marker(MARKER)
+    items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else len(ORDER))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
