@@ -814,4 +814,4 @@ CASES: Final[Sequence[Case]] = (
     *BRIDGE,
     *ITSELF,
 )
-"""nginx-5xx asks Loki, which promtool does not know; Grafana's own grammar of LogQL judges its expression."""
+"""Not nginx-5xx: it asks Loki, which promtool does not know (tests/unit/monitoring/alerting/test_log_rule.py)."""
