@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models import units
 
 from monitoring.dashboards import limits
 from monitoring.dashboards import metric_names as names
-from monitoring.dashboards.frame import channel, frame, instance
+from monitoring.dashboards.frame import channel, frame, instance, with_rows
 from monitoring.dashboards.links import document, logs_of, runbook
 from monitoring.dashboards.panels import (
     HALF,
@@ -69,16 +69,13 @@ def build() -> builders.Dashboard:
         since="now-7d",
     )
     dashboard_builder.with_variable(channel()).with_variable(instance())
-    for title, panels in (
+    return with_rows(
+        dashboard_builder,
         ("Are the promises kept?", PROMISES_PANELS),
         ("Where do credits go?", CREDITS_PANELS),
         ("What does it cost?", COSTS_PANELS),
         ("Do people use sizes?", SIZES_PANELS),
-    ):
-        dashboard_builder.with_row(builders.Row(title))
-        for panel in panels:
-            dashboard_builder.with_panel(panel)
-    return dashboard_builder
+    )
 
 
 PROMISES_PANELS: Final[tuple[Panel, ...]] = (

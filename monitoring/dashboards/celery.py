@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models import units
 
 from monitoring.dashboards import limits
 from monitoring.dashboards import metric_names as names
-from monitoring.dashboards.frame import channel, frame, instance
+from monitoring.dashboards.frame import channel, frame, instance, with_rows
 from monitoring.dashboards.links import document, logs_of, runbook
 from monitoring.dashboards.panels import (
     HALF,
@@ -59,17 +59,14 @@ def build() -> builders.Dashboard:
         since="now-6h",
     )
     dashboard_builder.with_variable(channel()).with_variable(instance())
-    for title, panels in (
+    return with_rows(
+        dashboard_builder,
         ("Do tasks succeed?", SUCCESS_PANELS),
         ("Where does the time go?", STAGES_PANELS),
         ("Does the provider take our requests?", PROVIDER_PANELS),
         ("What needed help?", HELP_PANELS),
         ("What does Celery say itself?", CELERY_PANELS),
-    ):
-        dashboard_builder.with_row(builders.Row(title))
-        for panel in panels:
-            dashboard_builder.with_panel(panel)
-    return dashboard_builder
+    )
 
 
 SETTLED: Final = rate(of_workers(names.GENERATIONS, CHANNEL))

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models import units
 
 from monitoring.dashboards import limits
 from monitoring.dashboards import metric_names as names
-from monitoring.dashboards.frame import frame, instance
+from monitoring.dashboards.frame import frame, instance, with_rows
 from monitoring.dashboards.links import document, logs_of, runbook
 from monitoring.dashboards.panels import (
     HALF,
@@ -55,15 +55,12 @@ def build() -> builders.Dashboard:
         since="now-6h",
     )
     dashboard_builder.with_variable(instance())
-    for title, panels in (
+    return with_rows(
+        dashboard_builder,
         ("Do callers get answers?", ANSWERS_PANELS),
         ("What becomes of size recommendations?", SIZES_PANELS),
         ("Is the way in open?", DOOR_PANELS),
-    ):
-        dashboard_builder.with_row(builders.Row(title))
-        for panel in panels:
-            dashboard_builder.with_panel(panel)
-    return dashboard_builder
+    )
 
 
 REQUESTS: Final = rate(of_workers(names.HTTP_REQUESTS))

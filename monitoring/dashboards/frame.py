@@ -1,5 +1,6 @@
 """[pure] What all dashboards share: names, variables, time, refresh and the links between them."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from grafana_foundation_sdk.builders import dashboard as builders
@@ -7,7 +8,7 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from monitoring.dashboards import metric_names as names
 from monitoring.dashboards.links import DOCUMENTS_URL
-from monitoring.dashboards.panels import LOKI, PROMETHEUS
+from monitoring.dashboards.panels import LOKI, PROMETHEUS, Panel
 
 TAG: Final = "wearon"
 """All dashboards have it; the menu in each lists the others by it."""
@@ -46,6 +47,15 @@ def frame(*, uid: str, title: str, description: str, since: str) -> builders.Das
         .link(_to_document("How to read this", "observability.md"))
         .link(_to_document("Runbooks", "runbooks"))
     )
+
+
+def with_rows(dashboard: builders.Dashboard, *rows: tuple[str, Sequence[Panel]]) -> builders.Dashboard:
+    """The dashboard with these rows below each other: the title of each, and its panels."""
+    for title, panels in rows:
+        dashboard.with_row(builders.Row(title))
+        for panel in panels:
+            dashboard.with_panel(panel)
+    return dashboard
 
 
 def channel() -> builders.CustomVariable:

@@ -9,7 +9,7 @@ from monitoring.dashboards import limits
 from monitoring.dashboards import metric_names as names
 from monitoring.dashboards.celery import UID as CELERY_UID
 from monitoring.dashboards.fastapi import UID as FASTAPI_UID
-from monitoring.dashboards.frame import channel, frame, instance
+from monitoring.dashboards.frame import channel, frame, instance, with_rows
 from monitoring.dashboards.links import dashboard, document, logs_of, runbook
 from monitoring.dashboards.panels import (
     FULL,
@@ -65,16 +65,13 @@ def build() -> builders.Dashboard:
         since="now-6h",
     )
     dashboard_builder.with_variable(channel()).with_variable(instance())
-    for title, panels in (
+    return with_rows(
+        dashboard_builder,
         ("Is everything up?", UP_PANELS),
         ("Are tasks done, and in time?", TASKS_PANELS),
         ("Does the host last?", HOST_PANELS),
         ("Would anybody be told?", MESSAGES_PANELS),
-    ):
-        dashboard_builder.with_row(builders.Row(title))
-        for panel in panels:
-            dashboard_builder.with_panel(panel)
-    return dashboard_builder
+    )
 
 
 UP_PANELS: Final[tuple[Panel, ...]] = (
