@@ -28,6 +28,21 @@ class DiscreetDispatcher(EventDispatcher):  # type: ignore[misc] # Celery has no
         """Send one of the worker's own events."""
         return super().send(type, **shown(fields))
 
+    def flush(self, errors: bool = True, groups: bool = True) -> None:  # noqa: FBT001, FBT002 - Celery's signature
+        """Send what waited.
+
+        Celery empties the buffer after it has sent it: what a thread of a task adds in between is lost, such as a start
+        or a retry. Here exactly what is taken out is sent.
+        """
+        super().flush(errors=errors, groups=False)
+        if not groups:
+            return
+        with self.mutex:
+            for group, waiting in self._group_buffer.items():
+                taken = [waiting.pop(0) for _ in range(len(waiting))]
+                if taken:
+                    self._publish(taken, self.producer, f"{group}.multi")
+
     def publish(self, type: str, fields: dict[str, Any], producer: Any, **options: Any) -> Any:  # noqa: A002
         """Send an event over a producer that is at hand."""
         return super().publish(type, shown(fields), producer, **options)
