@@ -17,6 +17,7 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from models.failures import IncompletePicture, NotAnImage
+from services.images.decode_slots import DecodeSlots
 from services.images.incomplete_pictures import completions, ends_in_zeros
 from services.images.limits import DECODE_LIMITS, DecodeLimits
 from services.images.opening import FORMATS_OF_UNSURE_SIZE, MUST_DIFFER, open_picture, peak_decode_bytes
@@ -33,10 +34,14 @@ JPEG_SUBSAMPLING = "4:4:4"
 """Full colour resolution: fine coloured patterns of clothes survive, for 2 ms more and a third more bytes."""
 
 CONCURRENT_PICTURES = 2
-"""Pictures being decoded or encoded at a time in a process: Pillow releases the interpreter lock, the container has two
-processors, and more would only hold more bitmaps."""
+"""Pictures being decoded or encoded at most at a time in a process: Pillow releases the interpreter lock, the container
+has two processors, and more would only hold more bitmaps."""
 
-_decode_slots = threading.BoundedSemaphore(CONCURRENT_PICTURES)
+PATIENCE_SECONDS = 0.2
+"""How long a picture waits for the one before it until it is worked on beside it: longer than a JPEG of 24 megapixels
+takes, so that those go one after the other, and short beside the provider's 30 s."""
+
+_decode_slots = DecodeSlots(CONCURRENT_PICTURES, PATIENCE_SECONDS)
 _large_decode = threading.Lock()
 
 
@@ -114,7 +119,7 @@ def _is_large(picture: ImageFile, other: ImageFile | None, large_decode_bytes: i
 def _decode_slot(picture: ImageFile, other: ImageFile | None, limits: DecodeLimits) -> Iterator[None]:
     # The large wait for each other outside the slots: they must not keep small ones from the second slot.
     is_large = _is_large(picture, other, limits.large_decode_bytes)
-    with _alone_among_processes() if is_large else nullcontext(), _decode_slots:
+    with _alone_among_processes() if is_large else nullcontext(), _decode_slots.held():
         yield
 
 

@@ -24,7 +24,14 @@ from services.images import processor as image_processor
 from services.images.jpeg_structure import MAX_SCANS
 from services.images.limits import LARGE_DECODE_BYTES, MAX_DECODE_BYTES, DecodeLimits
 from services.images.opening import FORMATS, open_picture, peak_decode_bytes
-from services.images.processor import CONCURRENT_PICTURES, MAX_SIDE_PX, PreparedImage, load_rgb, prepare_image
+from services.images.processor import (
+    CONCURRENT_PICTURES,
+    MAX_SIDE_PX,
+    PATIENCE_SECONDS,
+    PreparedImage,
+    load_rgb,
+    prepare_image,
+)
 from services.images.shrinking import FOR_MEASURING, shrunken_rgb
 from tests.support.images import (
     BLACK,
@@ -592,7 +599,7 @@ def large_webp() -> bytes:
     "make", [large_webp, lambda: heif_family_announcing(10, 10, "AVIF")], ids=["large", "may hold more than it says"]
 )
 def test_two_large_pictures_are_never_decoded_at_once(make: Callable[[], bytes], decoding: Decoding) -> None:
-    decoding.patience_seconds = 0.3  # nobody comes; long enough for the other thread to come if it could
+    decoding.patience_seconds = 3 * PATIENCE_SECONDS  # nobody comes; the other thread could by then
     data = make()
     in_threads(2, lambda: prepare_image(data))
     assert decoding.most_at_once == 1
