@@ -70,7 +70,7 @@ test-redis7: $(STAMP) ## Run what depends on Redis on a Redis 7: make test-redis
 	@test -x "$(REDIS7)" || { echo "$(REDIS7) is not there. On Debian 12 and Ubuntu 24.04: apt-get install redis-server; or say REDIS7=/path/to/redis-server"; exit 2; }
 	@WEARON_REDIS_SERVER="$(REDIS7)" $(PYTEST) $(REDIS_TESTS)
 
-test-infra: $(STAMP) ## Prove the production stack on a real Docker Engine (root, Debian; about a quarter of an hour)
+test-infra: $(STAMP) ## Prove the production stack on a real Docker Engine (root, Debian; twelve minutes)
 	@$(RUN) -m pytest -m infra tests/infra -s -q -p no:xdist --timeout=600
 
 test-observability: $(STAMP) ## Prove metrics, dashboards, alerts and the bridge on real Prometheus and exporters (Debian)

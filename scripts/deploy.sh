@@ -10,8 +10,8 @@ deploy.sh [--dry-run] [--with-bundle] [TAG | rollback]
 
 Starts a worker of TAG beside the one that runs, waits until it is healthy, writes TAG to release.env, lets the old one
 finish its tasks, and removes it. If the new one does not get well, its log is shown, it is removed, and the old one
-never noticed. Last, everything else is brought up; a monitor that is not well is named, and the deploy has succeeded. Killed at any moment and run again, it goes on where it was; a plain `docker compose up -d` in between
-does no harm.
+never noticed. Last, everything else is brought up; a monitor that is not well is named, and the deploy has succeeded.
+Killed at any moment and run again, it goes on where it was; a plain `docker compose up -d` in between does no harm.
 
   TAG            of the worker's image. Without it the tag in force: use that after a change of .env.
   rollback       the tag that was in force before. Database migrations are not undone; old workers know the new schema.

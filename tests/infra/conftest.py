@@ -13,6 +13,7 @@ import pytest
 
 from tests.infra.engine.calls import Caller
 from tests.infra.engine.docker import EventWatch
+from tests.infra.engine.full_disk import FullDisk, run_with_full_disk
 from tests.infra.engine.host import Host
 from tests.infra.engine.ill_redis import IllRedis, run_with_ill_redis
 from tests.infra.engine.internet import DOMAIN
@@ -27,13 +28,20 @@ MARKER: Final = "infra"
 ROOM: Final = Path(__file__).parent
 
 ORDER: Final = (
-    *("test_first_deploy", "test_monitoring", "test_waiting_for_redis", "test_door", "test_certificates"),
-    *("test_addresses", "test_env_values", "test_bounds", "test_full_disk", "test_image", "test_two_hosts"),
-    *("test_ill_redis", "test_backup", "test_restarts", "test_ill_monitor", "test_ssh", "test_deploy"),
+    *("test_first_deploy", "test_monitoring", "test_door", "test_certificates", "test_waiting_for_redis"),
+    *("test_addresses", "test_env_values", "test_bounds", "test_image", "test_ill_monitor", "test_full_disk"),
+    *("test_two_hosts", "test_ill_redis", "test_restarts", "test_deploy", "test_backup", "test_ssh"),
+    "test_forgotten_workers",
 )
-"""Up to the two hosts nothing asks the platform or the provider for anything, so they have both to themselves."""
+"""Up to the two hosts nothing asks the platform or the provider for anything, so they have both to themselves. The
+classic builder's image is looked at before the first deploy that prunes. The workers that deploys replace are to be
+forgotten two minutes later; a Prometheus that was restarted meanwhile would show them for five."""
 
-BUSY: Final = ("test_first_deploy", "test_monitoring", "test_waiting_for_redis", "test_door")
+BUSY: Final = ("test_first_deploy", "test_monitoring", "test_door")
+
+BEGUN_AT_ONCE: Final = ("redis_away", "ill_redis", "classic_image", "full_disk")
+BEGUN_LATER: Final = ("two_hosts", "ill_loki")
+"""When the tests that keep the processors busy, or ask what every monitor says, are over."""
 
 REPORT: Final = Report()
 PARTS: Final[list[str]] = []
@@ -152,6 +160,12 @@ def classic_image(rig: Rig, background: ThreadPoolExecutor) -> Future[str]:
 
 
 @pytest.fixture(scope="session")
+def full_disk(rig: Rig, background: ThreadPoolExecutor) -> Future[FullDisk]:
+    """A third engine, whose disk is small."""
+    return background.submit(run_with_full_disk, rig)
+
+
+@pytest.fixture(scope="session")
 def two_hosts(rig: Rig, first_deploy: FirstDeploy, background: ThreadPoolExecutor) -> Future[Outcome]:
     """Two more hosts at work."""
     return background.submit(run_two_hosts, rig)
@@ -159,10 +173,10 @@ def two_hosts(rig: Rig, first_deploy: FirstDeploy, background: ThreadPoolExecuto
 
 @pytest.fixture(autouse=True)
 def _what_takes_long(request: pytest.FixtureRequest) -> None:
-    """Starts it early, where a test asks for it; the two hosts when nothing else keeps the processors busy."""
+    """Starts it early, where a test asks for it."""
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
     is_busy = request.node.path.stem in BUSY
-    for name in ("redis_away", "ill_redis", "classic_image", *(() if is_busy else ("two_hosts",))):
+    for name in (*BEGUN_AT_ONCE, *(() if is_busy else BEGUN_LATER)):
         if name in wanted:
             request.getfixturevalue(name)
 
@@ -183,6 +197,15 @@ def ill_redis(rig: Rig, first_deploy: FirstDeploy) -> Iterator[Future[IllRedis]]
     """Nearly all of it is waiting, so it has a thread beside the others."""
     with ThreadPoolExecutor(1, "ill-redis") as thread:
         yield thread.submit(run_with_ill_redis, rig)
+
+
+@pytest.fixture(scope="session")
+def ill_loki(rig: Rig, first_deploy: FirstDeploy) -> str:
+    """Loki's container, whose health check fails from now on; it takes three checks until the engine says so."""
+    rig.host.wait_healthy("loki")
+    loki = rig.host.container("loki")
+    rig.docker("exec", loki, "rm", "/loki/www/ready")
+    return loki
 
 
 @pytest.fixture
@@ -208,13 +231,13 @@ def shop(rig: Rig, host: Host) -> Iterator[Shop]:
         yield opened
 
 
-@pytest.fixture
-def grafana(host: Host, caller: Caller) -> Iterator[None]:
+@pytest.fixture(scope="module")
+def grafana(rig: Rig, first_deploy: FirstDeploy) -> Iterator[None]:
     """An echo in the place of Grafana's stand-in, found by nginx."""
+    host, caller = rig.host, Caller(rig.internet.issuer_path)
     stand_in = host.container("grafana")
     host.docker("stop", stand_in)
     with ExitStack() as stack:
-        stack.callback(host.wait_healthy, "grafana")
         stack.callback(host.docker, "start", stand_in)
         stack.enter_context(neighbour(host, "grafana", port=GRAFANA_PORT, alias="grafana"))
         wait_for(

@@ -1,6 +1,5 @@
 """A deploy loses no request and no task, whatever happens in the middle of it (story 6.2, NFR-2.1, ADR-6)."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -13,9 +12,8 @@ from tests.infra.engine.calls import Caller, SteadyCalls, expect_all_well
 from tests.infra.engine.docker import EventWatch
 from tests.infra.engine.host import Host
 from tests.infra.engine.rig import WORKER_TAG, Rig
-from tests.infra.engine.scraping import TargetWatch, query, value, wait_all_up
+from tests.infra.engine.scraping import TargetWatch, wait_all_up
 from tests.infra.engine.shop import Shop
-from tests.infra.engine.waiting import wait_for
 from tests.support.script_host import steps_of
 
 PROVIDER_SECONDS = "30"
@@ -38,13 +36,6 @@ STOPPED_BY_ITSELF = "STOP"
 """How a script begins its last words; one that is killed has none."""
 
 STAND_INS = ("nginx", "redis", "python", "provider", "platform")
-
-MOST_HOST_NAMES = 5
-FORGOTTEN_WITHIN_SECONDS = 240.0
-"""CE_PURGE_OFFLINE_WORKER_METRICS is 120 s, counted from the last sign of life; Prometheus sees it a scrape later."""
-
-POLL_SECONDS = 3.0
-PER_SCRAPE = 'scrape_samples_scraped{job="celery-exporter"}'
 
 
 @pytest.fixture(scope="module")
@@ -170,31 +161,6 @@ def test_up_by_hand_after_any_step_of_a_killed_deploy_leaves_a_healthy_worker(
         "images are left, and every volume",
         stand_ins=STAND_INS,
     )
-
-
-def test_after_all_these_deploys_celery_exporters_series_are_few(rig: Rig, host: Host) -> None:
-    """They are named by containers and queues, of which every deploy brings new ones (danihodovic/celery-exporter
-    #267)."""
-    host.wait_healthy("celery-exporter")
-    wait_for(
-        "the workers that are gone are forgotten",
-        lambda: len(names(host, "hostname", "celery_worker_up")) < MOST_HOST_NAMES,
-        seconds=FORGOTTEN_WITHIN_SECONDS,
-        poll_seconds=POLL_SECONDS,
-    )
-    hosts = len(names(host, "hostname", "celery_worker_up"))
-    queues = names(host, "queue_name", "celery_queue_length")
-    assert len(queues) < MOST_HOST_NAMES, queues
-    rig.report.proved(
-        "celery-exporter after every deploy of this run",
-        f"{hosts} host name(s), {len(queues)} queue(s), {value(host, PER_SCRAPE):.0f} series a scrape",
-        stand_ins=(*STAND_INS, "celery-exporter"),
-    )
-
-
-def names(host: Host, label: str, metric: str) -> set[str]:
-    """The values that a label has now."""
-    return {json.loads(series)[label] for series in query(host, f"count by ({label}) ({metric})")}
 
 
 def worker_tags(rig: Rig) -> set[str]:

@@ -15,7 +15,7 @@ from tests.infra.engine.waiting import wait_for
 
 BACK_WITHIN_SECONDS = 30.0
 DELIVERED_WITHIN_SECONDS = 120.0
-PROVIDER_SECONDS = "10"
+PROVIDER_SECONDS = "6"
 PAGE_WITHIN_SECONDS = 15.0
 
 STAND_INS = ("nginx", "redis", "python")

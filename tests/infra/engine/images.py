@@ -5,8 +5,10 @@ A stand-in has the real image's users, directories, volumes and entrypoint, and 
 
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -92,6 +94,9 @@ MONITORS: Final = {
 }
 """By the name of the pin."""
 
+MONITORS_BASE: Final = "set-aside:monitors"
+"""What all but one of them have in common."""
+
 FOR_CELERY: Final = "CELERY_EXPORTER_IMAGE"
 ASKS_BY_TLS: Final = "BLACKBOX_EXPORTER_IMAGE"
 CELERY_EXPORTER: Final = "prometheus-exporter-celery==0.11.2 celery==5.6.3 kombu==5.6.2 packaging setuptools"
@@ -143,12 +148,16 @@ class ImageMaker:
             worker_tag=worker_tag,
         )
         self._import_bases(images)
-        self._make_certbot(images.certbot, authority)
-        self._import_monitors(images)
-        self._trust(images.monitors[ASKS_BY_TLS], issuer)
-        self._make_celery_exporter(images.monitors[FOR_CELERY])
-        self.build_worker(repository, f"{images.worker}:{worker_tag}")
-        self._build_bridge(repository, f"{images.bridge}:{worker_tag}")
+        with self._packages() as proxy, ThreadPoolExecutor() as threads:
+            jobs = (
+                partial(self._build_worker, repository, f"{images.worker}:{worker_tag}", proxy),
+                partial(self._build_bridge, repository, f"{images.bridge}:{worker_tag}", proxy),
+                partial(self._make_certbot, images.certbot, authority, proxy),
+                partial(self._make_celery_exporter, images.monitors[FOR_CELERY], proxy),
+                partial(self._make_monitors, images, issuer),
+            )
+            for job in [threads.submit(job) for job in jobs]:
+                job.result()
         return images
 
     def release(self, images: Images, base: str, tag: str) -> None:
@@ -162,15 +171,12 @@ class ImageMaker:
 
     def build_worker(self, repository: Path, tag: str, *options: str, buildkit: bool = True) -> None:
         """The production image, unchanged."""
-        self._say(f"building {tag} from the Dockerfile (about a minute)")
         with self._packages() as proxy:
-            self._docker.build(repository, tag, *_through(proxy), *options, buildkit=buildkit)
+            self._build_worker(repository, tag, proxy, *options, buildkit=buildkit)
 
     def derive(self, base: str, tag: str, *lines: str) -> None:
         """An image of ``base`` with a few more lines of Dockerfile: the next release, or a broken one."""
-        context = self._directory / "context"
-        shutil.rmtree(context, ignore_errors=True)
-        context.mkdir(parents=True)
+        context = self._context("context")
         (context / "Dockerfile").write_text("\n".join([f"FROM {base}", *lines, ""]))
         self._docker.build(context, tag)
 
@@ -183,12 +189,19 @@ class ImageMaker:
         if not self._docker.has_image(images.nginx):
             self._import(busybox, images.nginx, "EXPOSE 80", 'CMD ["nginx", "-g", "daemon off;"]')
 
-    def _import_monitors(self, images: Images) -> None:
-        for pin, monitor in MONITORS.items():
-            tag = images.monitors[pin]
-            if pin != FOR_CELERY and not self._docker.has_image(tag):
-                words = ", ".join(f'"{word}"' for word in monitor.entrypoint.split())
-                self._import(self._trees.monitors, tag, *monitor.changes, f"ENTRYPOINT [{words}]")
+    def _build_worker(self, repository: Path, tag: str, proxy: str, *options: str, buildkit: bool = True) -> None:
+        self._say(f"building {tag} from the Dockerfile (about a minute)")
+        self._docker.build(repository, tag, *_through(proxy), *options, buildkit=buildkit)
+
+    def _make_monitors(self, images: Images, issuer: Path) -> None:
+        missing = [pin for pin in MONITORS if pin != FOR_CELERY and not self._docker.has_image(images.monitors[pin])]
+        if missing:
+            self._import(self._trees.monitors, MONITORS_BASE)
+        for pin in missing:
+            monitor = MONITORS[pin]
+            words = ", ".join(f'"{word}"' for word in monitor.entrypoint.split())
+            self.derive(MONITORS_BASE, images.monitors[pin], *monitor.changes, f"ENTRYPOINT [{words}]")
+        self._trust(images.monitors[ASKS_BY_TLS], issuer)
 
     def _trust(self, tag: str, issuer: Path) -> None:
         """The certificate authority of this run beside nobody else; each run has another."""
@@ -201,7 +214,7 @@ class ImageMaker:
         (context / "Dockerfile").write_text("\n".join([f"FROM {tag}", *lines, ""]))
         self._docker.build(context, tag)
 
-    def _make_celery_exporter(self, tag: str) -> None:
+    def _make_celery_exporter(self, tag: str, proxy: str) -> None:
         if self._docker.has_image(tag):
             return
         self._say(f"building a stand-in for {tag}")
@@ -215,13 +228,11 @@ class ImageMaker:
             'ENTRYPOINT ["python", "/app/cli.py"]',
         ]
         (context / "Dockerfile").write_text("\n".join([*lines, ""]))
-        with self._packages() as proxy:
-            self._docker.build(context, tag, *_through(proxy))
+        self._docker.build(context, tag, *_through(proxy))
 
-    def _build_bridge(self, repository: Path, tag: str) -> None:
+    def _build_bridge(self, repository: Path, tag: str, proxy: str) -> None:
         self._say(f"building {tag} from the Dockerfile")
-        with self._packages() as proxy:
-            self._docker.build(repository, tag, "--target", BRIDGE_TARGET, *_through(proxy))
+        self._docker.build(repository, tag, "--target", BRIDGE_TARGET, *_through(proxy))
         self._docker("tag", tag, KEPT_BRIDGE)
 
     def _context(self, name: str) -> Path:
@@ -237,11 +248,9 @@ class ImageMaker:
         options = [word for change in (path, *changes) for word in ("--change", change)]
         self._docker("import", *options, tar, tag)
 
-    def _make_certbot(self, tag: str, authority: Path) -> None:
+    def _make_certbot(self, tag: str, authority: Path, proxy: str) -> None:
         self._say(f"building a stand-in for {tag}")
-        context = self._directory / "certbot"
-        shutil.rmtree(context, ignore_errors=True)
-        context.mkdir(parents=True)
+        context = self._context("certbot")
         shutil.copyfile(authority, context / "authority.pem")
         version = tag.rpartition(":v")[2]
         lines = [
@@ -256,8 +265,7 @@ class ImageMaker:
             'ENTRYPOINT ["certbot"]',
         ]
         (context / "Dockerfile").write_text("\n".join([*lines, ""]))
-        with self._packages() as proxy:
-            self._docker.build(context, tag, *_through(proxy))
+        self._docker.build(context, tag, *_through(proxy))
 
 
 def _through(proxy: str) -> list[str]:
