@@ -161,7 +161,7 @@ def classic_image(rig: Rig, background: ThreadPoolExecutor) -> Future[str]:
 
 @pytest.fixture(scope="session")
 def full_disk(rig: Rig, background: ThreadPoolExecutor) -> Future[FullDisk]:
-    """A third engine, whose disk is small."""
+    """An engine of its own, whose disk is small."""
     return background.submit(run_with_full_disk, rig)
 
 

@@ -15,15 +15,18 @@ SOON_SECONDS = 0.05
 class Work:
     """Holds a slot until it is told to end."""
 
-    def __init__(self, slots: DecodeSlots, log: list[str], name: str) -> None:
+    def __init__(
+        self, slots: DecodeSlots, log: list[str], name: str, tell_begun: Callable[[], None] = lambda: None
+    ) -> None:
         self.began = threading.Event()
         self.may_end = threading.Event()
-        self._slots, self._log, self._name = slots, log, name
+        self._slots, self._log, self._name, self._tell_begun = slots, log, name, tell_begun
 
     def __call__(self) -> None:
         with self._slots.held():
             self._log.append(f"{self._name} began")
             self.began.set()
+            self._tell_begun()
             assert self.may_end.wait(LONG_SECONDS)
             self._log.append(f"{self._name} ends")
 
@@ -62,8 +65,12 @@ def test_whoever_has_waited_begins_beside_the_first_one(submit: Callable[[Work],
 def test_however_long_they_wait_there_are_never_more_than_slots(submit: Callable[[Work], Future[None]]) -> None:
     log: list[str] = []
     slots = DecodeSlots(2, patience_seconds=0.0)
-    works = [Work(slots, log, str(number)) for number in range(6)]
+    begun = threading.Semaphore(0)
+    works = [Work(slots, log, str(number), begun.release) for number in range(6)]
     ended = [submit(work) for work in works]
+    assert begun.acquire(timeout=LONG_SECONDS)
+    assert begun.acquire(timeout=LONG_SECONDS)
+    assert not begun.acquire(timeout=SOON_SECONDS), "nobody has ended, and there are only two slots"
     for work in works:
         work.may_end.set()
     for one in ended:
@@ -72,7 +79,7 @@ def test_however_long_they_wait_there_are_never_more_than_slots(submit: Callable
     for line in log:
         now += 1 if line.endswith("began") else -1
         most = max(most, now)
-    assert most <= 2
+    assert most == 2
     assert len(log) == 2 * len(works)
 
 
