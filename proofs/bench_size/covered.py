@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from proofs.bench_size.light import saved
 from proofs.bench_size.unseen import Answer, Unseen, answers, mean_errors_cm
-from size_rec.calibration.stretch import stretched
+from size_rec.calibration.changed_photographs import stretched
 from size_rec.measuring import clearest_look
 from size_rec.outline.head import crown_point, face_height_px
 from size_rec.photo.picture import prepare_picture

@@ -7,21 +7,14 @@ import numpy as np
 from PIL import Image
 
 from proofs.bench_size.unseen import Answer, Unseen, answers, mean_errors_cm
-from size_rec.calibration.stretch import stretched
+from size_rec.calibration.changed_photographs import in_light, stretched
 from size_rec.pose.model import PoseModel
 from size_rec.vocabulary import PictureRefused
 
 GIRTHS = 3
 """Chest, waist and hip come first."""
-LEVELS = range(256)
-
 saved = partial(stretched, factor=1.0)
 """As an app saves it, with nothing changed."""
-
-
-def in_light(photograph: Image.Image, gains: tuple[float, float, float]) -> bytes:
-    """With red, green and blue multiplied, cut off at white."""
-    return saved(photograph.point([min(255, round(gain * level)) for gain in gains for level in LEVELS]))
 
 
 def without_colour(photograph: Image.Image) -> bytes:

@@ -6,7 +6,7 @@ from functools import partial
 from PIL import Image
 
 from proofs.bench_size.unseen import Answer, Unseen, answers, mean_errors_cm, unguarded
-from size_rec.calibration.stretch import stretched
+from size_rec.calibration.changed_photographs import stretched
 from size_rec.pose.model import PoseModel
 from size_rec.vocabulary import PictureRefused
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from services.images.processor import load_rgb
 from size_rec.body.body_model import ANSWERED
 from size_rec.body.fitted import Fitted, load_fitted
 from size_rec.body.size_chart import SIZES
 from size_rec.body.stretch import StretchModel, StretchModels
+from size_rec.calibration.changed_photographs import whole_photograph
 from size_rec.calibration.figures import true_size
 from size_rec.calibration.fit import OutlineTable, fit_body_model, split_by_body, tape_covariance_of
-from size_rec.calibration.stretch import FULL_SIDE_PX, StretchTable, body_numbers, ridge
+from size_rec.calibration.stretch import StretchTable, body_numbers, ridge
 from size_rec.calibration.tables import TRUTH_COLUMNS
 from size_rec.measuring import measure_picture
 from size_rec.photo.picture import prepare_picture
@@ -56,7 +56,7 @@ def unseen(
     bodies = np.array(body_numbers(rows))
     for part in split_by_body(outlines):
         fitted |= dict.fromkeys(part.tolist(), _without(part, outlines, stretched, bodies))
-    photographs = [load_rgb((folder / "images" / row["file"]).read_bytes(), FULL_SIDE_PX) for row in rows]
+    photographs = [whole_photograph((folder / "images" / row["file"]).read_bytes()) for row in rows]
     return Unseen(rows, photographs, [fitted[photo] for photo in range(len(rows))])
 
 

@@ -5,7 +5,6 @@ head. The same input gives the same file byte for byte on the same machine.
 """
 
 import argparse
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from services.images.processor import load_rgb
 from size_rec.body.body_model import LATENT
 from size_rec.body.stretch import StretchModel, StretchModels
 from size_rec.body.stretch_file import STRETCH_FILE, stretch_text
+from size_rec.calibration.changed_photographs import stretched, whole_photograph
 from size_rec.calibration.fit import FOLDS
+from size_rec.calibration.progress import followed
 from size_rec.calibration.tables import TRUTH_COLUMNS, read_truth
 from size_rec.measuring import Look, clearest_look, look_past_the_face
 from size_rec.photo.picture import prepare_picture
@@ -36,11 +36,6 @@ RIDGE: Final = 100.0
 """Pull of the weights towards 0, in photographs; any value from 10 to 100 gives the same error."""
 TINY: Final = 1e-9
 """Keeps a feature that never changes from dividing by 0."""
-FULL_SIDE_PX: Final = 4096
-"""The rendered photographs are smaller than this and are decoded as they are."""
-JPEG_QUALITY: Final = 92
-"""As an app saves what it stretched."""
-
 
 LookAtBody = tuple[int, float, dict[str, float]]
 """The body's number, the logarithm of the factor, the values by feature."""
@@ -102,8 +97,9 @@ def read_stretched(folder: Path) -> tuple[StretchTable, StretchTable]:
     rows = read_truth(folder)
     seen: list[LookAtBody] = []
     drawn: list[LookAtBody] = []
-    for body, row in zip(body_numbers(rows), rows, strict=True):
-        photograph = load_rgb((folder / "images" / row["file"]).read_bytes(), FULL_SIDE_PX)
+    numbered = list(zip(body_numbers(rows), rows, strict=True))
+    for body, row in followed(numbered, f"Looks at {len(FACTORS)} widths"):
+        photograph = whole_photograph((folder / "images" / row["file"]).read_bytes())
         for factor in FACTORS:
             for looks, look in zip((seen, drawn), looks_at(photograph, factor, pose_model), strict=False):
                 looks.append((body, log(factor), look.stretch_values))
@@ -127,16 +123,6 @@ def looks_at(photograph: Image.Image, factor: float, pose_model: PoseModel) -> I
             second = look_past_the_face(first, pose_model)
             if second is not None and second.features is not None:
                 yield second
-
-
-def stretched(photograph: Image.Image, factor: float) -> bytes:
-    """The photograph as an app would save it after making it ``factor`` times as wide."""
-    width, height = photograph.size
-    data = io.BytesIO()
-    photograph.resize((max(1, round(width * factor)), height), Image.Resampling.BICUBIC).save(
-        data, "JPEG", quality=JPEG_QUALITY
-    )
-    return data.getvalue()
 
 
 def table_of(looks: Sequence[LookAtBody]) -> StretchTable:

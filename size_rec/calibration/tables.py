@@ -2,19 +2,24 @@
 
 import csv
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from math import nan
 from pathlib import Path
 
 import numpy as np
 
 from size_rec.body.body_model import LATENT
+from size_rec.calibration.changed_photographs import Gains, in_light, whole_photograph
 from size_rec.calibration.fit import TAPE_MEASURES, OutlineTable, TapeTable
 from size_rec.calibration.floor import FLOOR_COLUMNS
+from size_rec.calibration.progress import followed
 from size_rec.calibration.stated_heights import StatedHeights, stated_heights_of
 from size_rec.measuring import clearest_look
 from size_rec.outline.features import BodyFeatures
 from size_rec.photo.picture import Picture, prepare_picture
 from size_rec.pose.model import PoseModel
 from size_rec.pose.pose import FloatArray
+from size_rec.vocabulary import PictureRefused
 
 ANSUR_FILES = ("ansur2_male.csv", "ansur2_female.csv")
 """In the order of ``size_rec.body.body_model.SEXES``."""
@@ -40,7 +45,18 @@ TRUTH_COLUMNS = {name: name for name in LATENT} | {
     "shoulder_cm": "shoulder_biacromial_cm",
 }
 
+LIGHTS: tuple[Gains, ...] = (
+    (0.35, 0.35, 0.35),
+    (0.7, 0.7, 0.7),
+    (1.2, 1.2, 1.2),
+    (0.75, 0.6, 0.45),
+    (0.85, 1.0, 1.2),
+    (0.5, 0.6, 0.75),
+)
+"""Dim, bright, warm and cool. None of them is a light that ``make bench-size`` judges by."""
+
 Measure = Callable[[Picture], BodyFeatures | None]
+"""May raise ``PictureRefused``."""
 
 
 def read_ansur(folder: Path) -> TapeTable:
@@ -77,31 +93,41 @@ def read_truth(folder: Path, expect: str = "ok") -> list[dict[str, str]]:
 
 
 def read_bodies(folder: Path, measure: Measure | None = None) -> OutlineTable:
-    """Measure every photograph of ``folder`` that is to be answered.
+    """Measure every photograph of ``folder`` that is to be answered, as it is and in other light (a minute and a half).
 
     Raises:
+        PictureRefused: a photograph as it is cannot be measured.
         ValueError: a photograph without a complete outline; the message names it.
     """
-    rows = read_truth(folder)
+    rows, look = read_truth(folder), measure or _pose_measure()
     values: list[list[float]] = []
+    in_other_light: list[list[list[float]]] = []
     names: tuple[str, ...] = ()
-    for row, features in zip(rows, _measured(folder, rows, measure or _pose_measure()), strict=True):
+    for row in followed(rows, f"Outlines as they are and in {len(LIGHTS)} lights"):
+        data = (folder / "images" / row["file"]).read_bytes()
+        features = look(prepare_picture(data))
         if features is None or not features.complete:
             raise ValueError(f"{row['file']}: no complete outline")
         names, line = tuple(features.values), list(features.values.values())
         values.append(line)
+        in_other_light.append(list(_in_other_light(data, look, len(names))))
     return OutlineTable(
         features=names,
         values=np.array(values),
-        log_measures=np.log([[float(row[TRUTH_COLUMNS[measure]]) for measure in LATENT] for row in rows]),
+        log_measures=np.log([[float(row[TRUTH_COLUMNS[name]]) for name in LATENT] for row in rows]),
         female=_flags(rows, "sex", "female"),
         loose=_flags(rows, "loose", "1"),
+        in_other_light=np.array(in_other_light),
     )
 
 
-def _measured(folder: Path, rows: list[dict[str, str]], measure: Measure) -> Iterator[BodyFeatures | None]:
-    for row in rows:
-        yield measure(prepare_picture((folder / "images" / row["file"]).read_bytes()))
+def _in_other_light(data: bytes, measure: Measure, count: int) -> Iterator[list[float]]:
+    photograph = whole_photograph(data)
+    for gains in LIGHTS:
+        features = None
+        with suppress(PictureRefused):
+            features = measure(prepare_picture(in_light(photograph, gains)))
+        yield list(features.values.values()) if features else [nan] * count
 
 
 def _pose_measure() -> Measure:

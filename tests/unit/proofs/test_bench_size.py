@@ -51,7 +51,7 @@ def test_the_cover_is_the_share_of_errors_within_the_predicted_nine_in_ten() -> 
 def test_stated_heights_are_the_same_in_every_run_and_too_tall_on_average() -> None:
     log_measures = np.log(np.full((400, 8), 170.0))
     female = np.repeat([0.0, 1.0], 200)
-    bodies = OutlineTable((), np.zeros((400, 0)), log_measures, female, np.zeros(400))
+    bodies = OutlineTable((), np.zeros((400, 0)), log_measures, female, np.zeros(400), np.zeros((400, 0, 0)))
     one, other = draws_cm(bodies), draws_cm(bodies)
     assert np.array_equal(one, other)
     men, women = (np.mean([each[female == sex] for each in one]) - 170 for sex in (0, 1))

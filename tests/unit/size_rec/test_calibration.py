@@ -18,6 +18,7 @@ from size_rec.calibration.fit import (
     TapeTable,
     cross_validate,
     fit_body_model,
+    light_covariance,
     split_by_body,
     spread_factors,
     tape_covariance,
@@ -57,7 +58,8 @@ def world(seed: int = 7, *, outlines_show_height: bool = True) -> tuple[TapeTabl
     shown = measures if outlines_show_height else measures - measures[:, :1]
     values = shown @ slopes + LOOSE_ADDS * loose[:, None] + rng.normal(0, NOISE, (BODIES, FEATURES))
     names = tuple(f"outline_{number}" for number in range(FEATURES))
-    return TapeTable(tape, tape_female), OutlineTable(names, values, measures, female, loose)
+    in_other_light = np.zeros((BODIES, 0, FEATURES))
+    return TapeTable(tape, tape_female), OutlineTable(names, values, measures, female, loose, in_other_light)
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +237,43 @@ def test_the_fit_does_not_depend_on_the_body_that_is_left_out(made_up: tuple[Tap
     model = fit_body_model(tape_covariance(people), bodies.rows(np.setdiff1d(np.arange(BODIES), part)))
     same = fit_body_model(tape_covariance(people), lied.rows(np.setdiff1d(np.arange(BODIES), part)))
     assert (model.feature_slopes == same.feature_slopes).all()
+
+
+def restless(bodies: OutlineTable, feature: int) -> OutlineTable:
+    """The same, with one feature that a second light changes by ten times the noise."""
+    second_light = bodies.values[:, None, :].repeat(2, axis=1)
+    second_light[:, 0, feature] += 10 * NOISE
+    second_light[:, 1] = np.nan
+    return replace(bodies, in_other_light=second_light)
+
+
+def test_a_feature_that_changes_with_the_light_moves_the_answer_less(made_up: tuple[TapeTable, OutlineTable]) -> None:
+    people, bodies = made_up
+    steady, warned = (fit_body_model(tape_covariance(people), each) for each in (bodies, restless(bodies, 3)))
+    as_it_is = features_of(bodies, 0)
+    lit = as_it_is | {bodies.features[3]: as_it_is[bodies.features[3]] + 2 * NOISE}
+
+    def change(model: BodyModel) -> FloatArray:
+        first, second = (estimate_body(model, each, height_cm=170).mean_cm for each in (as_it_is, lit))
+        return np.abs(second - first)[:3]
+
+    assert (change(warned) < 0.1 * change(steady)).all()
+
+
+def test_what_was_refused_in_other_light_counts_for_nothing(made_up: tuple[TapeTable, OutlineTable]) -> None:
+    _, bodies = made_up
+    nothing_measured = replace(bodies, in_other_light=np.full((BODIES, 2, FEATURES), np.nan))
+    assert (light_covariance(nothing_measured) == 0).all()
+    assert light_covariance(restless(bodies, 3))[3, 3] == pytest.approx((10 * NOISE) ** 2)
+
+
+def test_the_light_of_a_body_that_is_left_out_teaches_nothing(made_up: tuple[TapeTable, OutlineTable]) -> None:
+    everybody = restless(made_up[1], 3)
+    part, others = split_by_body(everybody)[0], np.arange(BODIES)
+    lied = replace(everybody, in_other_light=everybody.in_other_light.copy())
+    lied.in_other_light[part] += 1
+    without = np.setdiff1d(others, part)
+    assert (light_covariance(lied.rows(without)) == light_covariance(everybody.rows(without))).all()
 
 
 def test_a_model_keeps_the_tape_covariance_it_was_fitted_with(

@@ -11,7 +11,8 @@ from size_rec.body.body_model import ANSWERED, BodyEstimate
 from size_rec.body.fitted import load_fitted
 from size_rec.body.stretch import MAX_SPREADS, StretchModel, StretchModels, is_stretched, log_stretch, widened
 from size_rec.body.stretch_file import load_stretch_models, stretch_text
-from size_rec.calibration.stretch import StretchTable, cross_validated_errors, fit_stretch_model, stretched
+from size_rec.calibration.changed_photographs import stretched
+from size_rec.calibration.stretch import StretchTable, cross_validated_errors, fit_stretch_model
 from size_rec.outline.head_features import head_features
 from size_rec.outline.silhouette import measure_extent
 from size_rec.pose.pose import Pose
