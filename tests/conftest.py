@@ -4,7 +4,9 @@ They are started on first use and lie in temporary places, so that processes sid
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
 
 import pytest
 import redis
@@ -53,11 +55,29 @@ SERVICES = frozenset({"redis_server", "postgres", "supabase"})
 """Fixtures that start a server."""
 
 
+FAULTS = Path(__file__).parent / "faults"
+"""These tests wait most of their time."""
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what needs a server, for ``make test-fast`` leaves that out."""
+    """Marks what needs a server, for ``make test-fast`` leaves that out; and gives each file its turn."""
     for item in items:
         if not SERVICES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("services")
+    turns = _turns_of_files(items)
+    items.sort(key=lambda item: turns[item.path])
+
+
+def _turns_of_files(items: Sequence[pytest.Item]) -> dict[Path, int]:
+    """What waits for long and what works a processor, by turns, then all others: side by side they fill the processors,
+    and no long file is left over for the end, alone (ADR 0043)."""
+    files = list(dict.fromkeys(item.path for item in items))
+    heavy = {item.path for item in items if item.get_closest_marker("heavy")}
+    waiting = [file for file in files if file.is_relative_to(FAULTS)]
+    working = [file for file in files if file in heavy]
+    long_ones = [file for pair in zip_longest(waiting, working) for file in pair if file]
+    return {file: turn for turn, file in enumerate(dict.fromkeys([*long_ones, *files]))}
 
 
 @pytest.fixture(scope="session")

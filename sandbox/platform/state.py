@@ -2,7 +2,6 @@
 
 import select
 import threading
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,14 +14,12 @@ from psycopg import sql
 from psycopg.rows import class_row, scalar_row
 
 from models.generation import Channel, SessionRef, SessionStatus
+from sandbox.pauses import Pauses
 
 TERMINAL = frozenset({SessionStatus.COMPLETED, SessionStatus.FAILED})
 
 WAIT_TIMEOUT_SECONDS = 60.0
 """Long enough for a session that is retried once after a rate limit (FR-3.1: 10 s)."""
-
-POLL_SECONDS = 0.02
-"""Between two looks at a session somebody waits for."""
 
 SESSION_TABLES = {Channel.B2C: "generation_sessions", Channel.B2B: "store_generation_sessions"}
 
@@ -136,14 +133,14 @@ class PlatformDatabase:
         timeout_seconds: float = WAIT_TIMEOUT_SECONDS,
     ) -> SessionRow:
         """Wait until the session has one of ``statuses`` and return its row. Raises ``TimeoutError``."""
-        deadline = time.monotonic() + timeout_seconds
+        pauses = Pauses()
         while True:
             row = self.session(session)
             if row.status in statuses:
                 return row
-            if time.monotonic() > deadline:
+            if pauses.waited_seconds > timeout_seconds:
                 raise TimeoutError(f"session {session.session_id} is still {row.status} after {timeout_seconds} s")
-            time.sleep(POLL_SECONDS)
+            pauses.take()
 
     def set_status(self, session: SessionRef, status: SessionStatus) -> None:
         """Do what the platform's own clean-up job may do at any moment (without its refund)."""

@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import psutil
+
+from sandbox.pauses import Pauses
 
 LOOPBACK = "127.0.0.1"
 
@@ -27,9 +28,6 @@ READY_TIMEOUT_SECONDS = 60.0
 
 STOP_TIMEOUT_SECONDS = 10.0
 """For an orderly stop; afterwards the process tree is killed."""
-
-POLL_SECONDS = 0.02
-"""Between two looks at a server that is starting."""
 
 LOG_TAIL_LINES = 15
 """Of a server's log in the message of a failed start."""
@@ -170,9 +168,9 @@ class ChildProcess:
                 process.kill()
         exit_code = self.wait(STOP_TIMEOUT_SECONDS)
         # A database refuses to start while a process of its former life still holds the shared memory.
-        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
-        while not all(_has_ended(process) for process in tree) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        pauses = Pauses()
+        while not all(_has_ended(process) for process in tree) and pauses.waited_seconds < STOP_TIMEOUT_SECONDS:
+            pauses.take()
         return exit_code
 
     def pause(self) -> None:
@@ -240,11 +238,11 @@ def wait_until_ready(
     timeout_seconds: float = READY_TIMEOUT_SECONDS,
 ) -> None:
     """Wait until ``is_ready`` says yes. Raises ``StartupFailed`` if the child ends before, or the time is up."""
-    deadline = time.monotonic() + timeout_seconds
+    pauses = Pauses()
     while not is_ready():
         if not child.is_running:
             raise StartupFailed(name, f"it ended with exit code {child.exit_code}", log_path=child.log_path)
-        if time.monotonic() > deadline:
+        if pauses.waited_seconds > timeout_seconds:
             child.kill()
             raise StartupFailed(name, f"not ready after {timeout_seconds:.0f} s", log_path=child.log_path)
-        time.sleep(POLL_SECONDS)
+        pauses.take()

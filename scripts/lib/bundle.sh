@@ -35,9 +35,11 @@ _die_half_way() {
 _bundle_files() {
   (
     cd "$1" || exit
+    local part parts=()
     for part in "${BUNDLE_PARTS[@]}"; do
-      if [[ -e $part ]]; then find "$part" -type f ! -name '.*' ! -name '*.pyc' -print0; fi
+      if [[ -e $part ]]; then parts+=("$part"); fi
     done
+    if ((${#parts[@]} > 0)); then find "${parts[@]}" -type f ! -name '.*' ! -name '*.pyc' -print0; fi
   )
 }
 
@@ -45,7 +47,7 @@ _bundle_files() {
 _install_file() {
   local mode=0644 temporary="${2%/*}/.${2##*/}.new"
   if [[ -x $1 ]]; then mode=0755; fi
-  (umask 022 && mkdir -p "${2%/*}") &&
+  { [[ -d ${2%/*} ]] || (umask 022 && mkdir -p "${2%/*}"); } &&
     install -m "$mode" "$1" "$temporary" && mv -fT "$temporary" "$2"
 }
 

@@ -5,19 +5,26 @@ take, or that no script should say, ends with status 64 and a line in ``refused`
 scripts on the real ones.
 """
 
+from __future__ import annotations
+
+import binascii
 import fcntl
-import hashlib
-import json
+import marshal
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NoReturn
 
-HERE = Path(sys.argv[0]).resolve().parent.parent
-"""The folder of this host: ``bin`` with the stand-ins, ``state.json``, ``calls.log``."""
+TYPE_CHECKING = False
+"""As in :mod:`typing`. A script starts thirty stand-ins, and json, typing and pathlib are two thirds of what one takes;
+so none of them is imported, and paths are strings."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+
+    State = dict[str, Any]
+
+HERE = os.path.dirname(os.path.dirname(os.path.realpath(sys.argv[0])))
+"""The folder of this host: ``bin`` with the stand-ins, ``state``, ``calls.log``."""
 
 REFUSED_STATUS = 64
 IMAGE = "ghcr.io/wearon/wearon-worker"
@@ -25,12 +32,10 @@ SECRETS_NEVER_IN_ENVIRONMENT = ("OPENAI_API_KEY", "REDIS_PASSWORD", "SUPABASE_SE
 SERVICES = ("redis", "worker", "nginx")
 BRIDGE = "grafana-whatsapp-webhook"
 
-State = dict[str, Any]
-
 
 def refuse(why: str) -> NoReturn:
-    words = f"{Path(sys.argv[0]).name} {' '.join(sys.argv[1:])}: {why}"
-    with (HERE / "refused").open("a") as file:
+    words = f"{os.path.basename(sys.argv[0])} {' '.join(sys.argv[1:])}: {why}"
+    with open(f"{HERE}/refused", "a") as file:
         file.write(words + "\n")
     sys.stderr.write(words + "\n")
     sys.exit(REFUSED_STATUS)
@@ -45,19 +50,34 @@ def run_program(*words: str) -> int:
     return os.spawnvp(os.P_WAIT, words[0], words)  # noqa: S606 - nothing of a shell is wanted
 
 
-@contextmanager
-def state_of_host() -> Iterator[State]:
-    with (HERE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        path = HERE / "state.json"
-        state: State = json.loads(path.read_text())
-        try:
-            yield state
-        finally:
-            note_health(state)
-            temporary = path.with_suffix(".new")
-            temporary.write_text(json.dumps(state, indent=1))
-            temporary.rename(path)
+def read_state() -> State:
+    with open(f"{HERE}/state", "rb") as file:
+        state: State = marshal.load(file)  # noqa: S302 - written by the test and by us
+    return state
+
+
+def write_state(state: State) -> None:
+    with open(f"{HERE}/state.new", "wb") as file:
+        marshal.dump(state, file)
+    os.rename(f"{HERE}/state.new", f"{HERE}/state")
+
+
+def content_of(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
+def digest(text: str) -> str:
+    """64 hexadecimal digits, as a SHA-256 has."""
+    return f"{binascii.crc32(text.encode()):08x}" * 8
+
+
+def certificate_files() -> list[str]:
+    """The certificates that are there."""
+    live = f"{HERE}/certificates/live"
+    names = os.listdir(live) if os.path.isdir(live) else []
+    files = [f"{live}/{name}/fullchain.pem" for name in names]
+    return [file for file in files if os.path.exists(file)]
 
 
 def note_health(state: State) -> None:
@@ -72,12 +92,8 @@ def note_health(state: State) -> None:
 # --- Compose ---------------------------------------------------------------------------------------------------------
 
 
-def home() -> Path:
-    return Path.cwd()
-
-
 def value(file: str, key: str) -> str:
-    for line in (home() / file).read_text().splitlines():
+    for line in content_of(file).splitlines():
         if line.startswith(key + "="):
             return line.partition("=")[2]
     return ""
@@ -88,13 +104,12 @@ def worker_tag() -> str:
 
 
 def config_hash(service: str) -> str:
-    settings = (home() / ".env").read_text() + worker_tag() if service == "worker" else "pinned"
-    return hashlib.sha256(settings.encode()).hexdigest()
+    return digest(content_of(".env") + worker_tag() if service == "worker" else "pinned")
 
 
 def start_container(state: State, service: str) -> str:
     state["started"] += 1
-    identity = hashlib.sha256(f"{service} {state['started']}".encode()).hexdigest()
+    identity = digest(f"{service} {state['started']}")
     tag = worker_tag() if service == "worker" else "pinned"
     if service == "worker" and tag not in state["images"]:
         refuse(f"no image {tag}; the real one would pull it")
@@ -161,7 +176,7 @@ def start_monitors(state: State) -> bool:
     for name, health in state.get("monitors", {}).items():
         if health != "no image" and not any(c["service"] == name for c in state["containers"].values()):
             monitor = {"service": name, "tag": "pinned", "hash": "pinned", "state": "running", "restarts": 0}
-            state["containers"][hashlib.sha256(name.encode()).hexdigest()] = {**monitor, "health": health}
+            state["containers"][digest(name)] = {**monitor, "health": health}
     return any(health != "healthy" for health in state.get("monitors", {}).values())
 
 
@@ -187,7 +202,7 @@ RUN = ["--rm", "--no-deps", "-T"]
 def compose_run(state: State, rest: list[str]) -> int:  # noqa: C901, PLR0911, PLR0912 - a table of what may be asked
     if rest[:3] != RUN:
         refuse("a one-off container is removed, starts nothing else and has no terminal: --rm --no-deps -T")
-    certificates = HERE / "certificates"
+    certificates = f"{HERE}/certificates"
     match rest[3:]:
         case ["--entrypoint", "python", "certbot", "-c", _program, name]:
             return 0 if name in state["resolves"] else 1
@@ -196,13 +211,13 @@ def compose_run(state: State, rest: list[str]) -> int:  # noqa: C901, PLR0911, P
         case ["--user", "0:0", "--cap-add", "CHOWN", "--entrypoint", "chown", "certbot", owner, directory]:
             state["owners"][directory] = owner
         case ["--entrypoint", "cat", "certbot", path]:
-            file = certificates / path.removeprefix("/etc/letsencrypt/")
-            if not file.exists():
+            file = f"{certificates}/{path.removeprefix('/etc/letsencrypt/')}"
+            if not os.path.exists(file):
                 return 1
-            sys.stdout.write(file.read_text())
+            sys.stdout.write(content_of(file))
         case ["--entrypoint", "tar", "certbot", "-C", "/etc/letsencrypt", mode, "-", *names]:
-            certificates.mkdir(exist_ok=True)
-            return run_program("tar", "-C", str(certificates), mode, "-", *names)
+            os.makedirs(certificates, exist_ok=True)
+            return run_program("tar", "-C", certificates, mode, "-", *names)
         case ["certbot", "certonly", *options]:
             return order(state, options)
         case ["--entrypoint", "tar", "grafana", "-C", "/var/lib/grafana", "-xf", "-"]:
@@ -213,8 +228,8 @@ def compose_run(state: State, rest: list[str]) -> int:  # noqa: C901, PLR0911, P
         case ["--entrypoint", "sh", "redis", "-c", program, name, "/data"]:
             if any(c["service"] == "redis" and c["state"] == "running" for c in state["containers"].values()):
                 refuse("Redis still serves that volume")
-            (HERE / "redis").mkdir(exist_ok=True)
-            return run_program("sh", "-c", program, name, str(HERE / "redis"))
+            os.makedirs(f"{HERE}/redis", exist_ok=True)
+            return run_program("sh", "-c", program, name, f"{HERE}/redis")
         case _:
             refuse("such a `run` is not in the design")
     return 0
@@ -238,18 +253,20 @@ def order(state: State, options: list[str]) -> int:
             f"renewal/{domain}.conf": f"server = {server}\n",
             f"live/{domain}/fullchain.pem": "VALID\n",
         }.items():
-            file = HERE / "certificates" / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
+            path = f"{HERE}/certificates/{name}"
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as file:
+                file.write(text)
     return 0
 
 
 def compose_exec(state: State, rest: list[str]) -> int:
     match rest:
         case ["-T", "nginx", "/bin/sh", "/etc/wearon/nginx/start.sh", "reload"]:
-            state["https"] = any((HERE / "certificates").glob("live/*/fullchain.pem"))
+            state["https"] = bool(certificate_files())
         case ["-T", "redis", "redis-cli", "--rdb", "-"]:
-            sys.stdout.buffer.write((HERE / "dump.rdb").read_bytes())
+            with open(f"{HERE}/dump.rdb", "rb") as file:
+                sys.stdout.buffer.write(file.read())
             sys.stderr.write(state.get("redis_cli_says", "sending REPLCONF rdb-only\n"))
             return 1 if "redis_cli_says" in state else 0
         case _:
@@ -268,7 +285,7 @@ def compose(state: State, arguments: list[str]) -> int:  # noqa: C901, PLR0912 -
     command, *rest = arguments
     if command in ("up", "pull", "config", "run", "exec"):
         for name in ("docker-compose.prod.yml", "compose/services.yml", "versions.env", ".env", "release.env"):
-            if not (home() / name).exists():
+            if not os.path.exists(name):
                 refuse(f"{name} is not there")
         for name in ("DOMAIN", "REDIS_PASSWORD"):
             if not value(".env", name):
@@ -300,7 +317,7 @@ DIGEST_FORMAT = "{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end
 
 
 def image_id(tag: str) -> str:
-    return "sha256:" + hashlib.sha256(tag.encode()).hexdigest()
+    return "sha256:" + digest(tag)
 
 
 def docker_inspect(state: State, form: str, identity: str) -> int:
@@ -436,7 +453,7 @@ def docker(state: State, arguments: list[str]) -> int:  # noqa: C901, PLR0911, P
         case "create", [image, "none"] if image.startswith(f"{IMAGE}-bundle:"):
             out(f"bundle:{image.rpartition(':')[2]}")
         case "cp", [source, target] if source.startswith("bundle:"):
-            files = HERE / "bundles" / source.split(":")[1]
+            files = f"{HERE}/bundles/{source.split(':')[1]}"
             return 1 if source in state.get("copy_breaks", ()) else run_program("cp", "-a", f"{files}/.", target)
         case _:
             refuse("such a command is not in the design")
@@ -458,7 +475,7 @@ def curl(state: State, arguments: list[str]) -> int:
             sys.stderr.write("curl: (35) TLS alert: unrecognized name" + "\n")
             return 35
         well = any(c["service"] == "worker" and c["health"] == "healthy" for c in state["containers"].values())
-        out(json.dumps({"status": "ok"} if well else {"status": "degraded", "degraded": ["redis"]}))
+        out('{"status": "ok"}' if well else '{"status": "degraded", "degraded": ["redis"]}')
     else:
         refuse("nobody else is asked")
     return 0
@@ -495,18 +512,23 @@ def other(state: State, program: str, arguments: list[str]) -> int:  # noqa: C90
 
 
 def main() -> int:
-    program, arguments = Path(sys.argv[0]).name, sys.argv[1:]
-    with (HERE / "calls.log").open("a") as log:
+    program, arguments = os.path.basename(sys.argv[0]), sys.argv[1:]
+    with open(f"{HERE}/calls.log", "a") as log:
         log.write(f"{program} {' '.join(arguments)}\n")
     if program == "openssl":  # reads what another stand-in writes, which needs the lock
         if arguments != ["x509", "-noout", "-checkend", "0"]:
             refuse("such a command is not in the design")
         return 0 if sys.stdin.read() == "VALID\n" else 1
     if arguments[:1] == ["stop"]:  # a worker that finishes its tasks; the others are not kept waiting by it
-        while (HERE / "drains").exists():
+        while os.path.exists(f"{HERE}/drains"):
             time.sleep(0.02)
-    with state_of_host() as state:
+    with open(f"{HERE}/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        state = read_state()
         try:
             return docker(state, arguments) if program == "docker" else other(state, program, arguments)
         except Exception as error:
             refuse(f"the stand-in broke: {error!r}")
+        finally:
+            note_health(state)
+            write_state(state)

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 import httpx
 
 from monitoring.whatsapp_bridge.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from sandbox.pauses import Pauses
 from sandbox.plain_http import NO_AUTHORITIES
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -23,8 +24,6 @@ SECRET: Final = "the-secret-of-grafana-and-bridge"
 
 STARTS_WITHIN_SECONDS: Final = 30.0
 """About one on an idle machine."""
-
-POLL_SECONDS: Final = 0.02
 
 
 def notification(name: str, **more: Any) -> dict[str, Any]:
@@ -100,12 +99,12 @@ class Bridge:
                 stdout=log,
                 stderr=log,
             )
-        until = time.monotonic() + STARTS_WITHIN_SECONDS
-        while time.monotonic() < until and self.process.poll() is None:
+        pauses = Pauses()
+        while pauses.waited_seconds < STARTS_WITHIN_SECONDS and self.process.poll() is None:
             try:
                 self._client.get("/health")
             except httpx.TransportError:
-                time.sleep(POLL_SECONDS)
+                pauses.take()
             else:
                 return self
         raise AssertionError(f"the bridge does not answer: {self.log_text()}")
@@ -151,13 +150,13 @@ class Bridge:
         Raises:
             AssertionError: it does not come to say so.
         """
-        until = time.monotonic() + within_seconds
+        pauses = Pauses()
         while True:
             said = self.health()
             if expected.items() <= said.items():
                 return said
-            assert time.monotonic() < until, f"{said} instead of {expected}"
-            time.sleep(POLL_SECONDS)
+            assert pauses.waited_seconds < within_seconds, f"{said} instead of {expected}"
+            pauses.take()
 
     def wait_for_log(self, event: str, within_seconds: float = 30.0) -> None:
         """Until there is a line of this event.
@@ -165,10 +164,10 @@ class Bridge:
         Raises:
             AssertionError: none comes.
         """
-        until = time.monotonic() + within_seconds
+        pauses = Pauses()
         while not self.log(event):
-            assert time.monotonic() < until, f"no {event} in: {self.log_text()}"
-            time.sleep(POLL_SECONDS)
+            assert pauses.waited_seconds < within_seconds, f"no {event} in: {self.log_text()}"
+            pauses.take()
 
     def run_command(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run one command of its program with its settings, and these."""

@@ -6,7 +6,6 @@ The fixtures are in ``tests/support/worker_fixtures.py``.
 import json
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from models.generation import SessionRef, SessionStatus
+from sandbox.pauses import Pauses
 from sandbox.pictures.image_host import ImageHost
 from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.platform.database_clock import DatabaseClock
@@ -50,8 +50,6 @@ QUICK_SETTINGS: Final = {
 WAIT_SECONDS: Final = 60.0
 """For anything that happens within a few seconds on an idle machine."""
 
-POLL_SECONDS: Final = 0.02
-
 REDIS_TIMEOUT_SECONDS: Final = 10.0
 """A test that leaves Redis frozen fails instead of hanging."""
 
@@ -60,11 +58,11 @@ Found = TypeVar("Found")
 
 def wait_until(look: Callable[[], Found], what: str, timeout_seconds: float = WAIT_SECONDS) -> Found:
     """Look again and again until the answer is truthy, and return it. Raises ``TimeoutError`` that says ``what``."""
-    deadline = time.monotonic() + timeout_seconds
+    pauses = Pauses()
     while not (found := look()):
-        if time.monotonic() > deadline:
+        if pauses.waited_seconds > timeout_seconds:
             raise TimeoutError(f"not within {timeout_seconds:g} s: {what}")
-        time.sleep(POLL_SECONDS)
+        pauses.take()
     return found
 
 

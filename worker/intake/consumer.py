@@ -71,7 +71,10 @@ class Consumer:
         self._intake = intake
         self._room_check_seconds = room_check_seconds
         self._stopping = threading.Event()
+        # Held while a pop is interrupted, and to leave one: the command after it is not mistaken for it.
+        self._pop_lock = threading.Lock()
         self._popping = False
+        self._interrupted = False
         self._unpublished: list[Dispatch] = []
         self._rounds_until_reconcile = 0
         # A thread of its own: settling a bad element may wait for the database, and taking tasks must not.
@@ -86,8 +89,8 @@ class Consumer:
                 if self._stopping.is_set():
                     break
                 self._rounds_until_reconcile = 0
-                if isinstance(error, redis.ConnectionError) and self._dispatcher.has_returned():
-                    continue  # wake() interrupted the pop; reconciling also finds a task that the pop had moved
+                if isinstance(error, redis.ConnectionError) and self._was_interrupted():
+                    continue  # by wake(); reconciling also finds a task that the pop had moved
                 part = Component.BROKER if isinstance(error, BrokerAway) else Component.REDIS
                 words = words_of(error) if isinstance(error, redis.RedisError) else str(error)
                 self._board.part(part, up=False, reason=words)
@@ -110,8 +113,16 @@ class Consumer:
 
         A single call may come just before the pop begins and do nothing, so it must be repeated.
         """
-        if self._popping and self._dispatcher.has_returned():
-            self._queue.interrupt()
+        with self._pop_lock:
+            if self._popping and self._dispatcher.has_returned():
+                self._interrupted = True
+                self._queue.interrupt()
+
+    def _was_interrupted(self) -> bool:
+        """Whether a lost connection is our own doing; told once for each interruption."""
+        with self._pop_lock:
+            interrupted, self._interrupted = self._interrupted, False
+        return interrupted
 
     def close(self) -> None:
         """After the loop has ended. Bad elements not settled by then have lost their task, so recovery settles them."""
@@ -169,7 +180,8 @@ class Consumer:
         try:
             return self._queue.take(self._executor)
         finally:
-            self._popping = False
+            with self._pop_lock:
+                self._popping = False
 
     def _reconcile(self) -> None:
         for element in self._not_dispatched():

@@ -13,13 +13,13 @@ import pytest
 import redis
 
 from config.settings import Settings
+from sandbox.pauses import SHORTEST_SECONDS
 from sandbox.servers.processes import LOOPBACK
 from sandbox.servers.redis import LocalRedis
 from sandbox.world import SIMULATED_API_KEY
 from services.queue.connection import connect
 from services.queue.task_queue import TaskQueue
 from tests.support.tls import Authority, TlsFront
-from tests.support.worker import POLL_SECONDS
 from worker.celery_app import create_celery_app
 from worker.supervision.startup import StartupAway, StartupError, check_redis
 
@@ -162,6 +162,6 @@ def test_a_pop_that_blocks_behind_tls_can_be_interrupted_and_the_next_one_works(
         pop = other_thread.submit(queue.take, executor, timeout_seconds=POP_SECONDS)
         while not pop.done():
             queue.interrupt()
-            time.sleep(POLL_SECONDS)
+            time.sleep(SHORTEST_SECONDS)
         assert isinstance(pop.exception(), redis.ConnectionError)
-    assert queue.take(executor, timeout_seconds=POLL_SECONDS) is None
+    assert queue.take(executor, timeout_seconds=SHORTEST_SECONDS) is None

@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import redis
@@ -22,6 +23,8 @@ from worker.link import RunReturned, RunStarted
 from worker.settlement.settle import Settlement
 
 SOON_SECONDS = BLOCKING_POP_SECONDS / 4
+PAUSE_MILLISECONDS = 1_000
+"""So long Redis lets every command wait."""
 
 
 class Published(list[tuple[str, bytes]]):
@@ -31,14 +34,39 @@ class Published(list[tuple[str, bytes]]):
         self.append((dispatch_id, element))
 
 
+class LateQueue(TaskQueue):
+    """Its first interruption comes late: a task has ended the pop meanwhile, and Redis is slow with what follows."""
+
+    def __init__(self, client: redis.Redis, other: redis.Redis) -> None:
+        super().__init__(client)
+        self.client, self.other, self.taken, self.was_late = client, other, threading.Event(), False
+
+    def take(self, executor: UUID, *, timeout_seconds: float = BLOCKING_POP_SECONDS) -> bytes | None:
+        element = super().take(executor, timeout_seconds=timeout_seconds)
+        if not self.taken.is_set():
+            self.other.client_pause(PAUSE_MILLISECONDS)
+            self.taken.set()
+        return element
+
+    def interrupt(self) -> None:
+        if not self.was_late:
+            self.was_late = True
+            self.other.lpush(QUEUE_KEY, encode(b2c(session_id=str(uuid4()))))
+            assert self.taken.wait(SOON_SECONDS)
+            in_use = self.client.connection_pool._in_use_connections
+            with suppress(TimeoutError):
+                wait_until(lambda: in_use, "the command after the pop is under way", PAUSE_MILLISECONDS / 2_000)
+        super().interrupt()
+
+
 class Running:
     """A consumer in its thread, with nothing behind it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, queue: TaskQueue) -> None:
         self.published, self.dispatcher, self.executor = Published(), DispatchLedger(capacity=1_000), uuid4()
         self.consumer = Consumer(
             executor=self.executor,
-            queue=TaskQueue(connect(url, timeout_seconds=BLOCKING_SOCKET_TIMEOUT_SECONDS)),
+            queue=queue,
             publisher=cast(Publisher, self.published),
             dispatcher=self.dispatcher,
             settlement=cast(Settlement, None),
@@ -66,9 +94,13 @@ def client(redis_server: LocalRedis) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def running(client: redis.Redis, redis_server: LocalRedis) -> Iterator[Running]:
-    running = Running(redis_server.url)
+    running = Running(queue_at(redis_server.url))
     yield running
     running.stop()
+
+
+def queue_at(url: str) -> TaskQueue:
+    return TaskQueue(connect(url, timeout_seconds=BLOCKING_SOCKET_TIMEOUT_SECONDS))
 
 
 def blocked_clients(client: redis.Redis) -> int:
@@ -105,3 +137,21 @@ def test_no_task_is_lost_or_started_twice_when_the_pop_is_interrupted_in_the_ins
 
     wait_until(all_started, "everything is started", SOON_SECONDS)
     assert sorted(element for _, element in running.published) == sorted(elements)
+
+
+def test_an_interruption_that_comes_late_is_not_taken_for_an_outage(
+    client: redis.Redis, redis_server: LocalRedis
+) -> None:
+    queue = LateQueue(connect(redis_server.url, timeout_seconds=BLOCKING_SOCKET_TIMEOUT_SECONDS), client)
+    running = Running(queue)
+    try:
+        wait_until(lambda: blocked_clients(client), "the consumer waits for a task")
+        with structlog.testing.capture_logs() as lines:
+            running.dispatcher.receive(RunReturned("of whatever run"))
+            running.consumer.wake()
+            wait_until(lambda: running.published, "the task that ended the pop", SOON_SECONDS)
+            wait_until(lambda: blocked_clients(client), "the consumer waits again", SOON_SECONDS)
+        assert queue.was_late
+        assert {"consumer_error", "part_down"}.isdisjoint(line["event"] for line in lines)
+    finally:
+        running.stop()

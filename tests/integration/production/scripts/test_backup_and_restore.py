@@ -269,7 +269,7 @@ def test_grafana_pauses_for_its_copy_and_goes_on(with_grafana: ScriptHost) -> No
 def test_a_backup_that_is_ended_while_grafana_pauses_lets_it_go_on(
     with_grafana: ScriptHost, number: signal.Signals
 ) -> None:
-    with_grafana.save(signal_while_copied=number)
+    with_grafana.save(signal_while_copied=int(number))
     done = with_grafana.run("backup.sh")
     assert done.status != 0
     assert "Grafana goes on; no backup was written" in done.stderr
