@@ -12,9 +12,10 @@ import numpy as np
 from proofs.bench.base_tree import BaseUnusable, base_tree, environment, short_name
 from proofs.bench_size.service import Caller, service
 from proofs.bench_size.speed import BaseService
-from proofs.bench_size.stated_heights import Validations, draws_cm
+from proofs.bench_size.stated_heights import Validations, stored_distribution
 from size_rec.body.body_model import ANSWERED, LATENT
 from size_rec.calibration.fit import CrossValidation, OutlineTable
+from size_rec.calibration.stated_draws import draws_cm
 from size_rec.pose.pose import FloatArray
 
 PROGRAM = Path(__file__).with_name("base_program.py")
@@ -68,7 +69,7 @@ def base_beside(base: BaseBuild, folder: Path, bodies: OutlineTable) -> dict[str
     """
     print(f"\n=== {base.name}, by its own benchmark\n{_output(base.benchmark, base.tree)}\n=== end of {base.name}")
     true_cm = np.exp(bodies.log_measures[:, LATENT.index("height_cm")])
-    measured, *stated = base_validations(base, folder, bodies, [true_cm, *draws_cm(bodies)])
+    measured, *stated = base_validations(base, folder, bodies, [true_cm, *draws_cm(bodies, stored_distribution())])
     return {f", {base.name}": Validations(measured, stated, np.ones(len(ANSWERED)))}
 
 

@@ -14,7 +14,7 @@ from size_rec.body.body_model import ANSWERED
 from size_rec.body.model_file import MODEL_FILE, load_body_model
 from size_rec.body.size_chart import SIZES
 from size_rec.calibration.figures import Answered, Figures, answers_of, figures_of
-from size_rec.calibration.fit import FOLDS, OutlineTable, cross_validate, spread_factors, tape_covariance_of
+from size_rec.calibration.fit import FOLDS, OutlineTable, cross_validate, tape_covariance_of
 from size_rec.calibration.tables import TRUTH_COLUMNS
 from size_rec.pose.model import PoseModel
 from size_rec.pose.pose import Joint, Pose
@@ -28,7 +28,7 @@ def print_errors(
 ) -> None:
     """Print the errors, cross-validated and of the running service, beside the naive heuristic and the floor."""
     validation = cross_validate(tape_covariance_of(load_body_model()), table)
-    unseen = figures_of(answers_of(validation, spread_factors(validation)))
+    unseen = figures_of(answers_of(validation, load_body_model().spread_factors))
     seen = figures_of(
         [_answered(row, reply) for row, reply in zip(ok, replies, strict=True) if reply.status == HTTPStatus.OK]
     )

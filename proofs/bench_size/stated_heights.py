@@ -1,8 +1,4 @@
-"""Heights as people state them: what they do to the answers, by cross-validation.
-
-Nobody states the heights of rendered bodies: for each a difference of stated and true height is drawn from those of
-ANSUR II's people of the same sex (slips of the pen included), several times, and always the same ones.
-"""
+"""Heights as people state them: what they do to the answers, by cross-validation."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,11 +10,9 @@ from size_rec.body.body_model import SEXES
 from size_rec.body.model_file import MODEL_FILE, load_body_model
 from size_rec.calibration.figures import Figures, answers_of, figures_of
 from size_rec.calibration.fit import CrossValidation, OutlineTable, cross_validate, spread_factors, tape_covariance_of
-from size_rec.calibration.stated_heights import StatedHeights, drawn_differences_cm
+from size_rec.calibration.stated_draws import DRAWS, draws_cm
+from size_rec.calibration.stated_heights import StatedHeights
 from size_rec.pose.pose import FloatArray
-
-DRAWS = 5
-"""Stated heights for each body; with these the mean of a girth's error is known to 0.05 cm."""
 
 GIRTHS = ("chest_cm", "waist_cm", "hip_cm")
 NINE_IN_TEN = 1.645
@@ -41,22 +35,6 @@ def stored_distribution() -> StatedHeights:
     return StatedHeights(model.stated_height_bias, model.stated_height_spread, tuple(steps[name] for name in SEXES))
 
 
-def stated_heights_cm(bodies: OutlineTable, stated: StatedHeights, seed: int) -> FloatArray:
-    """What the bodies' owners might state."""
-    rng = np.random.default_rng(seed)
-    heights_cm = np.exp(bodies.log_measures[:, 0])
-    for sex, people_by_step in enumerate(stated.people_by_step):
-        rows = np.flatnonzero(bodies.female == sex)
-        heights_cm[rows] += drawn_differences_cm(people_by_step, len(rows), rng)
-    return heights_cm
-
-
-def draws_cm(bodies: OutlineTable) -> list[FloatArray]:
-    """The heights of :data:`DRAWS` draws."""
-    stated = stored_distribution()
-    return [stated_heights_cm(bodies, stated, seed) for seed in range(DRAWS)]
-
-
 @dataclass(frozen=True)
 class Validations:
     """The cross-validations of one build, told the true heights as measured, and told what people state. ``factors``
@@ -71,11 +49,8 @@ def validations_of(bodies: OutlineTable) -> Validations:
     """Of this build."""
     covariance, stated = tape_covariance_of(load_body_model()), stored_distribution()
     measured = cross_validate(covariance, bodies)
-    return Validations(
-        measured,
-        [cross_validate(covariance, bodies, stated=stated, stated_cm=each) for each in draws_cm(bodies)],
-        spread_factors(measured),
-    )
+    told = [cross_validate(covariance, bodies, stated=stated, stated_cm=each) for each in draws_cm(bodies, stated)]
+    return Validations(measured, told, spread_factors([measured], told))
 
 
 def height_row(label: str, validations: Sequence[CrossValidation], factors: FloatArray) -> HeightRow:

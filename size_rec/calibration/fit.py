@@ -1,5 +1,6 @@
 """[pure] Fits a :class:`BodyModel` from two tables: tape-measured people, and bodies whose outline was measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -196,7 +197,11 @@ def cross_validate(
     return CrossValidation(predicted, spread, error, height_cm, bodies.loose, surprise)
 
 
-def spread_factors(validation: CrossValidation) -> FloatArray:
-    """What the predicted spread must be multiplied with to match the errors, per measure (root mean square)."""
-    factors: FloatArray = np.sqrt(np.mean((validation.error / validation.spread) ** 2, axis=0))
+def spread_factors(*told: Sequence[CrossValidation]) -> FloatArray:
+    """What the predicted spread must be multiplied with to match the errors, per measure (root mean square).
+
+    Of several ways to be told the height, each with its cross-validations, the one that needs most counts.
+    """
+    ratios = [np.concatenate([each.error / each.spread for each in validations]) for validations in told]
+    factors: FloatArray = np.max([np.sqrt(np.mean(ratio**2, axis=0)) for ratio in ratios], axis=0)
     return factors

@@ -91,8 +91,19 @@ def test_the_predicted_spread_matches_the_error_when_the_world_is_as_assumed(
     made_up: tuple[TapeTable, OutlineTable],
 ) -> None:
     people, bodies = made_up
-    factors = spread_factors(cross_validate(tape_covariance(people), bodies))
+    factors = spread_factors([cross_validate(tape_covariance(people), bodies)])
     assert ((factors > 0.65) & (factors < 1.25)).all()
+
+
+def test_the_spread_is_as_wide_as_the_way_of_being_told_the_height_that_needs_most(
+    made_up: tuple[TapeTable, OutlineTable],
+) -> None:
+    people, bodies = made_up
+    measured = cross_validate(tape_covariance(people), bodies)
+    worse = replace(measured, error=2 * measured.error)
+    one, both = spread_factors([measured]), spread_factors([measured], [measured, worse])
+    assert both == pytest.approx(one * np.sqrt(2.5))
+    assert spread_factors([worse], [measured]) == pytest.approx(2 * one)
 
 
 def test_loose_clothes_are_recognised(made_up: tuple[TapeTable, OutlineTable], fitted: BodyModel) -> None:
