@@ -59,7 +59,6 @@ FAULTS = Path(__file__).parent / "faults"
 """These tests wait most of their time."""
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what needs a server, for ``make test-fast`` leaves that out; and gives each file its turn."""
     for item in items:

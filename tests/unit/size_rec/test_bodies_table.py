@@ -18,6 +18,8 @@ from size_rec.vocabulary import PictureRefused, Refusal
 ALL_BODIES = Path("tests") / "data" / "bodies"
 PHOTOGRAPHS = 2
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def bodies(tmp_path: Path) -> Path:
