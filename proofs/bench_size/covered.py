@@ -7,9 +7,8 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageDraw
 
-from proofs.bench_size.light import saved
 from proofs.bench_size.unseen import Answer, Unseen, answers, mean_errors_cm
-from size_rec.calibration.changed_photographs import stretched
+from size_rec.calibration.changed_photographs import saved
 from size_rec.measuring import clearest_look
 from size_rec.outline.head import crown_point, face_height_px
 from size_rec.photo.picture import prepare_picture
@@ -42,7 +41,7 @@ def covered(photograph: Image.Image, pose_model: PoseModel, box: Box, colour: tu
     half_width, upper, lower = box
     corners = (x - half_width * height, top + upper * height, x + half_width * height, top + lower * height)
     ImageDraw.Draw(image).rectangle(corners, fill=colour)
-    return stretched(image, 1.0)
+    return saved(image)
 
 
 def print_covered(these: Unseen, pose_model: PoseModel) -> None:

@@ -7,14 +7,12 @@ import numpy as np
 from PIL import Image
 
 from proofs.bench_size.unseen import Answer, Unseen, answers, mean_errors_cm
-from size_rec.calibration.changed_photographs import in_light, stretched
+from size_rec.calibration.changed_photographs import in_light, saved
 from size_rec.pose.model import PoseModel
 from size_rec.vocabulary import PictureRefused
 
 GIRTHS = 3
 """Chest, waist and hip come first."""
-saved = partial(stretched, factor=1.0)
-"""As an app saves it, with nothing changed."""
 
 
 def without_colour(photograph: Image.Image) -> bytes:

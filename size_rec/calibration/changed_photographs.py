@@ -25,15 +25,16 @@ def whole_photograph(data: bytes) -> Image.Image:
 def stretched(photograph: Image.Image, factor: float) -> bytes:
     """The photograph as an app would save it after making it ``factor`` times as wide."""
     width, height = photograph.size
-    return _saved(photograph.resize((max(1, round(width * factor)), height), Image.Resampling.BICUBIC))
+    return saved(photograph.resize((max(1, round(width * factor)), height), Image.Resampling.BICUBIC))
 
 
 def in_light(photograph: Image.Image, gains: Gains) -> bytes:
     """The photograph with its channels multiplied, cut off at white."""
-    return _saved(photograph.point([min(LEVELS[-1], round(gain * level)) for gain in gains for level in LEVELS]))
+    return saved(photograph.point([min(LEVELS[-1], round(gain * level)) for gain in gains for level in LEVELS]))
 
 
-def _saved(image: Image.Image) -> bytes:
+def saved(image: Image.Image) -> bytes:
+    """The picture as an app saves it, with nothing changed."""
     data = io.BytesIO()
     image.save(data, "JPEG", quality=JPEG_QUALITY)
     return data.getvalue()

@@ -13,7 +13,6 @@ import pytest
 import redis
 
 from config.settings import Settings
-from sandbox.pauses import SHORTEST_SECONDS
 from sandbox.servers.processes import LOOPBACK
 from sandbox.servers.redis import LocalRedis
 from sandbox.world import SIMULATED_API_KEY
@@ -28,6 +27,7 @@ OTHER_ADDRESS = "127.0.0.2"
 
 POP_SECONDS = 8.0
 """Less than the socket of an ordinary client may stay silent."""
+POLL_SECONDS = 0.02
 
 Ping = Callable[[str], object]
 
@@ -162,6 +162,6 @@ def test_a_pop_that_blocks_behind_tls_can_be_interrupted_and_the_next_one_works(
         pop = other_thread.submit(queue.take, executor, timeout_seconds=POP_SECONDS)
         while not pop.done():
             queue.interrupt()
-            time.sleep(SHORTEST_SECONDS)
+            time.sleep(POLL_SECONDS)
         assert isinstance(pop.exception(), redis.ConnectionError)
-    assert queue.take(executor, timeout_seconds=SHORTEST_SECONDS) is None
+    assert queue.take(executor, timeout_seconds=POLL_SECONDS) is None

@@ -25,6 +25,8 @@ from worker.settlement.settle import Settlement
 SOON_SECONDS = BLOCKING_POP_SECONDS / 4
 PAUSE_MILLISECONDS = 1_000
 """So long Redis lets every command wait."""
+UNDER_WAY_SECONDS = 0.5
+"""A command that follows the pop has begun by then, and waits for Redis."""
 
 
 class Published(list[tuple[str, bytes]]):
@@ -55,7 +57,7 @@ class LateQueue(TaskQueue):
             assert self.taken.wait(SOON_SECONDS)
             in_use = self.client.connection_pool._in_use_connections
             with suppress(TimeoutError):
-                wait_until(lambda: in_use, "the command after the pop is under way", PAUSE_MILLISECONDS / 2_000)
+                wait_until(lambda: in_use, "the command after the pop is under way", UNDER_WAY_SECONDS)
         super().interrupt()
 
 
