@@ -97,7 +97,8 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
 
 REFUSALS: dict[Refusal, str] = {
     Refusal.NO_PERSON: "No person could be found. Please use a bright front photo that you nearly fill.",
-    Refusal.SEVERAL_PEOPLE: "More than one person is in the picture. Please use a photo that shows only you.",
+    Refusal.SEVERAL_PEOPLE: "More than one person is in the picture; a child on your arm counts, too. Please use "
+    "a photo that shows only you.",
     Refusal.HEAD_CUT_OFF: f"The head is not fully in the picture. {WHOLE_BODY}",
     Refusal.FEET_CUT_OFF: f"The feet are not in the picture. {WHOLE_BODY}",
     Refusal.SIDE_CUT_OFF: f"The side of the picture cuts off a part of the body. {WHOLE_BODY}",

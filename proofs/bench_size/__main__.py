@@ -5,7 +5,8 @@ Starts the service (the real application on a real server, loopback), sends it e
 - the errors of the answers: by cross-validation (a body is never in both parts), of the running service (its model
   has seen these bodies), of a naive multiplier heuristic, and the floor that ANSUR II allows;
 - size, range, confidence and refusals;
-- what photographs stretched sideways, in other light, and with a covered face get, cross-validated;
+- what photographs stretched sideways, in other light, with a covered face, and of people who hold a child get,
+  cross-validated;
 - what loose clothing costs;
 - with heights as people state them: errors, bias, cover; and whether the sizes' probabilities come true;
 - latency and throughput at 1 and 8 callers beside the bare pose model on the same photographs, memory, time to ready.
@@ -20,6 +21,7 @@ from pathlib import Path
 from proofs.bench.base_tree import BaseUnusable
 from proofs.bench.process_tree import pss_bytes
 from proofs.bench_size.base_build import BaseBuild, base_beside, base_build, base_service
+from proofs.bench_size.carried import print_carried
 from proofs.bench_size.covered import print_covered
 from proofs.bench_size.light import print_light
 from proofs.bench_size.loose import print_loose
@@ -86,6 +88,7 @@ def _measure(folder: Path, base: BaseBuild | None, csv_file: Path | None) -> Non
         print_stretched(these, pose_model)
         print_light(these, pose_model)
         print_covered(these, pose_model)
+        print_carried(these, pose_model)
         print_loose(table)
     builds = {"": validations_of(table)} | (base_beside(base, folder, table) if base else {})
     print_stated_heights(builds)

@@ -7,6 +7,8 @@ Terms: a *place* is one of the sampled positions along a side. *Content* is a pi
 The *edge* is the line where the bar ends and the photograph begins.
 """
 
+from functools import reduce
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -73,6 +75,8 @@ def _without_outermost(image: Image.Image, box: Box) -> Box:
 
 def _bar_px(image: Image.Image, box: Box, side: int) -> int:
     """Thickness of the bar at one side of the box; 0 when there is none."""
+    if _is_many_coloured(_sampled_inwards(image, box, side, 1)):
+        return 0
     outermost = _lines_inwards(image, box, side, 1)
     colour = np.median(outermost[0], axis=0).astype(np.int16)
     if _levels_apart(outermost, colour).max() > EVEN_LEVELS:
@@ -94,13 +98,29 @@ def _bar_px(image: Image.Image, box: Box, side: int) -> int:
     return edge if beyond_noise <= MAX_BEYOND_NOISE_SHARE * places else 0
 
 
+def _is_many_coloured(line: Image.Image) -> bool:
+    """Whether some of its levels are too far apart to be near one colour; most borders of photographs are told by this,
+    in a fraction of the time that comparing each place takes."""
+    highest_and_lowest = np.array(line.getextrema()).reshape(-1, 2)
+    return bool((highest_and_lowest[:, 1] - highest_and_lowest[:, 0] > 2 * EVEN_LEVELS).any())
+
+
 def _levels_apart(lines: Levels, colour: Levels) -> Levels:
-    apart: Levels = np.abs(lines - colour).max(axis=2)
-    return apart
+    """The largest difference of any channel: (lines, samples). Channel by channel, as NumPy takes ten times as long for
+    the maximum over an axis of three."""
+    first, *others = np.moveaxis(np.abs(lines - colour), 2, 0)
+    return reduce(np.maximum, others, first)
 
 
 def _lines_inwards(image: Image.Image, box: Box, side: int, count: int) -> Levels:
     """The ``count`` outermost lines along a side, outermost first; shape (lines, samples, channels)."""
+    pixels = np.atleast_3d(np.asarray(_sampled_inwards(image, box, side, count), dtype=np.int16))
+    lines = pixels if side in (TOP, BOTTOM) else pixels.swapaxes(0, 1)
+    return lines[::-1] if side in (RIGHT, BOTTOM) else lines
+
+
+def _sampled_inwards(image: Image.Image, box: Box, side: int, count: int) -> Image.Image:
+    """The ``count`` outermost lines along a side, as they lie in the picture, at every place."""
     left, top, right, bottom = box
     part = {
         LEFT: (left, top, left + count, bottom),
@@ -108,8 +128,5 @@ def _lines_inwards(image: Image.Image, box: Box, side: int, count: int) -> Level
         RIGHT: (right - count, top, right, bottom),
         BOTTOM: (left, bottom - count, right, bottom),
     }[side]
-    rows = side in (TOP, BOTTOM)
-    sampled = image.resize((SAMPLES, count) if rows else (count, SAMPLES), Image.Resampling.NEAREST, box=part)
-    pixels = np.atleast_3d(np.asarray(sampled, dtype=np.int16))
-    lines = pixels if rows else pixels.swapaxes(0, 1)
-    return lines[::-1] if side in (RIGHT, BOTTOM) else lines
+    size = (SAMPLES, count) if side in (TOP, BOTTOM) else (count, SAMPLES)
+    return image.resize(size, Image.Resampling.NEAREST, box=part)

@@ -8,7 +8,6 @@ from PIL import Image
 from services.images.processor import load_rgb
 from size_rec.photo.bars import content_box
 from size_rec.photo.light import evened_light
-from size_rec.pose.pose import RgbArray
 
 MEASURED_SIDE_PX = 512
 """The longer side of what the pose model samples; JPEGs are decoded at the reduced scale next above it. The model's own
@@ -45,20 +44,21 @@ def prepare_picture(data: bytes) -> Picture:
         NotAnImage, IncompletePicture, ImageTooLarge: as ``services.images.processor.load_rgb``.
     """
     picture = Picture(load_rgb(data, MEASURED_SIDE_PX, content_box=content_box), mirrored=False)
-    canonical = picture.mirror_image() if leans_left(np.asarray(picture.image)) else picture
+    canonical = picture.mirror_image() if leans_left(picture.image) else picture
     return Picture(evened_light(canonical.image), canonical.mirrored, as_taken=canonical.image)
 
 
-def leans_left(rgb: RgbArray) -> bool:
-    """One of a picture and its mirror image leans left, the other does not (unless they are equal).
+def leans_left(image: Image.Image) -> bool:
+    """Of an RGB picture. One of a picture and its mirror image leans left, the other does not (unless they are equal).
 
     The pose model sees a picture and its mirror image a little differently; measuring always the same one of the two
     makes the answer the same. The sign of the summed cubed steps of brightness changes with mirroring and does not
     depend on where in the picture the figure stands. The steps are between blurred places: of photographs sampled
     otherwise, one in a hundred changes its side; with steps from pixel to pixel one in ten did.
     """
-    height, width = rgb.shape[0] // BLURRED_ROWS, rgb.shape[1]
-    rows = rgb[: height * BLURRED_ROWS, :, GREEN].reshape(height, BLURRED_ROWS, width).sum(axis=1, dtype=np.int32)
+    levels = np.asarray(image.getchannel(GREEN))
+    height, width = levels.shape[0] // BLURRED_ROWS, levels.shape[1]
+    rows = levels[: height * BLURRED_ROWS].reshape(height, BLURRED_ROWS, width).sum(axis=1, dtype=np.int32)
     sums = np.cumsum(np.pad(rows, ((0, 0), (1, 0))), axis=1, dtype=np.int32)
     blurred = sums[:, BLURRED_COLUMNS:] - sums[:, :-BLURRED_COLUMNS]
     steps = (blurred[:, STEP_PX:] - blurred[:, :-STEP_PX]).astype(np.int64)

@@ -3,6 +3,8 @@
 The arithmetic is that of MediaPipe's ``pose_detection_cpu.pbtxt`` (anchors, threshold, weighted suppression).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from size_rec.pose.framing import WHOLE_SAMPLES
@@ -38,21 +40,36 @@ def noticed_people(boxes: Float32Array, logits: Float32Array) -> list[FloatArray
         boxes: (2254, 12): x, y, width, height and four points, in samples from the anchors.
         logits: (2254, 1): how certain each box is.
     """
-    likely = np.flatnonzero(logits[:, 0] > MIN_LOGIT)
-    likely = likely[np.argsort(-logits[likely, 0], kind="stable")]
-    certainty = 1 / (1 + np.exp(-logits[likely, 0].astype(np.float64)))
-    raw = boxes[likely].astype(np.float64) / WHOLE_SAMPLES
-    centers, sizes = raw[:, :2] + ANCHORS[likely], raw[:, 2:4]
-    points = raw[:, 4:].reshape(-1, POINTS, 2) + ANCHORS[likely, None]
-    corners = np.concatenate([centers - sizes / 2, centers + sizes / 2], axis=1)
+    corners, points, certainty = likely_boxes(boxes, logits, MIN_LOGIT)
     people = []
-    left = np.arange(len(likely))
+    left = np.arange(len(points))
     while left.size:
         same = _overlap(corners[left[0]], corners[left]) > SAME_PERSON_OVERLAP
         same[0] = True
         people.append(np.average(points[left[same]], axis=0, weights=certainty[left[same]]))
         left = left[~same]
     return people
+
+
+class LikelyBoxes(NamedTuple):
+    """The detector's likelier boxes, the most certain first; places are shares of the input's side: the corners
+    (boxes, 4), four points of each (boxes, 4, 2), and how certain it is, 0 to 1 (boxes,)."""
+
+    corners: FloatArray
+    points: FloatArray
+    certainty: FloatArray
+
+
+def likely_boxes(boxes: Float32Array, logits: Float32Array, min_logit: float) -> LikelyBoxes:
+    """The boxes above ``min_logit``; the other arguments are those of :func:`noticed_people`."""
+    likely = np.flatnonzero(logits[:, 0] > min_logit)
+    likely = likely[np.argsort(-logits[likely, 0], kind="stable")]
+    certainty = 1 / (1 + np.exp(-logits[likely, 0].astype(np.float64)))
+    raw = boxes[likely].astype(np.float64) / WHOLE_SAMPLES
+    centers, sizes = raw[:, :2] + ANCHORS[likely], raw[:, 2:4]
+    points = raw[:, 4:].reshape(-1, POINTS, 2) + ANCHORS[likely, None]
+    corners = np.concatenate([centers - sizes / 2, centers + sizes / 2], axis=1)
+    return LikelyBoxes(corners, points, certainty)
 
 
 def _overlap(one: FloatArray, others: FloatArray) -> FloatArray:

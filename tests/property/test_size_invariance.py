@@ -109,20 +109,19 @@ def test_any_accepted_request_gets_finite_positive_measures_and_spreads(
 @given(pixels=st.lists(st.integers(0, 255), min_size=24, max_size=24), width=st.integers(1, 50))
 @settings(max_examples=60, deadline=None)
 def test_of_a_picture_and_its_mirror_image_at_most_one_leans_left(pixels: list[int], width: int) -> None:
-    rgb = tiles(np.array(pixels).reshape(4, 6))[:, :width]
-    assert not (leans_left(rgb) and leans_left(rgb[:, ::-1]))
+    picture = tiles(np.array(pixels).reshape(4, 6)).crop((0, 0, width, 4 * 9))
+    assert not (leans_left(picture) and leans_left(ImageOps.mirror(picture)))
 
 
 def test_what_grows_darker_to_the_right_leans_left() -> None:
-    rgb = tiles(np.array([[200, 180, 90, 80, 10, 0]]))
-    assert leans_left(rgb)
-    assert not leans_left(rgb[:, ::-1])
+    picture = tiles(np.array([[200, 180, 90, 80, 10, 0]]))
+    assert leans_left(picture)
+    assert not leans_left(ImageOps.mirror(picture))
 
 
-def tiles(brightness: IndexArray) -> RgbArray:
+def tiles(brightness: IndexArray) -> Image.Image:
     """A grey picture with a tile of 9 by 9 pixels for each entry."""
-    grey = np.kron(brightness, np.ones((9, 9))).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
+    return Image.fromarray(np.kron(brightness, np.ones((9, 9))).astype(np.uint8)).convert("RGB")
 
 
 def test_a_photo_on_a_larger_wall_leans_to_the_same_side() -> None:
