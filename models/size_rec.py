@@ -21,7 +21,7 @@ them. AVIF cannot be decoded at reduced scale: more pixels would take more memor
 SizeName = Literal["XS", "S", "M", "L", "XL", "XXL"]
 """The sizes of the built-in chart; a request with a chart of its own is answered in that chart's labels."""
 
-NoteName = Literal["adults_only", "beyond_known_heights", "above_chart"]
+NoteName = Literal["adults_only", "beyond_known_heights", "above_chart", "loose_clothes", "grey_picture"]
 BodyTypeName = Literal["slim", "average", "athletic", "broad"]
 Centimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -164,5 +164,6 @@ class EstimateBodyResponse(BaseModel):
     notes: list[NoteName] = Field(
         description="What to tell the person. `adults_only`: as small as children are, of whom nothing is known; "
         "`beyond_known_heights`: nobody of this height is known; with either of them the confidence is near 0. "
-        "`above_chart`: the body is larger than the chart's last size."
+        "`above_chart`: the body is larger than the chart's last size. `loose_clothes`, `grey_picture`: a photo in "
+        "close-fitting clothes, or in colour, would be measured more exactly."
     )

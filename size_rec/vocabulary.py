@@ -47,6 +47,10 @@ class Note(StrEnum):
     """Nobody of this height was measured for the model."""
     ABOVE_CHART = "above_chart"
     """The body is larger than the chart's last size."""
+    LOOSE_CLOTHES = "loose_clothes"
+    """The clothes look loose; close-fitting ones are measured more exactly."""
+    GREY_PICTURE = "grey_picture"
+    """The picture has no colours; one in colour is measured more exactly."""
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,15 @@ bodies are of other proportions. The tallest man has 199 cm; a few more centimet
 MEASURED_HEIGHT_SPREAD_CM = 1.0
 """People are a centimetre taller in the morning than in the evening."""
 
+LOOSE_LIKELY = 0.5
+"""Clothes more likely loose than not are called so: of loose ones three in four, of close-fitting ones one in fifty."""
+
 GIRTHS = ("chest_cm", "waist_cm", "hip_cm")
 _STANDARD_NORMAL = NormalDist()
 
 
-def advise(estimate: BodyEstimate, chart: SizeChart = DEFAULT_CHART) -> SizeAdvice:
-    """Size, range, confidence and body type for one estimate."""
+def advise(estimate: BodyEstimate, chart: SizeChart = DEFAULT_CHART, *, grey: bool = False) -> SizeAdvice:
+    """Size, range, confidence and body type for one estimate; ``grey`` says that the picture had no colours."""
     known = share_of_known_heights(estimate.height_cm, estimate.height_spread_cm)
     measures = dict(zip(ANSWERED, (float(value) for value in estimate.mean_cm), strict=True))
     spread = dict(zip(ANSWERED, (float(value) for value in estimate.spread_cm), strict=True))
@@ -48,16 +51,18 @@ def advise(estimate: BodyEstimate, chart: SizeChart = DEFAULT_CHART) -> SizeAdvi
         ),
         measurements_cm=measures,
         size_probabilities=dict(zip(chart.sizes, probabilities, strict=True)),
-        notes=notes_on(height_cm=estimate.height_cm, above_chart=chart.is_exceeded_by(**girths)),
+        notes=notes_on(estimate, above_chart=chart.is_exceeded_by(**girths), grey=grey),
     )
 
 
-def notes_on(*, height_cm: float, above_chart: bool) -> tuple[Note, ...]:
+def notes_on(estimate: BodyEstimate, *, above_chart: bool, grey: bool) -> tuple[Note, ...]:
     """What a person should know beyond the numbers."""
     notes = {
-        Note.ADULTS_ONLY: height_cm < MIN_KNOWN_HEIGHT_CM,
-        Note.BEYOND_KNOWN_HEIGHTS: height_cm > MAX_KNOWN_HEIGHT_CM,
+        Note.ADULTS_ONLY: estimate.height_cm < MIN_KNOWN_HEIGHT_CM,
+        Note.BEYOND_KNOWN_HEIGHTS: estimate.height_cm > MAX_KNOWN_HEIGHT_CM,
         Note.ABOVE_CHART: above_chart,
+        Note.LOOSE_CLOTHES: estimate.loose > LOOSE_LIKELY,
+        Note.GREY_PICTURE: grey,
     }
     return tuple(note for note, applies in notes.items() if applies)
 

@@ -1,13 +1,13 @@
 """A photograph's bytes → the one picture that is measured, whatever its resolution and whichever way it is mirrored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from services.images.processor import load_rgb
 from size_rec.photo.bars import content_box
-from size_rec.photo.light import evened_light
+from size_rec.photo.light import evened_light, is_grey
 
 MEASURED_SIDE_PX = 512
 """The longer side of what the pose model samples; JPEGs are decoded at the reduced scale next above it. The model's own
@@ -22,19 +22,20 @@ BLURRED_ROWS, BLURRED_COLUMNS, STEP_PX = 4, 8, 4
 @dataclass(frozen=True)
 class Picture:
     """What is measured: an RGB image, and whether it is the ``mirrored`` photograph. ``as_taken`` is the same image
-    before its light was evened out."""
+    before its light was evened out; ``grey`` says that it has no colours."""
 
     image: Image.Image
     mirrored: bool
     as_taken: Image.Image | None = None
+    grey: bool = False
 
     def mirror_image(self) -> "Picture":
         """The same, seen in a mirror."""
-        return Picture(self.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), mirrored=not self.mirrored)
+        return Picture(self.image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), not self.mirrored, grey=self.grey)
 
     def in_its_own_light(self) -> "Picture":
         """The same as it was taken, where that is known."""
-        return Picture(self.as_taken or self.image, self.mirrored)
+        return replace(self, image=self.as_taken or self.image)
 
 
 def prepare_picture(data: bytes) -> Picture:
@@ -45,7 +46,8 @@ def prepare_picture(data: bytes) -> Picture:
     """
     picture = Picture(load_rgb(data, MEASURED_SIDE_PX, content_box=content_box), mirrored=False)
     canonical = picture.mirror_image() if leans_left(picture.image) else picture
-    return Picture(evened_light(canonical.image), canonical.mirrored, as_taken=canonical.image)
+    taken = canonical.image
+    return Picture(evened_light(taken), canonical.mirrored, as_taken=taken, grey=is_grey(taken))
 
 
 def leans_left(image: Image.Image) -> bool:

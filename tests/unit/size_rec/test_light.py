@@ -1,14 +1,18 @@
 """The light a photograph was taken in changes neither what the network sees nor the answer by much."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from size_rec.body.fitted import load_fitted
+from size_rec.measuring import GREY_SPREAD, measure_picture
 from size_rec.photo.light import BRIGHTNESS_GAINS, DARKEST_MEAN_LEVEL, MEAN_LEVEL, evened_light
 from size_rec.photo.picture import prepare_picture
-from tests.support.size_photos import as_jpeg, decoded, measures, photo, truth
+from size_rec.vocabulary import Note
+from tests.support.size_photos import as_jpeg, decoded, measures, photo, pose_model, truth
 
 BODIES = ["b0001.jpg", "b0040.jpg", "b0121.jpg", "b0177.jpg"]
 MAX_CHANGE_CM = 2.0
@@ -43,6 +47,33 @@ def test_light_changes_no_measure_by_half_the_way_to_another_size(name: str, lig
 def test_the_network_is_shown_the_same_colours_in_any_light(light: str) -> None:
     shown = [prepare_picture(data).image for data in (photo("b0001.jpg"), as_jpeg(LIGHTS[light](decoded("b0001.jpg"))))]
     assert np.abs(np.subtract(*(np.asarray(image, dtype=float) for image in shown))).mean() < 2
+
+
+def test_a_grey_photograph_is_told_from_a_dim_one_a_warm_one_and_a_brown_one() -> None:
+    picture = decoded("b0001.jpg")
+    grey = picture.convert("L")
+    brown = ImageOps.colorize(grey, (30, 15, 0), (255, 240, 200))
+    assert prepare_picture(as_jpeg(grey.convert("RGB"))).grey
+    assert prepare_picture(as_jpeg(grey)).grey
+    for other in (picture, brown, *(light(picture) for light in LIGHTS.values())):
+        assert not prepare_picture(as_jpeg(other)).grey
+
+
+def test_a_grey_photograph_stays_one_in_the_mirror_and_in_its_own_light() -> None:
+    grey = prepare_picture(as_jpeg(decoded("b0001.jpg").convert("L")))
+    assert grey.mirror_image().grey
+    assert grey.in_its_own_light().grey
+
+
+def test_the_answer_to_a_grey_photograph_is_less_certain_and_says_why() -> None:
+    picture, height_cm = prepare_picture(photo("b0001.jpg")), float(truth()["b0001.jpg"]["height_cm"])
+    coloured, grey = (
+        measure_picture(replace(picture, grey=grey), pose_model(), load_fitted(), height_cm=height_cm)
+        for grey in (False, True)
+    )
+    assert grey.estimate.spread_cm == pytest.approx(GREY_SPREAD * coloured.estimate.spread_cm)
+    assert grey.advice.confidence < coloured.advice.confidence
+    assert set(grey.advice.notes) - set(coloured.advice.notes) == {Note.GREY_PICTURE}
 
 
 def test_the_mean_colour_becomes_a_middle_grey() -> None:

@@ -119,6 +119,15 @@ def test_of_heights_that_nobody_was_measured_with_little_is_promised(
     assert advice.confidence == pytest.approx(0 if notes else ordinary.confidence, abs=0.03)
 
 
+@pytest.mark.parametrize(("loose", "notes"), [(0.49, ()), (0.51, (Note.LOOSE_CLOTHES,))])
+def test_clothes_more_likely_loose_than_not_are_noted(loose: float, notes: tuple[Note, ...]) -> None:
+    assert advise(estimate(96, 3.0)._replace(loose=loose)).notes == notes
+
+
+def test_a_picture_without_colours_is_noted() -> None:
+    assert advise(estimate(96, 3.0), grey=True).notes == (Note.GREY_PICTURE,)
+
+
 def test_confidence_falls_as_the_spread_grows_and_stays_a_probability() -> None:
     values = [confidence_of(spread) for spread in (0.1, 1, 2, 4, 8, 16, 100)]
     assert values == sorted(values, reverse=True)
