@@ -64,11 +64,12 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """This room in the order that lets what takes long run beside what does not mind; other rooms as they are."""
-    ours = [item for item in items if item.path.is_relative_to(ROOM)]
+    room = {path for path in {item.path for item in items} if path.is_relative_to(ROOM)}
+    ours = [item for item in items if item.path in room]
     for item in ours:
         item.add_marker(MARKER)
     ours.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else 0)
-    items[:] = [*ours, *(item for item in items if not item.path.is_relative_to(ROOM))]
+    items[:] = [*ours, *(item for item in items if item.path not in room)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

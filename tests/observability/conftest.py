@@ -32,11 +32,12 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All in this room, in their order; other rooms as they are."""
-    ours = [item for item in items if item.path.is_relative_to(ROOM)]
+    room = {path for path in {item.path for item in items} if path.is_relative_to(ROOM)}
+    ours = [item for item in items if item.path in room]
     for item in ours:
         item.add_marker(MARKER)
     ours.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else len(ORDER))
-    items[:] = [*ours, *(item for item in items if not item.path.is_relative_to(ROOM))]
+    items[:] = [*ours, *(item for item in items if item.path not in room)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

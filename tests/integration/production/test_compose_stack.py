@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 
 from tests.support.compose_policy import as_compose_reads, faults
 from tests.support.production_bundle import (
@@ -23,6 +22,7 @@ from tests.support.production_bundle import (
     services,
     write_env,
 )
+from tests.support.yaml_files import read_yaml
 
 MEBIBYTE: Final = 1024 * 1024
 
@@ -52,7 +52,7 @@ def replaced(before: dict[str, str], after: dict[str, str]) -> set[str]:
 
 def test_the_plain_command_starts_every_service_but_certbot_and_says_nothing(home: Path) -> None:
     started = compose(home, "config", "--services")
-    written_ones = set(yaml.safe_load((home / "compose" / "services.yml").read_text())["services"])
+    written_ones = set(read_yaml(home / "compose" / "services.yml")["services"])
     assert (set(started.stdout.split()), started.stderr) == (written_ones - {"certbot"}, "")
 
 
@@ -77,7 +77,7 @@ def test_the_project_is_wearon_wherever_the_directory_is(home: Path, tmp_path: P
 
 def test_compose_reads_no_other_service_than_are_written_and_each_keeps_the_rules(home: Path) -> None:
     read = written(home)
-    in_the_file = yaml.safe_load((home / "compose" / "services.yml").read_text())
+    in_the_file = read_yaml(home / "compose" / "services.yml")
     assert set(read["services"]) == set(in_the_file["services"])
     assert list(faults({name: as_compose_reads(service) for name, service in read["services"].items()})) == []
 

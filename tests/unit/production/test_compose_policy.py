@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 
 from config.settings import Settings
 from tests.support.compose_policy import EXEMPT, NETWORK, OF_THE_HOST, RULES, as_compose_reads, faults
+from tests.support.yaml_files import read_yaml
 from tests.unit.config.test_env_example import entries
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
-WRITTEN: Final[dict[str, Any]] = yaml.safe_load((REPOSITORY / "compose" / "services.yml").read_text())
+WRITTEN: Final[dict[str, Any]] = read_yaml(REPOSITORY / "compose" / "services.yml")
 SERVICES: Final[dict[str, dict[str, Any]]] = {
     name: as_compose_reads(copy.deepcopy(service)) for name, service in WRITTEN["services"].items()
 }

@@ -3,17 +3,14 @@
 import re
 from typing import Any, Final
 
-import yaml
-
 from tests.support.tracked import REPOSITORY
+from tests.support.yaml_files import read_yaml
 
 PAGE: Final = (REPOSITORY / "docs" / "first-hour.md").read_text(encoding="utf-8")
-SERVICES: Final[dict[str, Any]] = yaml.safe_load((REPOSITORY / "compose" / "services.yml").read_text())["services"]
+SERVICES: Final[dict[str, Any]] = read_yaml(REPOSITORY / "compose" / "services.yml")["services"]
 STARTED: Final = {name for name, service in SERVICES.items() if "profiles" not in service}
-JOBS: Final = yaml.safe_load((REPOSITORY / "monitoring" / "prometheus" / "prometheus.yml").read_text())[
-    "scrape_configs"
-]
-LOKI: Final[dict[str, Any]] = yaml.safe_load((REPOSITORY / "monitoring" / "loki" / "loki-config.yml").read_text())
+JOBS: Final = read_yaml(REPOSITORY / "monitoring" / "prometheus" / "prometheus.yml")["scrape_configs"]
+LOKI: Final[dict[str, Any]] = read_yaml(REPOSITORY / "monitoring" / "loki" / "loki-config.yml")
 
 
 def test_as_many_lines_and_targets_are_expected_as_there_are() -> None:

@@ -4,13 +4,12 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from config.settings import Settings
+from tests.support.yaml_files import read_yaml
 
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 NOTE: Final = (REPOSITORY / "docs" / "notes" / "0111-memory-of-a-host.md").read_text()
-SERVICES: Final[dict[str, Any]] = yaml.safe_load((REPOSITORY / "compose" / "services.yml").read_text())["services"]
+SERVICES: Final[dict[str, Any]] = read_yaml(REPOSITORY / "compose" / "services.yml")["services"]
 
 SMALLEST_HOST_MIB: Final = 4096
 SMALLEST_HOST_PROCESSORS: Final = 2

@@ -7,22 +7,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 
 from tests.support.tracked import REPOSITORY
+from tests.support.yaml_files import read_yaml
 
 MONITORING: Final = REPOSITORY / "monitoring"
-SERVICES: Final[dict[str, Any]] = yaml.safe_load((REPOSITORY / "compose" / "services.yml").read_text())["services"]
+SERVICES: Final[dict[str, Any]] = read_yaml(REPOSITORY / "compose" / "services.yml")["services"]
 NOTE: Final = (REPOSITORY / "docs" / "notes" / "0128-disk-and-retention.md").read_text(encoding="utf-8")
 
-PROMETHEUS: Final[dict[str, Any]] = yaml.safe_load((MONITORING / "prometheus" / "prometheus.yml").read_text())
-LOKI: Final[dict[str, Any]] = yaml.safe_load((MONITORING / "loki" / "loki-config.yml").read_text())
-DATASOURCES: Final[dict[str, Any]] = yaml.safe_load(
-    (MONITORING / "grafana" / "provisioning" / "datasources" / "datasources.yml").read_text()
-)
-DASHBOARDS: Final[dict[str, Any]] = yaml.safe_load(
-    (MONITORING / "grafana" / "provisioning" / "dashboards" / "dashboards.yml").read_text()
-)
+PROMETHEUS: Final[dict[str, Any]] = read_yaml(MONITORING / "prometheus" / "prometheus.yml")
+LOKI: Final[dict[str, Any]] = read_yaml(MONITORING / "loki" / "loki-config.yml")
+PROVISIONING: Final = MONITORING / "grafana" / "provisioning"
+DATASOURCES: Final[dict[str, Any]] = read_yaml(PROVISIONING / "datasources" / "datasources.yml")
+DASHBOARDS: Final[dict[str, Any]] = read_yaml(PROVISIONING / "dashboards" / "dashboards.yml")
 GRAFANA: Final = configparser.ConfigParser(interpolation=None)
 GRAFANA.read(MONITORING / "grafana" / "grafana.ini")
 
@@ -78,7 +75,7 @@ def test_celery_exporter_is_given_the_time_that_it_waits_for_answers() -> None:
 def test_the_site_is_probed_over_tls_by_the_hosts_own_name() -> None:
     parameters = JOBS["site"]["params"]
     assert (parameters["hostname"], parameters["target"]) == (["${DOMAIN}"], ["https://nginx/health"])
-    module = yaml.safe_load((MONITORING / "blackbox" / "blackbox.yml").read_text())["modules"][parameters["module"][0]]
+    module = read_yaml(MONITORING / "blackbox" / "blackbox.yml")["modules"][parameters["module"][0]]
     assert module["http"]["fail_if_not_ssl"]
     assert not module["http"]["tls_config"]["insecure_skip_verify"]
     assert seconds(module["timeout"]) < seconds(JOBS["site"]["scrape_timeout"])

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from models.health import Component
 from monitoring.alerting.__main__ import FOLDER, as_yaml, write
@@ -14,6 +13,7 @@ from monitoring.alerting.files import documents, duration
 from monitoring.alerting.rule import Rule, Severity
 from monitoring.alerting.rules import RULES
 from monitoring.alerting.rules.worker import COMPONENTS_IN_WORDS
+from tests.support.yaml_files import read_yaml
 
 
 def by_uid(uid: str) -> Rule:
@@ -31,7 +31,7 @@ def test_no_other_file_is_provisioned() -> None:
 
 
 def test_the_committed_files_have_no_fault() -> None:
-    loaded: dict[str, Any] = {path.name: yaml.safe_load(path.read_text()) for path in FOLDER.iterdir()}
+    loaded: dict[str, Any] = {path.name: read_yaml(path) for path in FOLDER.iterdir()}
     assert faults(loaded, surroundings([rule.uid for rule in RULES])) == []
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from monitoring.alerting.__main__ import FOLDER
 from monitoring.alerting.check import faults, surroundings
@@ -13,6 +12,7 @@ from monitoring.alerting.files import duration
 from monitoring.alerting.policy import TIME_ZONE
 from monitoring.alerting.rule import RUNBOOKS_URL
 from monitoring.alerting.rules import RULES
+from tests.support.yaml_files import read_yaml
 
 RUNBOOKS = Path(__file__).resolve().parents[4] / "docs" / "runbooks"
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
@@ -46,7 +46,7 @@ def test_a_page_begins_with_the_words_of_the_message_and_gives_commands_to_type(
 
 
 def test_the_committed_files_link_to_pages_that_exist() -> None:
-    files = {path.name: yaml.safe_load(path.read_text()) for path in FOLDER.iterdir()}
+    files = {path.name: read_yaml(path) for path in FOLDER.iterdir()}
     assert faults(files, surroundings([path.stem for path in RUNBOOKS.glob("*.md")])) == []
     linked = {rule["annotations"]["runbook_url"] for group in files["rules.yml"]["groups"] for rule in group["rules"]}
     assert linked == {f"{RUNBOOKS_URL}/{path.name}" for path in RUNBOOKS.glob("*.md")}

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from prometheus_client import CollectorRegistry
 
 from monitoring.alerting.__main__ import FOLDER
@@ -17,6 +16,7 @@ from monitoring.alerting.rules.whatsapp import COMPONENT
 from monitoring.whatsapp_bridge.answers import Result
 from monitoring.whatsapp_bridge.metrics import OUTCOMES, WEBHOOKS
 from services.queue.task_queue import QUEUE_KEY
+from tests.support.yaml_files import read_yaml
 from worker.metrics import Metrics
 
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -63,7 +63,7 @@ def test_labels_in_the_rules_are_labels_of_the_series() -> None:
 
 
 def compose() -> dict[str, Any]:
-    services: dict[str, Any] = yaml.safe_load((REPOSITORY / "compose" / "services.yml").read_text())["services"]
+    services: dict[str, Any] = read_yaml(REPOSITORY / "compose" / "services.yml")["services"]
     return services
 
 
@@ -99,7 +99,7 @@ def test_the_list_that_is_watched_is_the_platforms_queue() -> None:
 
 
 def test_jobs_in_the_rules_are_jobs_of_prometheus() -> None:
-    configuration = yaml.safe_load((REPOSITORY / "monitoring" / "prometheus" / "prometheus.yml").read_text())
+    configuration = read_yaml(REPOSITORY / "monitoring" / "prometheus" / "prometheus.yml")
     jobs = {job["job_name"] for job in configuration["scrape_configs"]}
     assert {job for job in KNOWN_METRICS.values() if job != "*"} <= jobs
     assert {"prometheus"} <= jobs
