@@ -8,9 +8,9 @@ STAMP  := $(VENV)/.installed
 REFERENCE_PYTHON ?= $(PYTHON)
 REFERENCE        := .venv-reference
 REFERENCE_STAMP  := $(REFERENCE)/.installed
-# Most tests wait for a process, a timer or an answer: five at a time keep two cores busy. Each process has servers of
+# Most tests wait for a process, a timer or an answer: six at a time keep two cores busy. Each process has servers of
 # its own; a file stays in one process, in its order, and the slow ones come first (ADR 0043).
-TEST_PROCESSES   ?= 5
+TEST_PROCESSES   ?= 6
 PYTEST           := $(RUN) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=20
 # A Redis 7, to run the tests on instead of Valkey: the package redis-server of Debian 12 and Ubuntu 24.04 is one.
 REDIS7           ?= /usr/bin/redis-server
