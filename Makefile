@@ -11,7 +11,8 @@ REFERENCE_STAMP  := $(REFERENCE)/.installed
 # Most tests wait for a process, a timer or an answer: six at a time keep two cores busy. Each process has servers of
 # its own; a file stays in one process, in its order, and the slow ones come first (ADR 0043).
 TEST_PROCESSES   ?= 6
-PYTEST           := $(RUN) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=20
+# Every worker, server and script under test is a Python of its own: without compiled modules they need a quarter more.
+PYTEST           := env -u PYTHONDONTWRITEBYTECODE $(RUN) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=20
 # A Redis 7, to run the tests on instead of Valkey: the package redis-server of Debian 12 and Ubuntu 24.04 is one.
 REDIS7           ?= /usr/bin/redis-server
 REDIS_TESTS      := tests/faults tests/integration/proofs/test_chaos_elements.py tests/integration/proofs/test_chaos_fronts.py tests/integration/operations/test_dead_letters.py \
