@@ -15,7 +15,8 @@ GRIDS = ((8, 2), (16, 2), (32, 6))
 MIN_LOGIT = 0.0
 """Boxes above this count as a person: a probability of one half."""
 SAME_PERSON_OVERLAP = 0.3
-"""Boxes with a larger intersection over union than this belong to the same person."""
+"""Boxes with a larger intersection over union than this belong to the same person. (All boxes have one size, whatever
+that of the person: findings/mediapipe-pose-boxes-have-one-size.sh. So this is a distance, a tenth of the input.)"""
 POINTS = 4
 """Number of points of each box; ``size_rec/pose/framing.py`` says which they are."""
 
