@@ -16,6 +16,9 @@ TAKE_OVER_SECONDS = 15.0
 
 POLL_SECONDS = 0.05
 
+REPLICA_KEY = "slave"
+"""INFO's name for a replica, with a number; its value is an object, unlike those of settings that begin alike."""
+
 REPLICA_WAIT_MILLISECONDS = 10_000
 
 
@@ -77,7 +80,13 @@ class RedisPair:
         self.primary.resume()
 
     def _is_in_step(self) -> bool:
-        return bool(_state(self.replica).get("master_link_status") == "up")
+        """As both say: a primary that has not yet heard from its replica hands over to nobody, and a replica that still
+        writes its first append-only file would lose what comes after it when it is killed (Redis 7.0)."""
+        replicas = [known for name, known in _state(self.primary).items() if name.startswith(REPLICA_KEY)]
+        is_known = any(isinstance(known, dict) and known["state"] == "online" for known in replicas)
+        replica = _state(self.replica)
+        is_writing = replica["aof_rewrite_in_progress"] or replica["aof_rewrite_scheduled"]
+        return replica.get("master_link_status") == "up" and is_known and not is_writing
 
     @staticmethod
     def _wait_for(condition: Callable[[], object], what: str) -> None:
@@ -90,4 +99,4 @@ class RedisPair:
 
 def _state(server: LocalRedis) -> dict[str, Any]:
     with redis.Redis.from_url(server.url) as client:
-        return dict(client.info("replication"))
+        return dict(client.info("replication", "persistence"))
