@@ -30,17 +30,20 @@ class ClientGone(Exception):
     """The client hung up, or the simulator is being stopped: nobody waits for the answer."""
 
 
-async def wait_while_client_listens(receive: Receive, closing: asyncio.Event, seconds: float | None) -> None:
-    """Waits ``seconds`` (``None``: for ever); raises :class:`ClientGone` as soon as there is nobody to answer.
+async def wait_while_client_listens(
+    receive: Receive, closing: asyncio.Event, seconds: float | None, until: asyncio.Event | None = None
+) -> None:
+    """Waits ``seconds`` (``None``: for ever) or ``until`` then; raises :class:`ClientGone` as soon as nobody listens.
 
     The request's body must have been read: after it, ASGI's ``receive`` returns only on a disconnect.
     """
     gone = asyncio.ensure_future(receive())
     stopping = asyncio.ensure_future(closing.wait())
-    done, waiting = await asyncio.wait({gone, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    due = [] if until is None else [asyncio.ensure_future(until.wait())]
+    done, waiting = await asyncio.wait({gone, stopping, *due}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
-    if done:
+    if not done.isdisjoint({gone, stopping}):
         raise ClientGone
 
 

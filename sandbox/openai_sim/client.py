@@ -64,6 +64,10 @@ class SimulatorClient:
         """The account's limit; ``None`` lifts it."""
         self._post("/settings", {"requests_per_minute": limit})
 
+    def release(self, requests: int | None = None) -> None:
+        """The oldest ``requests`` that ``[[sim:held]]`` holds get their answer (``None``: all); refused if too many."""
+        self._post("/release", {"requests": requests})
+
     def stats(self, *, arrivals: bool = False) -> dict[str, Any]:
         """What arrived; with ``arrivals`` also the Unix time of every request."""
         return self._get("/stats", {"arrivals": "true"} if arrivals else {})

@@ -67,6 +67,12 @@ class SettingsCommand(_Command):
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
 
 
+class ReleaseCommand(_Command):
+    """Answers the oldest of the requests that are held, or all of them without a number."""
+
+    requests: Annotated[int, Field(ge=1)] | None = None
+
+
 class ControlApi:
     """The control endpoints over one simulator's state."""
 
@@ -83,6 +89,7 @@ class ControlApi:
             _route("POST", "/models/list", self.change_model_list),
             _route("GET", "/settings", self.read_settings),
             _route("POST", "/settings", self.change_settings),
+            _route("POST", "/release", self.release),
             _route("GET", "/stats", self.read_stats),
             _route("POST", "/stats/reset", self.reset_stats),
             _route("POST", "/reset", self.reset_all),
@@ -138,9 +145,16 @@ class ControlApi:
             self._state.rate_limit = RequestRateLimit(command.requests_per_minute)
         return await self.read_settings(request)
 
+    async def release(self, request: Request) -> dict[str, Any]:
+        """Lets requests that are held go on to their answer."""
+        command = ReleaseCommand.model_validate_json(await request.body())
+        self._state.held.release(len(self._state.held) if command.requests is None else command.requests)
+        return {"held": len(self._state.held)}
+
     async def read_stats(self, request: Request) -> dict[str, Any]:
         """The statistics; ``?arrivals=true`` adds the time of every request."""
-        return self._state.stats.report(with_arrivals=request.query_params.get("arrivals") == "true")
+        report = self._state.stats.report(with_arrivals=request.query_params.get("arrivals") == "true")
+        return {**report, "held": len(self._state.held)}
 
     async def reset_stats(self, _: Request) -> dict[str, Any]:
         """Counts from zero."""

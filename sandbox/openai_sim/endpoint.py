@@ -118,6 +118,8 @@ class ImagesEdits:
         """The planned fault or the result, when its time has come."""
         plan = self._plan(edit)
         seen.faults = plan.names()
+        if plan.held:
+            await self._hold(request)
         effect = plan.fault.fault.effect if plan.fault is not None else None
         if isinstance(effect, RefuseModel):
             raise effect.error(edit.profile.name)
@@ -144,6 +146,11 @@ class ImagesEdits:
         rest_seconds = arrived_at + latency_seconds - time.monotonic()
         if rest_seconds > 0:
             await wait_while_client_listens(request.receive, self._closing, rest_seconds)
+
+    async def _hold(self, request: Request) -> None:
+        """Until the control API releases it; a client that has gone is no longer held."""
+        with self._state.held.one_more() as released:
+            await wait_while_client_listens(request.receive, self._closing, None, until=released)
 
     def _deliver(self, body: bytes, plan: Plan, headers: dict[str, str]) -> Response:
         effect = plan.fault.fault.effect if plan.fault is not None else None

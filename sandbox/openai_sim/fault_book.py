@@ -18,15 +18,17 @@ class GlobalFault:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is done to one request: at most one fault, and the latency where a marker sets it."""
+    """What is done to one request: at most one fault, the latency where a marker sets it, and whether it is held."""
 
     fault: Marker | None = None
     latency_seconds: float | None = None
+    held: bool = False
 
     def names(self) -> list[str]:
         """For the statistics: the names of what is applied."""
-        latency = [] if self.latency_seconds is None else ["latency"]
-        return latency if self.fault is None else [*latency, self.fault.fault.name]
+        applied = {"held": self.held, "latency": self.latency_seconds is not None}
+        names = [name for name, is_applied in applied.items() if is_applied]
+        return names if self.fault is None else [*names, self.fault.fault.name]
 
 
 class FaultBook:
@@ -41,14 +43,17 @@ class FaultBook:
         """The plan for one request; uses up what hits only so often. Raises :class:`UnknownFault`."""
         latency_seconds: float | None = None
         fault: Marker | None = None
+        held = False
         digest = hashlib.sha256(prompt.encode()).digest()
         for marker in [*parse_markers(prompt), *self._drawn_global_faults()]:
             if marker.fault.effect is Special.LATENCY:
                 latency_seconds = marker.seconds if latency_seconds is None else latency_seconds
+            elif marker.fault.effect is Special.HELD:
+                held = True
             elif fault is None and _concerns(marker, model) and self._still_due(marker, digest):
                 fault = marker
                 self._count_down(marker)
-        return Plan(fault, latency_seconds)
+        return Plan(fault, latency_seconds, held)
 
     def _drawn_global_faults(self) -> list[Marker]:
         """The global faults that may hit this request, chance decided."""

@@ -81,9 +81,10 @@ class NameWait:
 
 
 class Special(Enum):
-    """Faults whose effect depends on the value after ``=``."""
+    """What is no fault of the answer but decides when it comes; it may stand beside a fault."""
 
     LATENCY = "changes when the answer comes"
+    HELD = "lets the answer wait for the control API"
 
 
 class Takes(Enum):
@@ -298,6 +299,7 @@ _CATALOGUE: Final = (
         takes=Takes.SECONDS,
         value_required=True,
     ),
+    Fault("held", "answers, whatever the answer is, only when the control API releases it", Special.HELD),
 )
 
 FAULTS: Final = {fault.name: fault for fault in _CATALOGUE}

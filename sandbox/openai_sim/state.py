@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 
 from sandbox.openai_sim.fault_book import FaultBook
+from sandbox.openai_sim.held import HeldRequests
 from sandbox.openai_sim.latency import Latency
 from sandbox.openai_sim.profiles import ANNOUNCED_SHUTDOWNS
 from sandbox.openai_sim.rate_limit import RequestRateLimit
@@ -49,10 +50,12 @@ class SimulatorState:
     def __init__(self, options: SimulatorOptions) -> None:
         self.options = options
         self.stats = Stats()
+        self.held = HeldRequests()
         self.reset()
 
     def reset(self) -> None:
-        """Back to the start: faults, retired models, settings, rate limit and statistics."""
+        """Back to the start: faults, retired models, settings, rate limit, statistics; nothing is held."""
+        self.held.release(len(self.held))
         self.randomness = random.Random(self.options.seed)
         self.latency = self.options.latency
         self.faults = FaultBook(self.randomness)

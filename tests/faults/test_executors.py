@@ -11,7 +11,7 @@ from config.settings import Settings
 from models.generation import SessionStatus
 from services.platform.supabase_client import SupabaseClient
 from services.queue.connection import BLOCKING_POP_SECONDS
-from tests.support.worker import QUICK_SETTINGS, Stage, wait_until
+from tests.support.worker import HELD, QUICK_SETTINGS, Stage, wait_until
 from worker.executor_state import ExecutorState
 from worker.health import HealthBoard
 from worker.link import RunReturned
@@ -73,8 +73,8 @@ def test_a_run_that_celery_gives_back_is_dispatched_again_at_once_though_the_que
     executor.start()
     try:
         wait_until(lambda: executor.state() is ExecutorState.RUNNING, "Celery is ready")
-        session = stage.submit("[[sim:latency=3]] given back while it runs")
-        stage.wait_for_status("processing", session)
+        session = stage.submit(f"{HELD} given back while it runs")
+        stage.wait_until_held(1)
         [dispatch] = executor._dispatcher._dispatches.values()
         with structlog.testing.capture_logs() as lines:
             executor._receive(RunReturned(dispatch.dispatch_id))
@@ -85,6 +85,7 @@ def test_a_run_that_celery_gives_back_is_dispatched_again_at_once_though_the_que
             )
         assert taken["again"]
         assert "consumer_error" not in {line["event"] for line in lines}
+        stage.release()
         stage.wait_for(session)
     finally:
         executor.end()

@@ -10,7 +10,7 @@ import pytest
 from models.generation import SessionStatus
 from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.servers.redis import LocalRedis
-from tests.support.worker import IN_FLIGHT_PREFIX, WAIT_SECONDS, Stage, Worker, wait_until
+from tests.support.worker import HELD, IN_FLIGHT_PREFIX, WAIT_SECONDS, Stage, Worker, wait_until
 from worker.supervision.queue_watch import QueueWatch
 
 pytest_plugins = ["tests.support.worker_fixtures"]
@@ -62,9 +62,8 @@ def test_redis_and_broker_that_are_killed_and_restarted_with_work_in_flight_lose
     is in flight; with 5.4.0 and 5.3.7 it hangs for ever. The broker comes back last here. One task has been
     moved by a BLMOVE whose reply was lost; it is found when Redis is back, and waits for the broker.
     """
-    in_flight = [stage.submit(f"[[sim:latency=3]] under way {number}") for number in range(4)]
-    stage.wait_for_status("processing", *in_flight)
-    wait_until(lambda: len(stage.provider_requests("under way")) == 4, "the provider is at work")
+    in_flight = [stage.submit(f"{HELD} under way {number}") for number in range(4)]
+    stage.wait_until_held(4)
     unheard_of = stage.platform.submit_b2c([stage.photo], push=False)
     stage.redis.lpush(f"{IN_FLIGHT_PREFIX}{worker.executor()}", unheard_of.payload)
     broker.kill()
@@ -72,6 +71,7 @@ def test_redis_and_broker_that_are_killed_and_restarted_with_work_in_flight_lose
     worker.wait_for_line("consumer_error")
     wait_until(lambda: not worker.health()["redis_connected"], "the health check tells")
     assert worker.health()["status"] == "degraded"
+    stage.release()
     rows = stage.wait_for(*in_flight)  # the provider's answers land in the database while Redis is away
 
     stage.world.redis.start()
@@ -103,12 +103,13 @@ def test_results_and_refunds_land_when_supabase_comes_back_while_health_answers_
     stage: Stage, worker: Worker
 ) -> None:
     """Supabase is gone and Redis hangs at the same time, with a picture and a refusal on their way."""
-    made = stage.submit("[[sim:latency=2]] a picture for nobody")
-    refused = stage.submit("[[sim:moderation-output]][[sim:latency=2]] a refusal for nobody")
-    wait_until(lambda: len(stage.provider_requests("for nobody")) == 2, "the provider is at work")
+    made = stage.submit(f"{HELD} a picture for nobody")
+    refused = stage.submit(f"{HELD}[[sim:moderation-output]] a refusal for nobody")
+    stage.wait_until_held(2)
     seconds: list[float] = []
     stage.world.supabase.kill()
     stage.world.redis.pause()
+    stage.release()
     try:
         with httpx.Client(base_url=worker.url, trust_env=False, timeout=WAIT_SECONDS, verify=NO_AUTHORITIES) as client:
 
@@ -119,8 +120,8 @@ def test_results_and_refunds_land_when_supabase_comes_back_while_health_answers_
                 return health["status"] == "degraded" and not health["redis_connected"]
 
             wait_until(is_degraded, "the health check tells", NOTICED_SECONDS)
-        assert worker.lines("platform_away", operation="store_result")
-        assert worker.lines("platform_away", operation="fail")
+        worker.wait_for_line("platform_away", operation="store_result")
+        worker.wait_for_line("platform_away", operation="fail")
     finally:
         stage.world.redis.resume()
         stage.world.supabase.start()

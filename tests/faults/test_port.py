@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from models.generation import SessionStatus
-from tests.support.worker import WAIT_SECONDS, Stage, Worker, wait_until
+from tests.support.worker import HELD, WAIT_SECONDS, Stage, Worker, wait_until
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 
@@ -51,10 +51,11 @@ def test_the_first_answer_says_ok_and_every_one_while_draining_too_until_the_pro
     watching.start()
     try:
         wait_until(lambda: watch.answers, "the port is open")
-        running = stage.submit("[[sim:latency=2]] runs while the worker drains")
-        stage.wait_for_status("processing", running)
-        wait_until(lambda: stage.provider_requests("runs while the worker drains"), "it is at the provider")
+        running = stage.submit(f"{HELD} runs while the worker drains")
+        stage.wait_until_held(1)
         worker.terminate()
+        wait_until(lambda: watch.answers[-1]["draining"], "it is asked during the drain")
+        stage.release()
         assert worker.wait(WAIT_SECONDS) == 0
         gone_at = time.monotonic()
     finally:

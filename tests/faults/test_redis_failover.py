@@ -8,7 +8,7 @@ import pytest
 from models.generation import SessionStatus
 from sandbox.platform.producer import Producer
 from tests.support.failover import FailingOverRedis
-from tests.support.worker import Stage, Worker, wait_until
+from tests.support.worker import HELD, Stage, Worker, wait_until
 from worker.supervision.queue_watch import QueueWatch
 
 pytest_plugins = ["tests.support.worker_fixtures"]
@@ -40,15 +40,15 @@ def test_a_worker_goes_on_within_seconds_with_the_new_primary_and_nothing_hangs(
     pid, executor = worker.pid, worker.executor()
     with Producer(stage.world.postgres.dsn, failing_over.url) as platform:
         under_way = [
-            platform.submit_b2c([stage.photo], prompt=f"[[sim:latency=4]] under way {number}").session
-            for number in range(4)
+            platform.submit_b2c([stage.photo], prompt=f"{HELD} under way {number}").session for number in range(4)
         ]
-        wait_until(lambda: len(stage.provider_requests("under way")) == 4, "the provider is at work")
+        stage.wait_until_held(4)
     failing_over.promote_the_replica()
     wait_until(lambda: worker.health()["status"] == "degraded", "the health check tells", NOTICED_SECONDS)
     wait_until(lambda: set(worker.health()["degraded"]) >= {"redis", "broker"}, "it names both parts", NOTICED_SECONDS)
     for part in ("redis", "broker"):
         assert "READONLY" in worker.wait_for_line("part_down", part=part, level="error")["reason"]
+    stage.release()
     # Their pictures are stored while the copies cannot be dropped.
     assert [row.status for row in stage.wait_for(*under_way)] == [SessionStatus.COMPLETED] * 4
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from models.generation import SessionRef, SessionStatus
-from tests.support.worker import WAIT_SECONDS, Stage, Worker, wait_until
+from tests.support.worker import HELD, WAIT_SECONDS, Stage, Worker, wait_until
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 
@@ -80,18 +80,18 @@ def test_a_worker_holds_no_more_than_it_runs_and_finishes_that_when_it_is_stoppe
 ) -> None:
     worker = start_worker()
     executor = worker.executor()
-    sessions = [stage.submit(f"[[sim:latency=1.5]] one of many {number}") for number in range(4 * CONCURRENCY)]
-    held: set[int] = set()
-
-    def second_batch_is_under_way() -> bool:
-        held.add(len(stage.in_flight(executor)))
-        return len(stage.provider_requests("one of many")) == 2 * CONCURRENCY
-
-    wait_until(second_batch_is_under_way, "the second batch is at the provider")
-    assert max(held) == CONCURRENCY
+    sessions = [stage.submit(f"{HELD} one of many {number}") for number in range(4 * CONCURRENCY)]
+    stage.wait_until_held(CONCURRENCY)
+    assert len(stage.in_flight(executor)) == CONCURRENCY
+    stage.release(CONCURRENCY)
+    stage.wait_for(*sessions[:CONCURRENCY])
+    stage.wait_until_held(CONCURRENCY)
+    assert len(stage.in_flight(executor)) == CONCURRENCY
     assert stage.platform.queue_length() == 2 * CONCURRENCY  # the backlog stays where it can be seen
 
     worker.terminate()
+    wait_until(lambda: worker.health()["draining"], "the worker has begun to stop")
+    stage.release()
     assert worker.wait(WAIT_SECONDS) == 0
     assert [stage.platform.session(session).status.value for session in sessions] == (
         ["completed"] * 2 * CONCURRENCY + ["queued"] * 2 * CONCURRENCY

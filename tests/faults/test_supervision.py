@@ -15,7 +15,7 @@ from config.settings import Settings
 from models.generation import SessionStatus
 from models.health import Component
 from services.platform.supabase_client import SupabaseClient
-from tests.support.worker import QUICK_SETTINGS, WAIT_SECONDS, Stage, Worker, wait_until
+from tests.support.worker import HELD, QUICK_SETTINGS, WAIT_SECONDS, Stage, Worker, wait_until
 from worker.celery_app import queue_name
 from worker.health import HealthBoard
 from worker.metrics import Metrics
@@ -119,8 +119,8 @@ def test_a_celery_that_consumes_nothing_while_tasks_wait_is_replaced_after_what_
     stage: Stage, settings: Settings, supervisor: Supervisor, registry: CollectorRegistry
 ) -> None:
     """Somebody else gets what is meant for it, so it looks as in celery #8030, #9054 and #10205: alive, and idle."""
-    running = stage.submit("[[sim:latency=2]] runs when Celery stops consuming")
-    stage.wait_for_status("processing", running)
+    running = stage.submit(f"{HELD} runs when Celery stops consuming")
+    stage.wait_until_held(1)
     hangs_before, hung = restarts(registry, "hung"), supervisor.executor_id()
     with ThreadPoolExecutor(1) as thief:
         stolen = thief.submit(patient(stage.world.redis.url).brpop, [queue_name(hung)], WAIT_SECONDS)
@@ -128,6 +128,7 @@ def test_a_celery_that_consumes_nothing_while_tasks_wait_is_replaced_after_what_
         wait_until(lambda: any(int(idle) >= 2 for idle in idle_pops(stage)), "the thief is first in the line")
         waiting = stage.submit("waits for a Celery that consumes")
         assert stolen.result() is not None
+    stage.release()
     rows = stage.wait_for(running, waiting)
     assert [row.status for row in rows] == [SessionStatus.COMPLETED] * 2
     assert [stage.claim(session)["attempt"] for session in (running, waiting)] == [1, 1]

@@ -7,12 +7,9 @@ import psutil
 import pytest
 
 from models.generation import SessionRef, SessionStatus
-from tests.support.worker import Stage, Worker, wait_until
+from tests.support.worker import HELD, Stage, Worker, wait_until
 
 pytest_plugins = ["tests.support.worker_fixtures"]
-
-BEYOND_THE_LEASE = "[[sim:latency=3]]"
-"""The lease is 2 s: a worker that looks away for this long has lost its work."""
 
 LONG_ENOUGH_TO_BE_JUDGED = "[[sim:latency=6]]"
 """The new worker needs 3 s to come up and a lease time until it may judge others."""
@@ -63,11 +60,12 @@ def test_a_frozen_worker_loses_its_work_and_as_a_zombie_can_neither_complete_nor
     """Two pictures and two refusals, shared out between the two; one of each is with the worker that freezes."""
     sessions = start_one_by_one(
         stage,
-        f"{BEYOND_THE_LEASE} good one",
-        f"{BEYOND_THE_LEASE} good two",
-        f"{BEYOND_THE_LEASE}[[sim:moderation-output]] bad one",
-        f"{BEYOND_THE_LEASE}[[sim:moderation-output]] bad two",
+        f"{HELD} good one",
+        f"{HELD} good two",
+        f"{HELD}[[sim:moderation-output]] bad one",
+        f"{HELD}[[sim:moderation-output]] bad two",
     )
+    stage.wait_until_held(len(sessions))
     owners = {session: owner_of(stage, session) for session in sessions}
     zombie, survivor = sorted(pair, key=lambda worker: worker.executor() != owners[sessions[0]])
     frozen_executor = zombie.executor()
@@ -78,6 +76,8 @@ def test_a_frozen_worker_loses_its_work_and_as_a_zombie_can_neither_complete_nor
     wait_until(
         lambda: {owner_of(stage, session) for session in taken_over} == {survivor.executor()}, "the survivor has them"
     )
+    stage.wait_until_held(len(sessions) + len(taken_over))
+    stage.release()
     psutil.Process(zombie.celery_pid()).resume()  # it finds the provider's answers and believes to be alive
     zombie.wait_for_line("completion_came_too_late")
     zombie.wait_for_line("failure_not_recorded")
@@ -95,13 +95,17 @@ def test_a_frozen_worker_loses_its_work_and_as_a_zombie_can_neither_complete_nor
 def test_the_celery_process_dies_with_its_main_process_and_the_other_worker_runs_its_tasks(
     stage: Stage, pair: tuple[Worker, Worker]
 ) -> None:
-    sessions = start_one_by_one(stage, f"{BEYOND_THE_LEASE} orphan one", f"{BEYOND_THE_LEASE} orphan two")
+    sessions = start_one_by_one(stage, f"{HELD} orphan one", f"{HELD} orphan two")
+    stage.wait_until_held(len(sessions))
     owners = {session: owner_of(stage, session) for session in sessions}
     dead, survivor = sorted(pair, key=lambda worker: worker.executor() != owners[sessions[0]])
     dead_executor, child_pid = dead.executor(), dead.celery_pid()
     orphans = [session for session in sessions if owners[session] == dead_executor]
     dead.kill_main()
     wait_until(lambda: not psutil.pid_exists(child_pid), "the child is gone", timeout_seconds=2)
+    wait_until(lambda: len(stage.provider_requests("orphan")) == len(sessions) + len(orphans), "the survivor runs them")
+    stage.wait_until_held(len(sessions))
+    stage.release()
     rows = stage.wait_for(*sessions)
     assert [row.status for row in rows] == [SessionStatus.COMPLETED] * 2
     assert {session: stage.claim(session)["attempt"] for session in sessions} == {

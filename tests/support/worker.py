@@ -50,6 +50,9 @@ QUICK_SETTINGS: Final = {
 WAIT_SECONDS: Final = 60.0
 """For anything that happens within a few seconds on an idle machine."""
 
+HELD: Final = "[[sim:held]]"
+"""In a prompt: the provider answers when the test says so."""
+
 REDIS_TIMEOUT_SECONDS: Final = 10.0
 """A test that leaves Redis frozen fails instead of hanging."""
 
@@ -207,6 +210,16 @@ class Stage:
         with self.world.simulator.control() as simulator:
             recent = simulator.stats()["recent"]
         return [request for request in recent if prompt in request["fields"].get("prompt", "")]
+
+    def wait_until_held(self, number: int) -> None:
+        """Wait until the provider has this many requests whose prompt says :data:`HELD` and answers none of them."""
+        with self.world.simulator.control() as simulator:
+            wait_until(lambda: simulator.stats()["held"] == number, f"the provider holds {number} answers")
+
+    def release(self, number: int | None = None) -> None:
+        """The oldest answers that are held, or all of them, are given now."""
+        with self.world.simulator.control() as simulator:
+            simulator.release(number)
 
     @contextmanager
     def database_clock(self) -> Iterator[DatabaseClock]:

@@ -153,8 +153,10 @@ def test_the_statistics_tell_what_arrived(simulator: SimulatorClient) -> None:
 
 def test_requests_under_way_together_are_counted(simulator: SimulatorClient) -> None:
     with ThreadPoolExecutor(5) as pool:
-        calls = [pool.submit(post, simulator.base_url, f"{n} [[sim:latency=1.5]]") for n in range(5)]
-        wait_until(lambda: bool(simulator.stats()["in_flight"] == 5))
+        calls = [pool.submit(post, simulator.base_url, f"{n} [[sim:held]]") for n in range(5)]
+        wait_until(lambda: bool(simulator.stats()["held"] == 5))
+        assert simulator.stats()["in_flight"] == 5
+        simulator.release()
         assert [call.result().status_code for call in calls] == [200] * 5
     assert simulator.stats()["peak_in_flight"] == 5
 

@@ -4,6 +4,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -184,6 +185,40 @@ def test_hang_never_answers_and_notices_when_the_client_gives_up(simulator: Simu
         post(simulator.base_url, "[[sim:hang]]", timeout_seconds=0.3)
     wait_until(lambda: bool(simulator.stats()["in_flight"] == 0))
     assert simulator.stats()["by_status"] == {"client gone": 1}
+
+
+def test_what_is_held_is_answered_when_it_is_released_the_oldest_first(simulator: SimulatorClient) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        older = pool.submit(post, simulator.base_url, "[[sim:held]] older")
+        wait_until(lambda: bool(simulator.stats()["held"] == 1))
+        newer = pool.submit(post, simulator.base_url, "[[sim:held]][[sim:moderation]] newer")
+        wait_until(lambda: bool(simulator.stats()["held"] == 2))
+        simulator.release(1)
+        assert older.result().status_code == 200
+        assert (newer.done(), simulator.stats()["held"]) == (False, 1)
+        simulator.release()
+        assert newer.result().status_code == 400
+    assert simulator.stats()["by_fault"] == {"held": 2, "moderation": 1}
+
+
+def test_more_than_is_held_cannot_be_released(simulator: SimulatorClient) -> None:
+    with pytest.raises(ValueError, match="1 were to be released, but only 0 are held"):
+        simulator.release(1)
+
+
+def test_a_client_that_has_gone_is_no_longer_held(simulator: SimulatorClient) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        post(simulator.base_url, "[[sim:held]]", timeout_seconds=0.3)
+    wait_until(lambda: bool(simulator.stats()["held"] == 0))
+    assert simulator.stats()["by_status"] == {"client gone": 1}
+
+
+def test_a_reset_releases_what_is_held(simulator: SimulatorClient) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(post, simulator.base_url, "[[sim:held]]")
+        wait_until(lambda: bool(simulator.stats()["held"] == 1))
+        simulator.reset()
+        assert call.result().status_code == 200
 
 
 def test_a_slow_drip_passes_the_read_timeout_and_takes_its_time(simulator: SimulatorClient) -> None:

@@ -10,14 +10,12 @@ import pytest
 from models.generation import SessionRef, SessionStatus
 from sandbox.platform.database_clock import MIDNIGHT, DatabaseClock
 from tests.support.platform_acts import LONG_AGO, fail, refund
-from tests.support.worker import Stage, Worker, wait_until
+from tests.support.worker import HELD, Stage, Worker, wait_until
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 
 THE_LAST_SECOND: Final = MIDNIGHT + timedelta(minutes=4, seconds=59)
 """Of the window: whoever waits looks again after a second."""
-
-SLOW: Final = "[[sim:latency=1]]"
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def worker(stage: Stage) -> Worker:
     return worker
 
 
-def old_session(stage: Stage, prompt: str = SLOW) -> SessionRef:
+def old_session(stage: Stage, prompt: str = HELD) -> SessionRef:
     """One that the job lists, pushed now."""
     submitted = stage.platform.submit_b2c([stage.photo], prompt=prompt, push=False)
     stage.platform.execute(
@@ -64,7 +62,7 @@ def waiting(worker: Worker, session: SessionRef, operation: str) -> None:
 
 def test_what_is_not_begun_begins_when_the_job_is_past_it(stage: Stage, worker: Worker, clock: DatabaseClock) -> None:
     clock.set(THE_LAST_SECOND)
-    session = old_session(stage)
+    session = old_session(stage, "begins later")
     waiting(worker, session, "claim")
     assert stage.platform.session(session).status is SessionStatus.QUEUED
     clock.set(DatabaseClock.AFTERWARDS)
@@ -78,8 +76,9 @@ def test_a_picture_that_is_ready_is_kept_and_delivered_when_the_job_did_not_come
     stage: Stage, worker: Worker, clock: DatabaseClock
 ) -> None:
     session = old_session(stage)
-    stage.wait_for_status("processing", session)
+    stage.wait_until_held(1)
     clock.set(THE_LAST_SECOND)
+    stage.release()
     waiting(worker, session, "complete")
     clock.set(DatabaseClock.AFTERWARDS)
     [row] = stage.wait_for(session)
@@ -87,7 +86,7 @@ def test_a_picture_that_is_ready_is_kept_and_delivered_when_the_job_did_not_come
     assert stage.wrong_books() == []
 
 
-@pytest.mark.parametrize("prompt", [SLOW, "[[sim:moderation]] [[sim:latency=1]]"], ids=["a picture", "a failure"])
+@pytest.mark.parametrize("prompt", [HELD, f"{HELD}[[sim:moderation]]"], ids=["a picture", "a failure"])
 def test_what_the_job_refunds_and_fails_meanwhile_is_left_to_it(
     stage: Stage,
     worker: Worker,
@@ -96,9 +95,10 @@ def test_what_the_job_refunds_and_fails_meanwhile_is_left_to_it(
     prompt: str,
 ) -> None:
     session = old_session(stage, prompt)
-    stage.wait_for_status("processing", session)
+    stage.wait_until_held(1)
     clock.set(THE_LAST_SECOND)
-    waiting(worker, session, "complete" if prompt == SLOW else "fail")
+    stage.release()
+    waiting(worker, session, "complete" if prompt == HELD else "fail")
     refund(connection, session)
     fail(connection, session)
     wait_until(lambda: not stage.in_flight(worker.executor()), "the copy is dropped")
@@ -112,8 +112,9 @@ def test_what_the_job_refunds_and_never_fails_is_failed_by_recovery_without_a_se
     stage: Stage, worker: Worker, clock: DatabaseClock, connection: psycopg.Connection[tuple[object, ...]]
 ) -> None:
     session = old_session(stage)
-    stage.wait_for_status("processing", session)
+    stage.wait_until_held(1)
     refund(connection, session)
+    stage.release()
     worker.wait_for_line("completion_came_too_late", session_id=str(session.session_id), outcome="refunded")
     [row] = stage.wait_for(session)
     assert (row.status, row.generated_image_url, refunds(stage, session)) == (SessionStatus.FAILED, None, 1)
@@ -140,10 +141,11 @@ def test_a_worker_that_is_asked_to_stop_while_it_waits_hands_everything_back_at_
     """A picture, a failure and a task that was not begun: each is run again by whoever comes next."""
     sessions = {
         "complete": old_session(stage),
-        "fail": old_session(stage, "[[sim:moderation]] [[sim:latency=1]]"),
+        "fail": old_session(stage, f"{HELD}[[sim:moderation]]"),
     }
-    stage.wait_for_status("processing", *sessions.values())
+    stage.wait_until_held(len(sessions))
     clock.set(DatabaseClock.WHILE_THE_JOB_RUNS)
+    stage.release()
     sessions["claim"] = old_session(stage)
     for operation, session in sessions.items():
         waiting(worker, session, operation)
