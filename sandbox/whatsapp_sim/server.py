@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -68,7 +69,9 @@ class WhatsAppSim:
         template_text: str = TEMPLATE_TEXT,
         host: str = "127.0.0.1",
         port: int = 0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self.account = Account(token, phone_number_id, template, language, template_text)
         self.accepted: list[Accepted] = []
         self.answers: list[Answer] = []
@@ -136,7 +139,7 @@ class WhatsAppSim:
 
     def open_window(self, to: str) -> None:
         """As if the recipient had just written: free text is taken for 24 hours."""
-        self._windows[to.removeprefix("+")] = time.time() + WINDOW_SECONDS
+        self._windows[to.removeprefix("+")] = self._clock() + WINDOW_SECONDS
 
     def fail_next(
         self, code: int, *, times: int = 1, to: str | None = None, retry_after_seconds: int | None = None
@@ -181,7 +184,7 @@ class WhatsAppSim:
             body = _object(raw)
             to = str(body.get("to", ""))
             refusal = self._refusal(path, authorization, body, to)
-            now = time.time()
+            now = self._clock()
             self.answers.append(Answer(now, to, refusal.status if refusal else 200, refusal.code if refusal else None))
             if refusal is None:
                 self._accept(now, to, body)
@@ -199,7 +202,7 @@ class WhatsAppSim:
 
     def _refusal(self, path: str, authorization: str, body: dict[str, Any], to: str) -> Refusal | None:
         token = "" if self._token_has_expired else authorization
-        window_is_open = self._windows.get(to.removeprefix("+"), 0.0) > time.time()
+        window_is_open = self._windows.get(to.removeprefix("+"), 0.0) > self._clock()
         return (
             refuse_call(self.account, path=path, authorization=token)
             or refuse_body(self.account, body, window_is_open=window_is_open)
@@ -216,7 +219,7 @@ class WhatsAppSim:
         return None
 
     def _too_fast(self, to: str) -> Refusal | None:
-        now = time.time()
+        now = self._clock()
         while self._last_second and self._last_second[0] <= now - 1.0:
             self._last_second.popleft()
         if len(self._last_second) >= THROUGHPUT_PER_SECOND:

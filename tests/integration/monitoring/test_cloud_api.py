@@ -13,6 +13,7 @@ from monitoring.whatsapp_bridge.answers import Action, Result, Verdict
 from monitoring.whatsapp_bridge.cloud_api import LARGEST_ANSWER_BYTES, CloudApi
 from monitoring.whatsapp_bridge.settings import load
 from sandbox.whatsapp_sim import WhatsAppSim
+from sandbox.whatsapp_sim.server import PAIR_BURST, PAIR_INTERVAL_SECONDS
 
 TO: Final = "+4915112345678"
 TEXT: Final = ("CRITICAL: Redis is away", "worker.example.com", "It does not answer", "https://example.com/x.md")
@@ -126,6 +127,10 @@ def test_metas_codes_and_its_wish_to_wait_arrive() -> None:
 
 
 def test_the_stand_in_keeps_metas_pair_limit() -> None:
-    with WhatsAppSim(token="EAAtoken") as sim:
-        codes = [sent(sim.base_url, answer_seconds=10.0).code for _ in range(46)]
+    now = [time.time()]
+    with WhatsAppSim(token="EAAtoken", clock=lambda: now[0]) as sim:
+        codes = [sent(sim.base_url, answer_seconds=10.0).code for _ in range(PAIR_BURST + 1)]
+        now[0] += PAIR_INTERVAL_SECONDS
+        later = [sent(sim.base_url, answer_seconds=10.0).code for _ in range(2)]
     assert codes == [None] * 45 + [131056]
+    assert later == [None, 131056], "one more every six seconds"
