@@ -8,6 +8,7 @@ Starts the service (the real application on a real server, loopback), sends it e
 - what photographs stretched sideways, in other light, with a covered face, and of people who hold a child get,
   cross-validated;
 - what loose clothing costs;
+- beside a base build, whether the errors really differ: body by body;
 - with heights as people state them: errors, bias, cover; and whether the sizes' probabilities come true;
 - latency and throughput at 1 and 8 callers beside the bare pose model on the same photographs, memory, time to ready.
 """
@@ -25,6 +26,7 @@ from proofs.bench_size.carried import print_carried
 from proofs.bench_size.covered import print_covered
 from proofs.bench_size.light import print_light
 from proofs.bench_size.loose import print_loose
+from proofs.bench_size.paired import print_paired
 from proofs.bench_size.probabilities import print_probabilities
 from proofs.bench_size.quality import print_errors, print_refusals
 from proofs.bench_size.service import Caller, Reply, photo_host, serve, service
@@ -91,6 +93,7 @@ def _measure(folder: Path, base: BaseBuild | None, csv_file: Path | None) -> Non
         print_carried(these, pose_model)
         print_loose(table)
     builds = {"": validations_of(table)} | (base_beside(base, folder, table) if base else {})
+    print_paired(builds)
     print_stated_heights(builds)
     print_probabilities(builds)
     print_speed(Run(replies, many, sides, memory_mb, ready_seconds, other))

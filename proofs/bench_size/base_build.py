@@ -12,7 +12,7 @@ import numpy as np
 from proofs.bench.base_tree import BaseUnusable, base_tree, environment, short_name
 from proofs.bench_size.service import Caller, service
 from proofs.bench_size.speed import BaseService
-from proofs.bench_size.stated_heights import Validations, stored_distribution
+from proofs.bench_size.stated_heights import DIVISIONS, Validations, stored_distribution
 from size_rec.body.body_model import ANSWERED, LATENT
 from size_rec.calibration.fit import CrossValidation, OutlineTable
 from size_rec.calibration.stated_draws import draws_cm
@@ -69,19 +69,29 @@ def base_beside(base: BaseBuild, folder: Path, bodies: OutlineTable) -> dict[str
     """
     print(f"\n=== {base.name}, by its own benchmark\n{_output(base.benchmark, base.tree)}\n=== end of {base.name}")
     true_cm = np.exp(bodies.log_measures[:, LATENT.index("height_cm")])
-    measured, *stated = base_validations(base, folder, bodies, [true_cm, *draws_cm(bodies, stored_distribution())])
-    return {f", {base.name}": Validations(measured, stated, np.ones(len(ANSWERED)))}
+    draws = draws_cm(bodies, stored_distribution())
+    asked = [*(Asked(true_cm, seed) for seed in range(DIVISIONS)), *(Asked(draw) for draw in draws)]
+    answers = base_validations(base, folder, bodies, asked)
+    return {f", {base.name}": Validations(answers[:DIVISIONS], answers[DIVISIONS:], np.ones(len(ANSWERED)))}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A cross-validation to make: the heights in cm that are told, and the seed of the division into parts."""
+
+    heights_cm: FloatArray
+    seed: int = 0
 
 
 def base_validations(
-    base: BaseBuild, folder: Path, bodies: OutlineTable, heights_cm: Sequence[FloatArray]
+    base: BaseBuild, folder: Path, bodies: OutlineTable, asked: Sequence[Asked]
 ) -> list[CrossValidation]:
-    """The base's cross-validation for each list of heights told; ``spread`` is multiplied with its factors already.
+    """The base's cross-validations; ``spread`` is multiplied with its factors already.
 
     Raises:
         BaseUnusable: the base cannot measure the bodies.
     """
-    told = json.dumps([each.tolist() for each in heights_cm])
+    told = json.dumps([{"heights_cm": each.heights_cm.tolist(), "seed": each.seed} for each in asked])
     answers = json.loads(_output([base.python, str(PROGRAM), str(folder.absolute())], base.tree, told))
     truth_cm = np.exp(bodies.log_measures[:, [LATENT.index(name) for name in ANSWERED]])
     return [
@@ -89,11 +99,11 @@ def base_validations(
             predicted=np.array(answer["predicted"]),
             spread=np.array(answer["spread"]),
             error=np.array(answer["predicted"]) - truth_cm,
-            height_cm=heights,
+            height_cm=each.heights_cm,
             loose=bodies.loose,
             surprise=np.zeros(len(bodies.loose)),
         )
-        for answer, heights in zip(answers, heights_cm, strict=True)
+        for answer, each in zip(answers, asked, strict=True)
     ]
 
 

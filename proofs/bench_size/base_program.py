@@ -2,7 +2,8 @@
 
     python base_program.py BODIES < stated_heights.json > predictions.json
 
-Standard input is a list of lists of heights in cm, one for each photograph of the bodies. It uses only what every build
+Standard input is a list of cross-validations to make: ``heights_cm``, one for each photograph of the bodies, and the
+``seed`` of the division into parts. It uses only what every build
 since f1757d9 has, and nothing of ours. The base believes the heights it is told.
 """
 
@@ -23,9 +24,10 @@ bodies = tables.read_bodies(Path(sys.argv[1]))
 covariance = fit.tape_covariance_of(model_file.load_body_model())
 factors = fit.spread_factors(fit.cross_validate(covariance, bodies))
 answers = []
-for heights_cm in json.load(sys.stdin):
+for asked in json.load(sys.stdin):
+    heights_cm = asked["heights_cm"]
     predicted, spread = np.zeros((2, len(heights_cm), len(fit.ANSWERED)))
-    for part in fit.split_by_body(bodies):
+    for part in fit.split_by_body(bodies, asked["seed"]):
         model = fit.fit_body_model(covariance, bodies.rows(np.setdiff1d(np.arange(len(heights_cm)), part)))
         for body in part:
             features = dict(zip(bodies.features, bodies.values[body], strict=True))

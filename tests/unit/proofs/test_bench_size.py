@@ -1,8 +1,11 @@
 """How the benchmark judges the probabilities of sizes and the heights that people state."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from proofs.bench_size.paired import body_errors_cm, paired_difference_cm
 from proofs.bench_size.probabilities import Told, told_of
 from proofs.bench_size.stated_heights import height_row, stored_distribution
 from size_rec.body.size_chart import DEFAULT_CHART
@@ -59,3 +62,24 @@ def test_stated_heights_are_the_same_in_every_run_and_too_tall_on_average() -> N
     assert len(one) == DRAWS
     assert 1.8 < men < 2.8
     assert 0.7 < women < 1.8
+
+
+def test_what_all_bodies_have_in_common_is_no_doubt_about_the_difference_of_two_builds() -> None:
+    base = body_errors_cm([normal_errors(3, told_cm=3)])
+    difference, standard_error = paired_difference_cm(base + 0.2, base)
+    assert difference == pytest.approx([0.2] * 3)
+    assert standard_error == pytest.approx([0] * 3, abs=1e-9)
+
+
+def test_builds_that_err_apart_leave_doubt_about_their_difference() -> None:
+    rng = np.random.default_rng(5)
+    ours, base = np.abs(rng.normal(0, 3, (2, BODIES, 3)))
+    difference, standard_error = paired_difference_cm(ours, base)
+    assert standard_error == pytest.approx([3 * np.sqrt(2 * (1 - 2 / np.pi) / BODIES)] * 3, rel=0.1)
+    assert np.all(np.abs(difference) < 4 * standard_error)
+
+
+def test_a_body_s_error_is_the_mean_of_its_sizes_over_the_divisions() -> None:
+    once = normal_errors(3, told_cm=3)
+    twice = body_errors_cm([once, replace(once, error=-3 * once.error)])
+    assert twice == pytest.approx(2 * body_errors_cm([once]))
