@@ -81,7 +81,7 @@ def _times(session: SessionSeen, now: datetime) -> str:
 
 
 def _picture(session: SessionSeen) -> str:
-    picture = "picture stored" if session.has_picture else "no link to a picture"
+    picture = "picture stored" if session.has_picture else "its picture is deleted, as all are after six hours"
     if session.estimated_cost_usd is None:
         return f"{picture}, no estimate of its cost"
     tokens = f"{session.input_tokens or 0} tokens in, {session.output_tokens or 0} out"

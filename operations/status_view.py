@@ -198,7 +198,7 @@ def _executors(status: Status, paint: Paint) -> Iterator[str]:
 
 def _lease(executor: ExecutorSeen) -> str:
     if not executor.alive:
-        return "dead; its work is taken over"
+        return "dead; the next living worker takes its work over"
     seconds = executor.lease_seconds
     return f"{seconds:.0f} s left" if seconds >= 0 else f"ran out {duration(-seconds)} ago"
 

@@ -18,8 +18,8 @@ from services.platform.answers import parsed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorSeen:
-    """An executor as the database knows it. ``lease_seconds`` are left of its lease, negative when it ran out;
-    ``claims`` is how many sessions it holds."""
+    """An executor as the database knows it. ``alive``: nobody declared it dead, and its lease lasts; ``lease_seconds``
+    are left of that, negative when it ran out; ``claims`` is how many sessions it holds."""
 
     executor: UUID
     host: str
@@ -56,7 +56,8 @@ class Activity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSeen:
-    """A session's row. ``given_back``: its charge was undone, by us or by the platform, as far as the ledger tells."""
+    """A session's row. ``given_back``: its charge was undone, by us or by the platform, as far as the ledger tells.
+    ``has_picture``: there is a link, and the platform has not written that it expired."""
 
     channel: Channel
     owner_id: UUID

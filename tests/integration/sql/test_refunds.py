@@ -213,18 +213,13 @@ class TestAllOrNothing:
         submitted = payer(platform, 1)
         run = sql.claimed(submitted.session)
         tables: dict[Payer, str] = {user: "user_credits", store: "store_credits"}
-        owner = "user_id" if payer is user else "store_id"
-        root.execute(
-            f"CREATE TEMPORARY TABLE closed_account AS SELECT * FROM {tables[payer]} WHERE {owner} = %s",  # noqa: S608 - constants
-            submitted.owner_id,
-        )
-        root.execute(f"DELETE FROM {tables[payer]} WHERE {owner} = %s", submitted.owner_id)  # noqa: S608 - constants
+        refusal = f"CHECK (balance < {BALANCE}) NOT VALID"
+        root.execute(f"ALTER TABLE {tables[payer]} ADD CONSTRAINT frozen_for_a_while {refusal}")
         before = root.everything()
-        with pytest.raises(psycopg.errors.RaiseException, match="account"):
+        with pytest.raises(psycopg.errors.CheckViolation, match="frozen_for_a_while"):
             sql.fail(submitted.session, run.fence)
         assert root.everything() == before
 
-        root.execute(f"INSERT INTO {tables[payer]} SELECT * FROM closed_account")  # noqa: S608 - constants
-        root.execute("DROP TABLE closed_account")
+        root.execute(f"ALTER TABLE {tables[payer]} DROP CONSTRAINT frozen_for_a_while")
         assert sql.fail(submitted.session, run.fence)["refund"] == {"kind": PAYERS[payer], "credits": 1}
         assert ledger_faults(root.connection) == []

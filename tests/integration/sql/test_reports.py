@@ -10,6 +10,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from models.generation import Channel, SessionRef
+from sandbox.platform.jobs import EXPIRED
 from sandbox.platform.producer import Producer
 from sandbox.servers.postgres import LocalPostgres
 from tests.support.platform_acts import refund
@@ -91,6 +92,32 @@ def test_the_executors_are_the_living_and_the_dead_that_still_hold_something(
     assert seen[str(alive)]["alive"] is True
     assert str(dead) not in seen
     assert (seen[str(dead_holder)]["alive"], seen[str(dead_holder)]["claims"]) == (False, 1)
+
+
+def test_a_worker_whose_lease_ran_out_is_not_alive_though_nobody_was_there_to_declare_it_dead(
+    platform: Producer, sql: WorkerSql, root: Superuser, looker: Looker
+) -> None:
+    """A power loss of the only host."""
+    run = sql.claimed(platform.submit_b2c([], push=False).session)
+    assert looker.story(run.session)["claims"][0]["alive"] is True
+    root.execute(
+        "UPDATE wearon_worker.executors SET expires_at = now() - interval '9 hours' WHERE executor = %s", run.executor
+    )
+    seen = {each["executor"]: each for each in looker.activity()["executors"]}
+    assert (seen[str(run.executor)]["alive"], seen[str(run.executor)]["claims"]) == (False, 1)
+    assert looker.story(run.session)["claims"][0]["alive"] is False
+
+
+def test_a_picture_that_the_platform_has_deleted_is_not_told_as_stored(
+    platform: Producer, sql: WorkerSql, root: Superuser, looker: Looker
+) -> None:
+    run = sql.claimed(platform.submit_b2c([], push=False).session)
+    sql.complete(run)
+    assert looker.story(run.session)["sessions"][0]["has_picture"] is True
+    root.execute(
+        "UPDATE generation_sessions SET generated_image_url = %s WHERE id = %s", EXPIRED, run.session.session_id
+    )
+    assert looker.story(run.session)["sessions"][0]["has_picture"] is False
 
 
 def test_no_answer_has_the_link_to_a_picture(platform: Producer, sql: WorkerSql, looker: Looker) -> None:

@@ -22,7 +22,8 @@ from worker.supervision.startup import StartupError, check_database
 
 MIGRATIONS: Final = sorted((REPOSITORY / "supabase" / "migrations").glob("*.sql"))
 NEEDED: Final = MIGRATIONS[:SCHEMA_VERSION]
-"""By a worker. The later ones are the operator's and leave the version alone."""
+"""By a worker. The later ones leave the version alone: they bring what only the operator asks, and better answers of
+the same functions."""
 
 
 class OldWorker:
