@@ -142,7 +142,8 @@ EXECUTOR  HOST   IN FLIGHT  HELD  LEASE
             activity=activity(executors=[executor(alive=False, lease_seconds=-90.0)]),
         )
         *_, first, second, last = status_view.screen(shown, PLAIN)
-        assert first.split(maxsplit=4) == ["3fa9b07c", "web-1", "8", "7", "dead; the next living worker takes its work over"]
+        taken_over = "dead; the next living worker takes its work over"
+        assert first.split(maxsplit=4) == ["3fa9b07c", "web-1", "8", "7", taken_over]
         assert second.split(maxsplit=4) == ["b07c3fa9", "-", "2", "-", "dead; its tasks go back to the queue"]
         assert last == "No worker is alive."
 
