@@ -54,9 +54,22 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedImage:
-    """One finished try-on picture: JPEG bytes, the model that made them, tokens and price in US dollars."""
+    """One finished try-on picture: JPEG bytes, the model that made them, tokens and price in US dollars; both ``None``
+    where the provider did not tell the tokens."""
 
     jpeg: bytes = field(repr=False)  # a photograph; never in a log
     model: str
-    usage: Usage
-    estimated_cost_usd: Decimal
+    usage: Usage | None
+    estimated_cost_usd: Decimal | None
+
+    @property
+    def told_cost(self) -> dict[str, int | str]:
+        """Tokens and price for a log line; empty where they are not known."""
+        if self.usage is None:
+            return {}
+        return {
+            "input_tokens": self.usage.input_tokens,
+            "output_tokens": self.usage.output_tokens,
+            "cached_tokens": self.usage.cached_tokens,
+            "estimated_cost_usd": str(self.estimated_cost_usd),
+        }

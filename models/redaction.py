@@ -26,6 +26,9 @@ _RUN: Final = re.compile(r"[^\s\"'<>]+")
 _STARS: Final = "**"
 """The provider itself shows a key as its beginning, stars and its end."""
 
+_E_MAIL: Final = re.compile(r"[^\s\"'<>@/=:(,]{1,64}@[a-z0-9.-]{1,253}\.[a-z]{2,63}", re.IGNORECASE)
+"""A database's words may hold a shopper's address. The lengths are those of RFC 5321, and keep refusing quick."""
+
 _CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)[^\s/@]+@")
 _QUERY: Final = re.compile(r"\?[^\s\"'<>]+")
 
@@ -38,11 +41,12 @@ _ORDINARY: Final = re.compile(rf"{_WORD}(?:[-_/=+]{_WORD})*")
 
 
 def blotted(text: str) -> str:
-    """``text`` with keys, tokens, credentials and URL queries blotted out; ids of organisations, projects and requests
-    stay."""
+    """``text`` with keys, tokens, credentials, e-mail addresses and URL queries blotted out; ids of organisations,
+    projects and requests stay."""
     text = _NAMED_SECRET.sub(BLOT, text)
     text = _RUN.sub(lambda run: BLOT if _STARS in run[0] else run[0], text)
     text = _CREDENTIALS_IN_URL.sub(f"{BLOT}@", text)
+    text = _RUN.sub(lambda run: _E_MAIL.sub(BLOT, run[0]) if "@" in run[0] else run[0], text)
     text = _QUERY.sub("", text)
     return _OPAQUE.sub(_blot_opaque, text)
 

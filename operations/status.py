@@ -3,6 +3,7 @@
 import argparse
 import http.client
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
@@ -48,6 +49,7 @@ MAX_METRICS_BYTES: Final = 4 * 1024 * 1024
 """Of GET /metrics; it has 100 kB."""
 
 GONE: Final = "wearon_model_gone_total"
+USABLE: Final = "wearon_openai_model_usable"
 SHUTDOWN: Final = "wearon_openai_model_shutdown_timestamp_seconds"
 
 Part = TypeVar("Part")
@@ -110,9 +112,10 @@ def _ask_database(settings: StatusSettings, now: datetime) -> Activity:
 def _ask_worker(settings: StatusSettings) -> tuple[WorkerState, Models]:
     answer = ask(settings.host, settings.port)
     url = f"http://{reachable(settings.host)}:{settings.port}"
-    models = Models(in_use=None, configured=settings.models, gone=(), shutdowns={}, are_known=False)
+    models = Models(in_use=None, configured=settings.models, unusable={}, shutdowns={}, are_known=False)
     if answer.body is not None and (metrics := _read_metrics(settings)) is not None:
-        models = models_in(metrics, settings.models)
+        with suppress(ValueError):  # a stranger listens on the worker's port; the rest of the screen is still true
+            models = models_in(metrics, settings.models)
     return WorkerState(url=url, health=answer.body, is_well=answer.is_well, line=answer.line), models
 
 
@@ -128,18 +131,23 @@ def _read_metrics(settings: StatusSettings) -> str | None:
 
 
 def models_in(metrics: str, configured: tuple[str, ...]) -> Models:
-    """What a worker's metrics say of its models [pure]."""
+    """What a worker's metrics say of its models [pure].
+
+    Raises:
+        ValueError: this is no metrics text.
+    """
     samples = {
         (sample.name, sample.labels.get("model", "")): sample.value
         for family in text_string_to_metric_families(metrics)
         for sample in family.samples
-        if sample.name in {GONE, SHUTDOWN}
+        if sample.name in {GONE, USABLE, SHUTDOWN}
     }
-    gone = tuple(model for model in configured if samples.get((GONE, model), 0) > 0)
+    # The counter remembers what was gone once; after the account was mended the model may be there again.
+    unusable = [model for model in configured if not samples.get((USABLE, model), 1)]
     return Models(
-        in_use=next((model for model in configured if model not in gone), None),
+        in_use=next((model for model in configured if model not in unusable), None),
         configured=configured,
-        gone=gone,
+        unusable={model: "gone" if samples.get((GONE, model), 0) else "refused to the account" for model in unusable},
         shutdowns={
             model: datetime.fromtimestamp(samples[SHUTDOWN, model], UTC)
             for model in configured

@@ -43,11 +43,11 @@ class QueueState:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
     """The configured image models; what became of them is known only while the worker of this host answers. In use is
-    the first that the provider still has."""
+    the first that can be; ``unusable`` has the reason for each that cannot."""
 
     in_use: str | None
     configured: tuple[str, ...]
-    gone: tuple[str, ...]
+    unusable: Mapping[str, str]
     shutdowns: Mapping[str, datetime]
     are_known: bool
 
@@ -119,14 +119,14 @@ def _models(models: Models) -> tuple[str, Tone | None]:
     if not models.are_known:
         return f"{', '.join(models.configured)} (configured; when they end, only the worker knows)", Tone.FAINT
     if models.in_use is None:
-        return f"none is left of {', '.join(models.configured)}", Tone.BAD
+        return f"none can be used: {', '.join(_model(model, models) for model in models.configured)}", Tone.BAD
     described = [_model(model, models) for model in models.configured]
-    return "; then ".join(described), Tone.WARNING if models.gone or models.in_use in models.shutdowns else None
+    return "; then ".join(described), Tone.WARNING if models.unusable or models.in_use in models.shutdowns else None
 
 
 def _model(model: str, models: Models) -> str:
-    if model in models.gone:
-        return f"{model} (gone)"
+    if model in models.unusable:
+        return f"{model} ({models.unusable[model]})"
     if model in models.shutdowns:
         return f"{model} (shut down on {models.shutdowns[model]:%Y-%m-%d})"
     return f"{model} (no end announced)"

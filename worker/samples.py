@@ -105,10 +105,10 @@ class ModelRetired:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelsLeft:
-    """So many of the configured models can be used."""
+class ModelsUsable:
+    """Names of the configured models that can be used now."""
 
-    count: int
+    models: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ Sample = (
     | ChargeUndone
     | ProviderAsked
     | ModelRetired
-    | ModelsLeft
+    | ModelsUsable
     | LetterBuried
     | TasksRecovered
     | ErrorUnforeseen

@@ -252,13 +252,23 @@ def rate_limited(*, limit: int, retry_after_seconds: float) -> ApiError:
     )
 
 
-def moderation_blocked(stage: str) -> ApiError:
+def moderation_blocked(stage: str, status: int = 400) -> ApiError:
     """The safety system refuses at ``stage``: ``"input"`` or ``"output"`` (openai/codex issue 38582)."""
     message = (
         "Your request was rejected by the safety system. If you believe this is an error, contact us at "
         "help.openai.com and include the request ID simulated. safety_violations=[sexual]."
     )
-    return ApiError(400, message, code="moderation_blocked", error_type=IMAGE_USER_ERROR, moderation_stage=stage)
+    return ApiError(status, message, code="moderation_blocked", error_type=IMAGE_USER_ERROR, moderation_stage=stage)
+
+
+def person_limited(model: str) -> ApiError:
+    """The end user that ``safety_identifier`` names may not go on (openai/codex issue 13316, there in a stream; which
+    status this endpoint gives it is not known)."""
+    message = (
+        f"This user's access to {model} has been temporarily limited for potentially suspicious activity. Learn more "
+        "about our safety mitigations: https://platform.openai.com/docs/guides/safety-checks"
+    )
+    return ApiError(403, message, code=None, param="safety_identifier")
 
 
 def unknown_url(method: str, path: str) -> ApiError:

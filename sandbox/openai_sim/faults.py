@@ -19,6 +19,7 @@ from sandbox.openai_sim.errors import (
     model_retired,
     moderation_blocked,
     organization_unverified,
+    person_limited,
 )
 
 _MARKER: Final = re.compile(r"\[\[sim:([^\]=]*)(?:=([^\]]*))?\]\]")
@@ -180,6 +181,12 @@ _CATALOGUE: Final = (
         "400 content_policy_violation: the older form of a moderation refusal",
         Refuse(ApiError(400, _POLICY_TEXT, code="content_policy_violation")),
     ),
+    Fault(
+        "moderation-403",
+        "403 moderation_blocked: the same behind a gateway that gives it a status of its own",
+        Refuse(moderation_blocked("input", status=403)),
+    ),
+    Fault("person-limited", "403: the end user is limited, and nobody else", RefuseModel(person_limited)),
     Fault(
         "bad-request",
         "400 invalid_value: the API finds fault with the request",

@@ -73,7 +73,7 @@ class ImageClient:
         cancelled: true once the process shuts down; then waiting for a turn ends with ``ShuttingDown``.
         on_attempt: told of every attempt, for metrics.
         on_model_gone: told once of every model that went, with its name.
-        on_models_left: told how many models can be used, whenever that has changed.
+        on_usable_models: told the names of the models that can be used, whenever they have changed.
         limits: of one exchange; other values in tests only.
         sleep, random_unit: replaced in tests.
     """
@@ -90,14 +90,14 @@ class ImageClient:
         cancelled: Callable[[], bool] = lambda: False,
         on_attempt: AttemptHook = lambda _model, _status, _code: None,
         on_model_gone: Callable[[str], None] = lambda _model: None,
-        on_models_left: Callable[[int], None] = lambda _count: None,
+        on_usable_models: Callable[[tuple[str, ...]], None] = lambda _models: None,
         limits: ExchangeLimits = EXCHANGE_LIMITS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random_unit: Callable[[], float] = random.random,
     ) -> None:
         self._provider = provider
         self._wire = ProviderWire(provider, turns=turns, cancelled=cancelled, limits=limits)
-        self._roster = ModelRoster(models, on_model_gone=on_model_gone, on_models_left=on_models_left)
+        self._roster = ModelRoster(models, on_model_gone=on_model_gone, on_usable_models=on_usable_models)
         self._effort = effort or Effort()
         self._max_retries = max_retries
         self._turns = turns
@@ -251,10 +251,7 @@ class ImageClient:
                 model=model,
                 seconds=seconds,
                 image_bytes=len(verdict.jpeg),
-                input_tokens=verdict.usage.input_tokens,
-                output_tokens=verdict.usage.output_tokens,
-                cached_tokens=verdict.usage.cached_tokens,
-                estimated_cost_usd=str(verdict.estimated_cost_usd),
+                **verdict.told_cost,
             )
             return
         failure = verdict.failure if isinstance(verdict, ModelGone | Retryable) else verdict

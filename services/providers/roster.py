@@ -26,7 +26,7 @@ class ModelRoster:
     Args:
         profiles: in order of preference.
         on_model_gone: called once for each model that goes for good, with its name.
-        on_models_left: called with how many can be used, whenever that has changed.
+        on_usable_models: called with the names of those that can be used, whenever they have changed.
         now: a steady clock in seconds; replaced in tests.
     """
 
@@ -35,22 +35,22 @@ class ModelRoster:
         profiles: Sequence[ImageModelProfile],
         *,
         on_model_gone: Callable[[str], None],
-        on_models_left: Callable[[int], None] = lambda _count: None,
+        on_usable_models: Callable[[tuple[str, ...]], None] = lambda _models: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._configured = tuple(profiles)
         self._profiles = self._configured
         self._refused_until: dict[str, float] = {}
         self._on_model_gone = on_model_gone
-        self._on_models_left = on_models_left
-        self._told_left = len(self._configured)
+        self._on_usable_models = on_usable_models
+        self._told = tuple(profile.name for profile in self._configured)
         self._now = now
         self._guard = threading.Lock()
 
     def preferred(self) -> ImageModelProfile | None:
         """The first model that can be used."""
         with self._guard:
-            self._tell_how_many_are_left()
+            self._tell_which_are_usable()
             return self._first_usable()
 
     def _first_usable(self) -> ImageModelProfile | None:
@@ -60,12 +60,12 @@ class ModelRoster:
         now = self._now()
         return [profile for profile in self._profiles if self._refused_until.get(profile.name, now) <= now]
 
-    def _tell_how_many_are_left(self) -> None:
+    def _tell_which_are_usable(self) -> None:
         # Asked before every attempt: a refusal runs out by itself, and nothing else would notice.
-        left = len(self._usable())
-        if left != self._told_left:
-            self._told_left = left
-            self._on_models_left(left)
+        usable = tuple(profile.name for profile in self._usable())
+        if usable != self._told:
+            self._told = usable
+            self._on_usable_models(usable)
 
     def start_over_if_empty(self) -> None:
         """Puts every configured model back when none is left."""
@@ -81,7 +81,7 @@ class ModelRoster:
                 return
             self._profiles = tuple(profile for profile in self._profiles if profile != gone)
             left = self._first_usable()
-            self._tell_how_many_are_left()
+            self._tell_which_are_usable()
         log.error("image_model_gone", model=gone.name, next_model=left.name if left else None, reason=reason)
         self._on_model_gone(gone.name)
 
@@ -92,7 +92,7 @@ class ModelRoster:
             is_news = self._refused_until.get(refused.name, now) <= now
             self._refused_until[refused.name] = now + REFUSED_SECONDS
             left = self._first_usable()
-            self._tell_how_many_are_left()
+            self._tell_which_are_usable()
         if not is_news:
             return
         log.error(

@@ -30,6 +30,8 @@ PROVIDER_FAULTS: Final[dict[str, tuple[str | None, str, int]]] = {
     "moderation": (MODERATED, "moderated", 1),
     "moderation-output": (MODERATED, "moderated", 1),
     "content-policy": (MODERATED, "moderated", 1),
+    "moderation-403": (MODERATED, "moderated", 1),
+    "person-limited": (MODERATED, "moderated", 1),
     "bad-request": (WENT_WRONG, "provider_rejected_request", 1),
     "429-once": (COMPLETED, "", 2),
     "slow-down-once": (COMPLETED, "", 2),

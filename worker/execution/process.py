@@ -38,7 +38,7 @@ from worker.execution.pipeline import Pipeline
 from worker.execution.run import TaskRunner
 from worker.execution.tasks import DispatchRegister, register_generate_task
 from worker.link import EXECUTOR_VARIABLE, ChildEnd, DeclaredDead, ExecutorReady, IntakeHeld, PartSeen
-from worker.samples import ModelRetired, ModelsLeft, ProviderAsked
+from worker.samples import ModelRetired, ModelsUsable, ProviderAsked
 from worker.settlement.away_watch import AwayWatch
 from worker.settlement.settle import Settlement
 from worker.settlement.storage_probe import probe_storage
@@ -121,7 +121,7 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
         lambda reason: link.send(PartSeen(Component.STORAGE, not reason, reason)),
         pause_seconds=settings.platform_pause_seconds,
     )
-    link.send(ModelsLeft(len(settings.image_models)))  # a new process asks all of them again
+    link.send(ModelsUsable([model.name for model in settings.image_models]))  # a new process asks all of them again
     provider = OpenAIImages(settings.openai_base_url, settings.openai_api_key.get_secret_value())
     return TaskRunner(
         executor=executor,
@@ -153,7 +153,7 @@ def build_runner(settings: Settings, executor: UUID, link: ChildEnd, shutting_do
                 cancelled=shutting_down.is_set,
                 on_attempt=lambda model, _status, code: link.send(ProviderAsked(model, code)),
                 on_model_gone=lambda model: link.send(ModelRetired(model)),
-                on_models_left=lambda count: link.send(ModelsLeft(count)),
+                on_usable_models=lambda models: link.send(ModelsUsable(list(models))),
             ),
             shutting_down.is_set,
         ),

@@ -297,7 +297,9 @@ def _seconds_since(moment: datetime) -> float:
 
 
 def _bill_of(image: GeneratedImage, channel: Channel) -> PictureBilled:
-    return PictureBilled(channel, image.model, billed_tokens(image.usage), float(image.estimated_cost_usd))
+    """For the metrics. What the provider did not tell counts as nothing there; the row has no estimate then."""
+    tokens = {} if image.usage is None else billed_tokens(image.usage)
+    return PictureBilled(channel, image.model, tokens, float(image.estimated_cost_usd or 0))
 
 
 def why_not_run(answer: ClaimAnswer) -> Failure:

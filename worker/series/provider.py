@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from models.generation import Channel
 from models.image_models import TOKEN_KINDS
 from services.providers.attempt_codes import ATTEMPT_CODES
-from worker.samples import OTHER_PAUSE, PAUSE_REASONS, ModelRetired, ModelsLeft, PictureBilled, ProviderAsked
+from worker.samples import OTHER_PAUSE, PAUSE_REASONS, ModelRetired, ModelsUsable, PictureBilled, ProviderAsked
 from worker.series.fresh_gauge import WATCHED_FRESH_SECONDS, FreshGauge
 
-ProviderSample = ProviderAsked | PictureBilled | ModelRetired | ModelsLeft
+ProviderSample = ProviderAsked | PictureBilled | ModelRetired | ModelsUsable
 
 
 class ProviderSeries:
@@ -62,7 +62,14 @@ class ProviderSeries:
             "How many turns all workers may take at the provider in 60 s.",
             registry=registry,
         )
-        self._models_left.set(len(models))
+        self._model_usable = Gauge(
+            "wearon_openai_model_usable",
+            "1 for a configured model that the provider lets us use now, else 0.",
+            ["model"],
+            registry=registry,
+        )
+        self._models = tuple(models)
+        self._show_usable(self._models)
         self._start_at_zero(models)
         self.show_pause(None)
 
@@ -87,10 +94,15 @@ class ProviderSeries:
                 self._cost.labels(channel, model).inc(cost_dollars)
             case ModelRetired(model):
                 self._models_gone.labels(model).inc()
-            case ModelsLeft(count):
-                self._models_left.set(count)
+            case ModelsUsable(models):
+                self._show_usable(models)
             case _:
                 assert_never(sample)
+
+    def _show_usable(self, models: Sequence[str]) -> None:
+        self._models_left.set(len(models))
+        for model in self._models:
+            self._model_usable.labels(model).set(model in models)
 
     def show_pause(self, reason: str | None) -> None:
         """Enter for which kind of failure calls to the provider are paused; ``None``: they are not."""

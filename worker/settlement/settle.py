@@ -176,9 +176,7 @@ class Settlement:
             "session_completed",
             processing_time_ms=processing_time_ms,
             model=image.model,
-            input_tokens=image.usage.input_tokens,
-            output_tokens=image.usage.output_tokens,
-            estimated_cost_usd=str(image.estimated_cost_usd),
+            **image.told_cost,
         )
         return outcome
 

@@ -32,9 +32,8 @@ def read_answer(body: bytearray, profile: ImageModelProfile, *, provider_request
         jpeg = _read_jpeg(document)
     except _Unusable as error:
         raise ProviderAnswerUnusable(str(error), status=200, provider_request_id=provider_request_id) from None
-    return GeneratedImage(
-        jpeg=jpeg, model=profile.name, usage=usage, estimated_cost_usd=estimate_cost_usd(profile, usage)
-    )
+    cost_usd = None if usage is None else estimate_cost_usd(profile, usage)
+    return GeneratedImage(jpeg=jpeg, model=profile.name, usage=usage, estimated_cost_usd=cost_usd)
 
 
 class _Unusable(Exception):
@@ -79,15 +78,16 @@ def _check_jpeg(jpeg: bytes) -> None:
         raise _Unusable("the picture is no readable JPEG") from None
 
 
-def _read_usage(usage: object) -> Usage:
-    """Tokens billed. What the answer does not split counts as the dearer kind: image input, and not cached.
+def _read_usage(usage: object) -> Usage | None:
+    """Tokens billed; ``None`` where the answer tells none for the picture itself, for no picture is free. What it does
+    not split counts as the dearer kind: image input, and not cached.
 
     The cached share stands in ``input_tokens_details`` where the provider tells it, in all or by kind
     (``cached_tokens_details``); gateways show both forms.
     """
-    if not isinstance(usage, dict):
+    if not isinstance(usage, dict) or not _tokens(usage.get("output_tokens")):
         log.warning("provider_usage_missing")
-        return Usage(input_text_tokens=0, input_image_tokens=0, output_tokens=0)
+        return None
     total = _tokens(usage.get("input_tokens"))
     details = _object(usage.get("input_tokens_details"))
     text = min(_tokens(details.get("text_tokens")), total)

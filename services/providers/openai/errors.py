@@ -39,6 +39,11 @@ _ACCOUNT_LIMIT_MESSAGE: Final = re.compile(r"exceeded your current quota|billing
 
 _SAFETY_MESSAGE: Final = re.compile(r"\bsafety system\b", re.IGNORECASE)
 
+_PERSON_LIMITED_MESSAGE: Final = re.compile(
+    r"\bthis user's access to .* (temporarily )?(limited|blocked|restricted|suspended)\b", re.IGNORECASE | re.DOTALL
+)
+"""Of the end user that ``safety_identifier`` names, not of the account (openai/codex issues 13308 and 13316)."""
+
 _MODEL_GONE_MESSAGE: Final = re.compile(
     r"\bmodel\b.*("
     r"does not exist|not found|deprecated|retired|sunset|shut ?down|decommissioned|discontinued"
@@ -151,11 +156,19 @@ def _is_rate_limited(status: int, _error: ProviderError) -> bool:
     return status == HTTPStatus.TOO_MANY_REQUESTS
 
 
+def _is_person_refused(status: int, error: ProviderError) -> bool:
+    # Whatever the status says, it is about this picture or this person; the account works.
+    if status == HTTPStatus.UNAUTHORIZED:
+        return False
+    return error.code in MODERATION_CODES or bool(_PERSON_LIMITED_MESSAGE.search(error.message))
+
+
 def _is_moderated(_status: int, error: ProviderError) -> bool:
-    return error.code in MODERATION_CODES or bool(_SAFETY_MESSAGE.search(error.message))
+    return bool(_SAFETY_MESSAGE.search(error.message))
 
 
 _CLIENT_ERRORS: Final[tuple[tuple[Callable[[int, ProviderError], bool], type[ProviderFailure]], ...]] = (
+    (_is_person_refused, Moderated),
     (_is_account_limit, QuotaExhausted),
     (_is_credentials_rejected, CredentialsRejected),
     (_is_rate_limited, RateLimited),

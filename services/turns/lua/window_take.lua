@@ -14,11 +14,18 @@ local window, ahead, spacing = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(AR
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 
+-- No stamp is set further ahead than this. One that is was set before this server's clock was put back: it counts as
+-- the latest possible, so that calls go on within a window and not after as long as the clock was put back.
+local latest = now + ahead
+
 -- A stamp that was moved, or set by a worker of an earlier release, may stand in front of a later one.
 local function newest_first(key)
   local stamps, in_order = redis.call('LRANGE', key, 0, -1), true
   for index = 1, #stamps do
     stamps[index] = {text = stamps[index], seconds = tonumber(stamps[index])}
+    if stamps[index].seconds > latest then
+      stamps[index], in_order = {text = string.format('%.6f', latest), seconds = latest}, false
+    end
     in_order = in_order and (index == 1 or stamps[index - 1].seconds >= stamps[index].seconds)
   end
   if not in_order then

@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -99,6 +102,31 @@ def waiting(client: Any) -> list[bytes]:
     return list(reversed(client.lrange(QUEUE_KEY, 0, -1)))
 
 
+class StrangerHandler(BaseHTTPRequestHandler):
+    """Answers JSON to whatever is asked, as many services do."""
+
+    def do_GET(self) -> None:
+        body = b'{"status": "ok", "hello": {"world": 1}}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def stranger() -> Iterator[int]:
+    """The port of a service that is no worker."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), StrangerHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
 class TestStatus:
     """``wearon status``. Without a worker it ends with 69, and says the rest."""
 
@@ -130,6 +158,15 @@ class TestStatus:
         assert status["queue"]["in_flight"] == {str(alive): 2, str(stranger): 2}
         [seen] = [each for each in status["activity"]["executors"] if each["executor"] == str(alive)]
         assert (seen["host"], seen["alive"], seen["claims"]) == ("test", True, 1)
+
+    def test_a_stranger_on_the_worker_s_port_does_not_hide_the_rest(
+        self, client: Any, told: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with stranger() as port:
+            monkeypatch.setenv("PORT", str(port))
+            status = told("status")
+        assert status["models"]["are_known"] is False
+        assert status["queue"]["waiting"] == 0
 
     def test_a_pause_of_the_provider_s_calls_and_the_turns_that_are_used(
         self, client: Any, said: Said, told: Callable[..., Any]

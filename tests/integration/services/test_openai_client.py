@@ -168,8 +168,10 @@ def test_an_edit_gives_a_jpeg_with_tokens_and_price(caller: Caller, sim: Simulat
     with Image.open(io.BytesIO(image.jpeg)) as result:
         assert (result.format, result.size) == ("JPEG", (1024, 1536))
     assert image.model == "gpt-image-1.5"
+    assert image.usage is not None
     assert image.usage.input_image_tokens > 0
     assert image.usage.output_tokens > 0
+    assert image.estimated_cost_usd is not None
     assert image.estimated_cost_usd > 0
     assert caller.told.attempts == [("gpt-image-1.5", 200, "ok")]
 
@@ -187,6 +189,8 @@ def test_the_strict_simulator_accepts_the_request_of_every_model(
         ("moderation", failures.Moderated, 400),
         ("moderation-output", failures.Moderated, 400),
         ("content-policy", failures.Moderated, 400),
+        ("moderation-403", failures.Moderated, 403),
+        ("person-limited", failures.Moderated, 403),
         ("bad-request", failures.ProviderRejectedRequest, 400),
         ("429-always", failures.RateLimited, 429),
         ("quota", failures.QuotaExhausted, 429),
@@ -224,6 +228,10 @@ def test_what_was_cached_costs_less_and_the_log_has_the_price(caller: Caller) ->
     whole = caller.edit()
     with capture_logs() as logs:
         cached = caller.edit("[[sim:cached-input]]")
+    assert whole.usage is not None
+    assert cached.usage is not None
+    assert whole.estimated_cost_usd is not None
+    assert cached.estimated_cost_usd is not None
     assert cached.usage.input_image_tokens == whole.usage.input_image_tokens
     assert cached.usage.cached_image_tokens == whole.usage.input_image_tokens // 2
     assert cached.estimated_cost_usd < whole.estimated_cost_usd
@@ -233,8 +241,11 @@ def test_what_was_cached_costs_less_and_the_log_has_the_price(caller: Caller) ->
 
 
 def test_a_missing_bill_does_not_cost_the_picture(caller: Caller) -> None:
-    assert caller.edit("[[sim:no-usage]]").estimated_cost_usd == 0
-    assert caller.edit("[[sim:usage-without-details]]").usage.input_text_tokens == 0
+    unpriced = caller.edit("[[sim:no-usage]]")
+    assert (unpriced.usage, unpriced.estimated_cost_usd) == (None, None), "no picture is free"
+    undivided = caller.edit("[[sim:usage-without-details]]").usage
+    assert undivided is not None
+    assert undivided.input_text_tokens == 0
 
 
 @pytest.mark.parametrize("fault", ["500-always", "503-always", "408-always", "409-always", "drop"])

@@ -161,6 +161,18 @@ def test_a_host_whose_clock_stood_still_keeps_the_window(client: redis.Redis, mo
     assert wait_at(make_gate(client, 3)) > WINDOW_SECONDS - 0.5
 
 
+def test_a_redis_whose_clock_is_put_back_an_hour_holds_up_calls_for_one_window(client: redis.Redis) -> None:
+    """By then the stamps lie an hour ahead; how long ago their requests were nobody can tell."""
+    gate = make_gate(client, 3)
+    stamps = [float(gate.acquire(never).stamp) for _ in range(3)]
+    client.delete("wearon:provider:rate:window")
+    client.rpush("wearon:provider:rate:window", *(f"{stamp + 3600:.6f}" for stamp in reversed(stamps)))
+    first = wait_at(make_gate(client, 3))
+    assert WINDOW_SECONDS - 0.5 < first < WINDOW_SECONDS + rate_gate.LEAD_SECONDS + 0.5
+    later = wait_at(make_gate(client, 3))
+    assert later < first + rate_gate.LEAD_SECONDS, "asking again puts nothing off"
+
+
 def test_processes_with_different_limits_share_one_window(client: redis.Redis) -> None:
     old, new = make_gate(client, 6), make_gate(client, 3)
     for _ in range(4):

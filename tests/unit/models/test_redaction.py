@@ -30,6 +30,9 @@ HEX = "0123456789abcdef"
         ("token 0f1e2d3c4b5a69788796a5b4c3d2e1f0 unknown", "token [secret] unknown"),
         ("from https://user:pass@host/path?sig=1 now", "from https://[secret]@host/path now"),
         ("redis://:hunter2@host:6379/0", "redis://[secret]@host:6379/0"),
+        ("Key (shopper_email)=(a.b@example.com) is gone", "Key (shopper_email)=([secret]) is gone"),
+        ("Refund (shopper=anna.smith+shop@mail.example.co.uk)", "Refund (shopper=[secret])"),
+        ('to "jo@example.org", refused', 'to "[secret]", refused'),
     ],
 )
 def test_what_may_be_a_key_is_blotted_out(text: str, left: str) -> None:

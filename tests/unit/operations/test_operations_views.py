@@ -34,7 +34,7 @@ DEAD: Final = UUID("b07c3fa9-11d2-4f5e-8b1d-3c6a5e9f2b02")
 MODELS: Final = ("gpt-image-2.6-sunburst", "gpt-image-2.6-flare")
 
 WELL: Final = WorkerState(url="http://127.0.0.1:8000", health={"status": "ok"}, is_well=True, line="ok")
-KNOWN_MODELS: Final = Models(in_use=MODELS[0], configured=MODELS, gone=(), shutdowns={}, are_known=True)
+KNOWN_MODELS: Final = Models(in_use=MODELS[0], configured=MODELS, unusable={}, shutdowns={}, are_known=True)
 
 
 def queue(**changed: Any) -> QueueState:
@@ -163,6 +163,8 @@ EXECUTOR  HOST   IN FLIGHT  HELD  LEASE
         metrics = (
             'wearon_model_gone_total{model="gpt-image-2.6-sunburst"} 1.0\n'
             'wearon_model_gone_total{model="gpt-image-2.6-flare"} 0.0\n'
+            'wearon_openai_model_usable{model="gpt-image-2.6-sunburst"} 0.0\n'
+            'wearon_openai_model_usable{model="gpt-image-2.6-flare"} 1.0\n'
             'wearon_openai_model_shutdown_timestamp_seconds{model="gpt-image-2.6-flare"} 1.8e+09\n'
         )
         models = models_in(metrics, MODELS)
@@ -170,10 +172,28 @@ EXECUTOR  HOST   IN FLIGHT  HELD  LEASE
         assert lines_of(status(models=models))["model"] == (
             "gpt-image-2.6-sunburst (gone); then gpt-image-2.6-flare (shut down on 2027-01-15)"
         )
-        assert models_in(metrics.replace("0.0", "1.0"), MODELS).in_use is None
+        assert models_in(metrics.replace("1.0", "0.0"), MODELS).in_use is None
+
+    def test_a_model_that_is_refused_to_the_account_is_not_in_use(self) -> None:
+        metrics = (
+            'wearon_openai_model_usable{model="gpt-image-2.6-sunburst"} 0.0\n'
+            'wearon_openai_model_usable{model="gpt-image-2.6-flare"} 1.0\n'
+        )
+        models = models_in(metrics, MODELS)
+        assert models.in_use == "gpt-image-2.6-flare"
+        assert lines_of(status(models=models))["model"] == (
+            "gpt-image-2.6-sunburst (refused to the account); then gpt-image-2.6-flare (no end announced)"
+        )
+
+    def test_a_model_that_was_gone_and_is_there_again_is_in_use(self) -> None:
+        metrics = (
+            'wearon_model_gone_total{model="gpt-image-2.6-sunburst"} 1.0\n'
+            'wearon_openai_model_usable{model="gpt-image-2.6-sunburst"} 1.0\n'
+        )
+        assert models_in(metrics, MODELS).in_use == "gpt-image-2.6-sunburst"
 
     def test_without_a_worker_the_models_are_only_what_is_configured(self) -> None:
-        models = Models(in_use=None, configured=MODELS, gone=(), shutdowns={}, are_known=False)
+        models = Models(in_use=None, configured=MODELS, unusable={}, shutdowns={}, are_known=False)
         assert "only the worker knows" in lines_of(status(models=models))["model"]
 
     def test_nothing_of_others_moves_the_cursor(self) -> None:

@@ -94,8 +94,8 @@ def test_an_answer_without_a_usable_jpeg_is_a_failure(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
-        pytest.param(None, Usage(0, 0, 0), id="no usage"),
-        pytest.param([], Usage(0, 0, 0), id="usage of another shape"),
+        pytest.param(None, None, id="no usage"),
+        pytest.param([], None, id="usage of another shape"),
         pytest.param({"input_tokens": 50, "output_tokens": 7}, Usage(0, 50, 7), id="no details: all image input"),
         pytest.param(
             {"input_tokens": 50, "input_tokens_details": None, "output_tokens": 7}, Usage(0, 50, 7), id="null details"
@@ -106,7 +106,9 @@ def test_an_answer_without_a_usable_jpeg_is_a_failure(body: bytes) -> None:
             id="details without image tokens",
         ),
         pytest.param(
-            {"input_tokens": 5, "input_tokens_details": {"text_tokens": 9}}, Usage(5, 0, 0), id="more text than input"
+            {"input_tokens": 5, "input_tokens_details": {"text_tokens": 9}, "output_tokens": 7},
+            Usage(5, 0, 7),
+            id="more text than input",
         ),
         pytest.param(
             {
@@ -138,13 +140,16 @@ def test_an_answer_without_a_usable_jpeg_is_a_failure(body: bytes) -> None:
                     "text_tokens": 4,
                     "cached_tokens_details": {"text_tokens": 99, "image_tokens": "99"},
                 },
+                "output_tokens": 7,
             },
-            Usage(4, 6, 0, cached_text_tokens=4),
+            Usage(4, 6, 7, cached_text_tokens=4),
             id="more cached than there was, and a count that is none",
         ),
-        pytest.param({"input_tokens": "50", "output_tokens": -1}, Usage(0, 0, 0), id="tokens that are no counts"),
-        pytest.param({"input_tokens": True, "output_tokens": 1.5}, Usage(0, 0, 0), id="tokens that are no integers"),
+        pytest.param({"input_tokens": "50", "output_tokens": -1}, None, id="tokens that are no counts"),
+        pytest.param({"input_tokens": True, "output_tokens": 1.5}, None, id="tokens that are no integers"),
     ],
 )
-def test_a_missing_bill_never_costs_the_person_the_picture(usage: object, expected: Usage) -> None:
-    assert read(document(usage=usage)).usage == expected
+def test_a_missing_bill_never_costs_the_person_the_picture(usage: object, expected: Usage | None) -> None:
+    image = read(document(usage=usage))
+    assert image.usage == expected
+    assert (image.estimated_cost_usd is None) == (expected is None)

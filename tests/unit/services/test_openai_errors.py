@@ -127,6 +127,30 @@ CASES = [
         Moderated,
         id="a refusal of the content speaks of the model too",
     ),
+    pytest.param(403, body(SAFETY_TEXT, code="moderation_blocked"), Moderated, id="moderation with 403"),
+    pytest.param(429, body(SAFETY_TEXT, code="moderation_blocked"), Moderated, id="moderation with 429"),
+    pytest.param(401, body("Incorrect API key.", code="moderation_blocked"), CredentialsRejected, id="401 stays 401"),
+    *(
+        pytest.param(
+            status,
+            body(
+                "This user's access to gpt-image-2.6-flare has been temporarily limited for potentially suspicious"
+                " activity.",
+                param="safety_identifier",
+            ),
+            Moderated,
+            id=f"the end user is limited, {status}",
+        )
+        for status in (400, 403, 429)
+    ),
+    pytest.param(
+        400,
+        body(
+            "Invalid 'safety_identifier': string too long.", code="string_above_max_length", param="safety_identifier"
+        ),
+        ProviderRejectedRequest,
+        id="our own mistake in the end user's name",
+    ),
     pytest.param(
         400,
         body("It is not permitted to use 'input_fidelity' with this model.", code="invalid_input_fidelity_model"),

@@ -16,9 +16,9 @@ class Roster(ModelRoster):
     def __init__(self) -> None:
         self.clock = SteppedClock()
         self.gone: list[str] = []
-        self.left: list[int] = []
+        self.usable: list[tuple[str, ...]] = []
         super().__init__(
-            [FIRST, SECOND], on_model_gone=self.gone.append, on_models_left=self.left.append, now=self.clock
+            [FIRST, SECOND], on_model_gone=self.gone.append, on_usable_models=self.usable.append, now=self.clock
         )
 
 
@@ -46,13 +46,13 @@ def test_a_model_that_is_gone_stays_gone(roster: Roster) -> None:
     assert roster.gone == [FIRST.name]
 
 
-def test_how_many_are_left_is_told_when_it_changes_and_when_a_refusal_runs_out(roster: Roster) -> None:
+def test_which_are_usable_is_told_when_it_changes_and_when_a_refusal_runs_out(roster: Roster) -> None:
     roster.preferred()
     roster.set_aside(FIRST, reason="verify")
     roster.set_aside(FIRST, reason="verify")
     after(roster, REFUSED_SECONDS)
     roster.retire(SECOND, reason="deprecated")
-    assert roster.left == [1, 2, 1]
+    assert roster.usable == [(SECOND.name,), (FIRST.name, SECOND.name), (FIRST.name,)]
 
 
 def test_with_none_left_all_are_asked_again(roster: Roster) -> None:

@@ -34,7 +34,7 @@ from worker.samples import (
     GenerationTimed,
     LetterBuried,
     ModelRetired,
-    ModelsLeft,
+    ModelsUsable,
     PictureBilled,
     ProviderAsked,
     Sample,
@@ -131,9 +131,11 @@ def test_what_a_picture_is_billed_is_added_up_by_kind_of_token_and_by_channel(
 def test_the_models_that_are_left_start_with_all_of_them(registry: CollectorRegistry) -> None:
     metrics = Metrics(registry, MODELS)
     seen = [registry.get_sample_value("wearon_openai_models_left")]
-    metrics.record(ModelsLeft(1))
+    metrics.record(ModelsUsable([MODELS[1]]))
     seen.append(registry.get_sample_value("wearon_openai_models_left"))
     assert seen == [2, 1]
+    usable = [registry.get_sample_value("wearon_openai_model_usable", {"model": model}) for model in MODELS]
+    assert usable == [0, 1]
 
 
 @pytest.mark.parametrize(
