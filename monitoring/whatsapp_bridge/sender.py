@@ -65,6 +65,9 @@ class Sender:
         self._now, self._ticks = now_seconds, ticks_seconds
         self._chance = random.Random()  # noqa: S311 - jitter
         self._recipients: dict[str, _Recipient] = {}
+        self._answered: dict[int, bool] = {}
+        """What Meta has accepted (True) or refused for good, by id, while the queue cannot take it out: on a full disk
+        it would be sent again every few seconds."""
         self._failures = 0
         self._not_before = 0.0
         self._failed_last = 0
@@ -126,8 +129,7 @@ class Sender:
         if not self._settings.can_send:
             return LOOK_SECONDS
         waits = [LOOK_SECONDS]
-        # What failed last comes last, so that one message that Meta cannot take does not stand in everybody's way.
-        for message in sorted(self._queue.heads(), key=lambda head: (head.id == self._failed_last, head.id)):
+        for message in sorted(self._queue.heads(), key=self._turn):
             if self._stopping:
                 break
             wait_seconds = self._due_in(message)
@@ -137,13 +139,23 @@ class Sender:
             waits.append(wait_seconds)
         return min(waits)
 
+    def _turn(self, head: Waiting) -> tuple[bool, bool, int]:
+        """What failed last comes late, so that one message that Meta cannot take does not stand in everybody's way;
+        what the queue could not take out comes last, for it ends the round if it still cannot."""
+        return head.id in self._answered, head.id == self._failed_last, head.id
+
     def _due_in(self, message: Waiting) -> float:
+        if message.id in self._answered:
+            return 0.0
         ticks, now = self._ticks(), self._now()
         recipient = self._recipients.setdefault(message.recipient, _Recipient())
         pair_wait = pacing.earliest(message.lent_until_seconds, now) - now
         return max(self._not_before - ticks, recipient.not_before - ticks, pair_wait, 0.0)
 
     def _handle(self, message: Waiting) -> None:
+        if message.id in self._answered:
+            self._take_out(message)
+            return
         if message.recipient not in self._settings.recipients:
             self._queue.remove(message)
             self._metrics.messages.labels("refused").inc()
@@ -161,7 +173,7 @@ class Sender:
             self._hold_all(message, verdict)
 
     def _accept(self, message: Waiting) -> None:
-        self._queue.accepted(message, self._now())
+        self._answered[message.id] = True
         self._metrics.messages.labels("accepted").inc()
         self._failures, self._not_before, self.blocked = 0, 0.0, None
         self._recipients[message.recipient] = _Recipient()
@@ -172,12 +184,22 @@ class Sender:
             message=message.parameters[0],
             waited_seconds=waited_seconds,
         )
+        self._take_out(message)
 
     def _refuse(self, message: Waiting, verdict: Verdict) -> None:
-        self._queue.remove(message)
+        self._answered[message.id] = False
         self._metrics.messages.labels("refused").inc()
         # The whole text: the log is now the only place that has it.
         log.error("message_refused", **_facts(message, verdict), text=list(message.parameters))
+        self._take_out(message)
+
+    def _take_out(self, message: Waiting) -> None:
+        """Raises ``QueueUnusable`` when the queue cannot; the next round tries again, and sends nothing for it."""
+        if self._answered[message.id]:
+            self._queue.accepted(message, self._now())
+        else:
+            self._queue.remove(message)
+        del self._answered[message.id]
 
     def _hold_recipient(self, message: Waiting, verdict: Verdict) -> None:
         if verdict.rule.result is Result.UNKNOWN:

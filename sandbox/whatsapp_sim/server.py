@@ -75,6 +75,7 @@ class WhatsAppSim:
         self.account = Account(token, phone_number_id, template, language, template_text)
         self.accepted: list[Accepted] = []
         self.answers: list[Answer] = []
+        self._arrivals = 0
         self.undeliverable: set[str] = set()
         self.answer_after_seconds = 0.0
         self.hang_up_after_accepting = 0
@@ -160,16 +161,15 @@ class WhatsAppSim:
                 raise TimeoutError(f"{len(self.accepted)} instead of {number} messages after {within_seconds:g} s")
             return list(self.accepted)
 
-    def wait_for_answers(self, number: int, within_seconds: float) -> list[Answer]:
-        """The answers so far, once there are so many.
+    def wait_for_arrivals(self, number: int, within_seconds: float) -> None:
+        """Until so many calls have arrived, answered or not.
 
         Raises:
             TimeoutError: there are fewer after this time.
         """
         with self._lock:
-            if not self._lock.wait_for(lambda: len(self.answers) >= number, within_seconds):
-                raise TimeoutError(f"{len(self.answers)} instead of {number} answers after {within_seconds:g} s")
-            return list(self.answers)
+            if not self._lock.wait_for(lambda: self._arrivals >= number, within_seconds):
+                raise TimeoutError(f"{self._arrivals} instead of {number} calls after {within_seconds:g} s")
 
     @property
     def hangs_up_now(self) -> bool:
@@ -178,6 +178,9 @@ class WhatsAppSim:
 
     def handle(self, path: str, authorization: str, raw: bytes) -> tuple[int, dict[str, Any], dict[str, str]] | None:
         """Status, body and headers of the answer; None: hang up, although the message was accepted."""
+        with self._lock:
+            self._arrivals += 1
+            self._lock.notify_all()
         if self.answer_after_seconds:
             time.sleep(self.answer_after_seconds)
         with self._lock:

@@ -205,7 +205,7 @@ def test_while_meta_is_away_alerts_wait_also_over_a_restart(bridge: Bridge, sim:
 def test_with_sigterm_the_message_under_way_is_ended_and_the_rest_is_kept(bridge: Bridge, sim: WhatsAppSim) -> None:
     sim.answer_after_seconds = 1.0
     bridge.post(notification("one"))
-    time.sleep(0.2)
+    sim.wait_for_arrivals(1, SOON_SECONDS)
     assert bridge.stop() == 0
     assert [message.to for message in sim.accepted] == [ANNA]
     bridge.start()

@@ -7,9 +7,9 @@ from typing import Final
 import pytest
 
 from monitoring.whatsapp_bridge.answers import ACCEPTED, NO_ANSWER, RULES, Result, Rule, Verdict, verdict
-from monitoring.whatsapp_bridge.message_queue import USEFUL_SECONDS, MessageQueue
+from monitoring.whatsapp_bridge.message_queue import USEFUL_SECONDS, MessageQueue, QueueUnusable, Waiting
 from monitoring.whatsapp_bridge.metrics import Metrics
-from monitoring.whatsapp_bridge.pacing import PAIR_BURST
+from monitoring.whatsapp_bridge.pacing import FIRST_RETRY_SECONDS, PAIR_BURST, PAIR_RETRY_BASE
 from monitoring.whatsapp_bridge.sender import UNREADABLE_ANSWERS_MAX, Sender
 from monitoring.whatsapp_bridge.settings import load
 
@@ -27,6 +27,24 @@ SETTINGS: Final = load(
 UNKNOWN: Final = verdict(400, b'{"error": {"code": 999999}}', {})
 
 
+class FullDisk(MessageQueue):
+    """A queue on a disk that can be full: nothing can be taken out of it then."""
+
+    is_full = False
+
+    def accepted(self, message: Waiting, now_seconds: float) -> None:
+        self._refuse_when_full()
+        super().accepted(message, now_seconds)
+
+    def remove(self, message: Waiting) -> None:
+        self._refuse_when_full()
+        super().remove(message)
+
+    def _refuse_when_full(self) -> None:
+        if self.is_full:
+            raise QueueUnusable("database or disk is full")
+
+
 class Stage:
     """A sender on a real queue, with an API and clocks of ours."""
 
@@ -34,7 +52,7 @@ class Stage:
         self.now = 1_796_000_000.0
         self.answers: dict[str, list[Verdict]] = {ANNA: [], BEN: []}
         self.sent: list[tuple[str, str]] = []
-        self.queue = MessageQueue(folder / "queue.sqlite3")
+        self.queue = FullDisk(folder / "queue.sqlite3")
         self.metrics = Metrics(depth=self.queue.depth, can_send=True, now_seconds=lambda: self.now)
         self.sender = self.restarted()
 
@@ -65,8 +83,12 @@ class Stage:
         """As the thread would: a round, its wait, a round, … until so much time is over."""
         until = self.now + seconds
         while self.now < until:
-            self.now = min(self.now + max(self.sender.round(), 0.001), until)
-        self.sender.round()
+            self.now = min(self.now + max(self.round(), 0.001), until)
+        self.round()
+
+    def round(self) -> float:
+        """As the thread makes one."""
+        return self.sender._guarded_round()
 
     def counted(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
@@ -224,3 +246,45 @@ def test_the_whole_closed_sets_are_there_from_the_beginning(stage: Stage) -> Non
         assert f'wearon_whatsapp_requests_total{{result="{result.value}"}} 0.0' in page
     assert "_created" not in page
     assert isinstance(UNKNOWN.rule, Rule)
+
+
+@pytest.mark.parametrize("is_refused", [False, True], ids=["accepted", "refused"])
+def test_while_the_disk_is_full_each_recipient_gets_a_message_once(stage: Stage, *, is_refused: bool) -> None:
+    answer = Verdict(RULES[131026], 131026) if is_refused else Verdict(ACCEPTED)
+    stage.answers = {ANNA: [answer] * 3, BEN: [answer] * 3}
+    stage.add("one")
+    stage.queue.is_full = True
+    stage.pass_seconds(600)
+    left = {to: len(answers) for to, answers in stage.answers.items()}
+    assert left == {ANNA: 2, BEN: 2}, "the first one's row, which stays, does not stand in the other's way"
+    assert "full" in stage.sender.fault
+    stage.queue.is_full = False
+    stage.pass_seconds(10)
+    assert (stage.queue.depth().messages, stage.sender.fault) == (0, "")
+    assert {to: len(answers) for to, answers in stage.answers.items()} == left
+    outcome = "refused" if is_refused else "accepted"
+    assert stage.counted("wearon_whatsapp_messages_total", outcome=outcome) == 2
+
+
+def test_after_metas_return_the_next_failure_waits_as_shortly_as_a_first_one(stage: Stage) -> None:
+    stage.answers[ANNA] = [Verdict(NO_ANSWER)] * 5
+    stage.add("one", ANNA)
+    stage.pass_seconds(60)
+    assert [name for _, name in stage.sent] == ["one"]
+    stage.answers[ANNA] = [Verdict(NO_ANSWER)]
+    stage.add("two", ANNA)
+    stage.round()
+    stage.pass_seconds(FIRST_RETRY_SECONDS)
+    assert [name for _, name in stage.sent] == ["one", "two"]
+
+
+def test_after_a_recipients_acceptance_its_next_refusal_waits_as_shortly_as_a_first_one(stage: Stage) -> None:
+    stage.answers[ANNA] = [Verdict(RULES[131056], 131056)] * 3
+    stage.add("one", ANNA)
+    stage.pass_seconds(200)
+    assert [name for _, name in stage.sent] == ["one"]
+    stage.answers[ANNA] = [Verdict(RULES[131056], 131056)]
+    stage.add("two", ANNA)
+    stage.round()
+    stage.pass_seconds(PAIR_RETRY_BASE)
+    assert [name for _, name in stage.sent] == ["one", "two"]
