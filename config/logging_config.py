@@ -152,30 +152,7 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
         secrets: values to take out wherever they appear.
         process: which of the worker's processes this is; on every line.
     """
-
-    def drop_colours(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        event.pop("color_message", None)  # uvicorn's text a second time, with escape sequences
-        return event
-
-    def name_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        event.setdefault("process", process)
-        return event
-
-    shared: list[structlog.types.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
-        name_process,
-    ]
-    render: list[structlog.types.Processor] = [
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        _name_error,
-        structlog.processors.format_exc_info,
-        Redactor(secrets),
-        put_first,
-        structlog.processors.JSONRenderer(),
-    ]
+    shared = _for_every_line(process)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -187,36 +164,69 @@ def configure_logging(level: str, secrets: Iterable[str] = (), process: str = "w
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {
-                "json": {
-                    "()": structlog.stdlib.ProcessorFormatter,
-                    "foreign_pre_chain": [*shared, structlog.stdlib.ExtraAdder(), drop_colours],
-                    "processors": render,
-                }
-            },
-            "filters": {"acknowledgements": {"()": LostAcknowledgementFilter}},
-            "handlers": {
-                "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}
-            },
-            "root": {"handlers": ["stdout"], "level": level},
-            # Libraries that bring handlers of their own write through the root like everybody else.
-            "loggers": {
-                **{name: {"level": logging.getLevelName(least)} for name, least in NOISY_LOGGERS.items()},
-                **{name: {"handlers": [], "propagate": True} for name in ("uvicorn", "celery")},
-                "celery.worker.request": {"filters": ["acknowledgements"]},
-            },
-        }
-    )
+    json_lines = {
+        "()": structlog.stdlib.ProcessorFormatter,
+        "foreign_pre_chain": [*shared, structlog.stdlib.ExtraAdder(), _drop_colours],
+        "processors": _to_json(secrets),
+    }
+    logging.config.dictConfig(_standard_logging(level, json_lines))
     logging.captureWarnings(capture=True)
     # An error while writing the log (full disk, reader gone) must not be printed to standard error: a thread reads that
     # and logs it, so the two would wait for each other for ever.
     logging.raiseExceptions = False
     sys.excepthook = _log_end_of_process
     threading.excepthook = _log_end_of_thread
+
+
+def _for_every_line(process: str) -> list[structlog.types.Processor]:
+    """What a line gets, whoever writes it: our code or a library."""
+
+    def name_process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event.setdefault("process", process)
+        return event
+
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+        name_process,
+    ]
+
+
+def _to_json(secrets: Iterable[str]) -> list[structlog.types.Processor]:
+    """From a line's fields to the text that is written; nothing is added after the secrets are out."""
+    return [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        _name_error,
+        structlog.processors.format_exc_info,
+        Redactor(secrets),
+        put_first,
+        structlog.processors.JSONRenderer(),
+    ]
+
+
+def _drop_colours(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event.pop("color_message", None)  # uvicorn's text a second time, with escape sequences
+    return event
+
+
+def _standard_logging(level: str, json_lines: Mapping[str, object]) -> dict[str, object]:
+    """The configuration of the standard library's logging: everything through the root, as JSON lines."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": json_lines},
+        "filters": {"acknowledgements": {"()": LostAcknowledgementFilter}},
+        "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
+        "root": {"handlers": ["stdout"], "level": level},
+        # Libraries that bring handlers of their own write through the root like everybody else.
+        "loggers": {
+            **{name: {"level": logging.getLevelName(least)} for name, least in NOISY_LOGGERS.items()},
+            **{name: {"handlers": [], "propagate": True} for name in ("uvicorn", "celery")},
+            "celery.worker.request": {"filters": ["acknowledgements"]},
+        },
+    }
 
 
 def log_standard_error() -> threading.Thread:
