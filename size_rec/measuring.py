@@ -82,7 +82,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class _Judged:
-    """One look, and what follows from it: an estimate, a refusal, or (unclear, but not for want of an outline) both."""
+    """One look, and what follows from it: an estimate with its final spread, a refusal, or (stretched, or unclear but
+    not for want of an outline) both."""
 
     look: Look
     estimate: BodyEstimate | None
@@ -129,10 +130,8 @@ def measure_picture(
         raise PictureRefused(Refusal.SEVERAL_PEOPLE)
     if judged.refusal is not None or features is None or estimate is None:
         raise PictureRefused(judged.refusal or Refusal.UNCLEAR)
-    grey = look.picture.grey
-    if grey:
-        estimate = estimate._replace(spread_cm=GREY_SPREAD * estimate.spread_cm)
-    return Measured(look.picture, look.cut_out, look.pose, features, estimate, advise(estimate, chart, grey=grey))
+    advice = advise(estimate, chart, grey=look.picture.grey)
+    return Measured(look.picture, look.cut_out, look.pose, features, estimate, advice)
 
 
 def clearest_look(picture: Picture, pose_model: PoseModel) -> Look:
@@ -214,8 +213,11 @@ def _judge(
     )
     model = fitted.stretch.drawn if look.face_drawn else fitted.stretch.seen
     logarithm = log_stretch(model, look.stretch_values)
+    estimate = widened(estimate, model, logarithm)
+    if look.picture.grey:
+        estimate = estimate._replace(spread_cm=GREY_SPREAD * estimate.spread_cm)
     refusal = Refusal.STRETCHED if is_stretched(model, logarithm, max_spreads) else refusal_of_estimate(estimate)
-    return _Judged(look, widened(estimate, model, logarithm), refusal)
+    return _Judged(look, estimate, refusal)
 
 
 def _look_at(picture: Picture, pose_model: PoseModel) -> Look:
