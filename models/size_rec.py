@@ -163,7 +163,8 @@ class EstimateBodyResponse(BaseModel):
     )
     notes: list[NoteName] = Field(
         description="What to tell the person. `adults_only`: as small as children are, of whom nothing is known; "
-        "`beyond_known_heights`: nobody of this height is known; with either of them the confidence is near 0. "
+        "`beyond_known_heights`: nobody of this height is known; by the estimated height, so of stated ones from some "
+        "146 cm down and 208 up. With either of them the confidence is lowered, and falls to 0 from there. "
         "`above_chart`: the body is larger than the chart's last size. `loose_clothes`, `grey_picture`: a photo in "
         "close-fitting clothes, or in colour, would be measured more exactly."
     )

@@ -42,9 +42,9 @@ class Note(StrEnum):
     """What a person should know of an answer beyond its numbers; the value is its stable code."""
 
     ADULTS_ONLY = "adults_only"
-    """The person is as small as children are, and nothing is known of children's bodies."""
+    """The person may well be as small as children are, and nothing is known of children's bodies."""
     BEYOND_KNOWN_HEIGHTS = "beyond_known_heights"
-    """Nobody of this height was measured for the model."""
+    """The person may well be taller than everybody who was measured for the model."""
     ABOVE_CHART = "above_chart"
     """The body is larger than the chart's last size."""
     LOOSE_CLOTHES = "loose_clothes"

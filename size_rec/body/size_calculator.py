@@ -7,6 +7,7 @@ import numpy as np
 
 from size_rec.body.body_model import ANSWERED, BodyEstimate
 from size_rec.body.body_type import body_type_of
+from size_rec.body.known_heights import height_note, share_of_known_heights
 from size_rec.body.size_chart import DEFAULT_CHART, SizeChart
 from size_rec.vocabulary import Note, SizeAdvice
 
@@ -17,13 +18,6 @@ range has whole sizes only, so it contains the true one more often: 95 % in cros
 
 HALF_SIZE_CM = 4.0
 """Two sizes are 8 cm of chest apart. An error of half of that moves a person from the middle of a size to its edge."""
-
-MIN_KNOWN_HEIGHT_CM, MAX_KNOWN_HEIGHT_CM = 145.0, 205.0
-"""Of the women of ANSUR II seven in two thousand are below 145 cm; most people of that height are children, and their
-bodies are of other proportions. The tallest man has 199 cm; a few more centimetres are no other build."""
-
-MEASURED_HEIGHT_SPREAD_CM = 1.0
-"""People are a centimetre taller in the morning than in the evening."""
 
 LOOSE_LIKELY = 0.5
 """Clothes more likely loose than not are called so: of loose ones three in four, of close-fitting ones one in fifty."""
@@ -58,20 +52,13 @@ def advise(estimate: BodyEstimate, chart: SizeChart = DEFAULT_CHART, *, grey: bo
 def notes_on(estimate: BodyEstimate, *, above_chart: bool, grey: bool) -> tuple[Note, ...]:
     """What a person should know beyond the numbers."""
     notes = {
-        Note.ADULTS_ONLY: estimate.height_cm < MIN_KNOWN_HEIGHT_CM,
-        Note.BEYOND_KNOWN_HEIGHTS: estimate.height_cm > MAX_KNOWN_HEIGHT_CM,
         Note.ABOVE_CHART: above_chart,
         Note.LOOSE_CLOTHES: estimate.loose > LOOSE_LIKELY,
         Note.GREY_PICTURE: grey,
     }
-    return tuple(note for note, applies in notes.items() if applies)
-
-
-def share_of_known_heights(height_cm: float, height_spread_cm: float) -> float:
-    """The probability that the person is as tall as those the model knows; near 0 for children. What the model says of
-    others is a guess, however narrow its spread."""
-    height = NormalDist(height_cm, max(height_spread_cm, MEASURED_HEIGHT_SPREAD_CM))
-    return height.cdf(MAX_KNOWN_HEIGHT_CM) - height.cdf(MIN_KNOWN_HEIGHT_CM)
+    of_height = height_note(estimate)
+    first = () if of_height is None else (of_height,)
+    return (*first, *(note for note, applies in notes.items() if applies))
 
 
 def confidence_of(girth_spread_cm: float) -> float:

@@ -8,6 +8,8 @@ bodies (``size_rec/body/body_model.py``).
 import numpy as np
 
 from size_rec.body.body_model import BodyEstimate
+from size_rec.body.known_heights import height_note
+from size_rec.body.size_calculator import GIRTHS
 from size_rec.outline.features import BodyFeatures
 from size_rec.outline.silhouette import LEGS
 from size_rec.pose.pose import INSIDE, FloatArray, Joint, Pose
@@ -67,10 +69,13 @@ def refusal_of_outline(pose: Pose, features: BodyFeatures | None) -> Refusal | N
 
 
 def refusal_of_estimate(estimate: BodyEstimate) -> Refusal | None:
-    """Refuses an answer that is too far from every known body, or too uncertain."""
-    if estimate.surprise > MAX_SURPRISE or estimate.spread_cm[:3].mean() > MAX_GIRTH_SPREAD_CM:
-        return Refusal.UNCLEAR
-    return None
+    """Refuses an answer that is too far from every known body, or too uncertain: ``estimate`` has its final spread.
+
+    Beyond the known heights girths grow, and their spread with them. There no spread is too large: the answer's note
+    says why it is uncertain, and another photo would not help.
+    """
+    too_uncertain = estimate.spread_cm[: len(GIRTHS)].mean() > MAX_GIRTH_SPREAD_CM and height_note(estimate) is None
+    return Refusal.UNCLEAR if estimate.surprise > MAX_SURPRISE or too_uncertain else None
 
 
 def toes_point_at_camera(pose: Pose) -> bool:

@@ -124,16 +124,21 @@ def test_a_trunk_that_reaches_the_pictures_side_is_cut_off_and_a_hand_is_not(
 
 
 @pytest.mark.parametrize(
-    ("spread_cm", "surprise", "reason"),
+    ("height_cm", "spread_cm", "surprise", "reason"),
     [
-        (4.0, 1.0, None),
-        (MAX_GIRTH_SPREAD_CM, MAX_SURPRISE, None),
-        (MAX_GIRTH_SPREAD_CM + 0.1, 1.0, Refusal.UNCLEAR),
-        (4.0, MAX_SURPRISE + 0.1, Refusal.UNCLEAR),
+        (170.0, 4.0, 1.0, None),
+        (170.0, MAX_GIRTH_SPREAD_CM, MAX_SURPRISE, None),
+        (170.0, MAX_GIRTH_SPREAD_CM + 0.1, 1.0, Refusal.UNCLEAR),
+        (170.0, 4.0, MAX_SURPRISE + 0.1, Refusal.UNCLEAR),
+        (240.0, MAX_GIRTH_SPREAD_CM + 0.1, 1.0, None),
+        (120.0, MAX_GIRTH_SPREAD_CM + 0.1, 1.0, None),
+        (240.0, 4.0, MAX_SURPRISE + 0.1, Refusal.UNCLEAR),
     ],
 )
-def test_an_answer_without_meaning_is_not_given(spread_cm: float, surprise: float, reason: Refusal | None) -> None:
-    estimate = BodyEstimate(np.full(5, 90.0), np.full(5, spread_cm), 0.5, surprise, 170.0, 2.0)
+def test_an_answer_without_meaning_is_not_given_unless_its_note_says_so(
+    height_cm: float, spread_cm: float, surprise: float, reason: Refusal | None
+) -> None:
+    estimate = BodyEstimate(np.full(5, 90.0), np.full(5, spread_cm), 0.5, surprise, height_cm, 2.0)
     assert refusal_of_estimate(estimate) is reason
 
 
