@@ -65,13 +65,14 @@ class PhotoFetcher:
             ImageAddressRefused, ImageUnreachable, ImageTooLarge, ImageWithoutType, NotAnImage: as ``download_image``.
         """
         host = check_url(url, self._trusted_hosts).host
-        waited_for_memory = False
+        waits_for_memory = False
 
         @contextmanager
         def noting_the_wait() -> Iterator[None]:
-            nonlocal waited_for_memory
-            waited_for_memory = True
-            yield
+            nonlocal waits_for_memory
+            waits_for_memory = True
+            yield  # an exception leaves it here: then the wait was in vain
+            waits_for_memory = False
 
         with self._memory.holding(host, while_waiting=noting_the_wait) as holding:
             try:
@@ -79,7 +80,7 @@ class PhotoFetcher:
                     with self._place(host):
                         photo = await download_image(url, trusted_hosts=self._trusted_hosts, memory=holding)
             except TimeoutError:
-                raise (Overloaded if waited_for_memory else PhotoTooSlow) from None
+                raise (Overloaded if waits_for_memory else PhotoTooSlow) from None
             yield photo.data
 
     @contextmanager

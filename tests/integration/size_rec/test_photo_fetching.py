@@ -16,6 +16,8 @@ SLOW_HOST, OTHER_HOST = "127.0.0.1", "127.0.0.2"
 LOOPBACK = TrustedHosts.parse((SLOW_HOST, OTHER_HOST))
 PATIENT_SECONDS = 30.0
 SHORT_SECONDS = 0.3
+LONGER_SECONDS = 1.5
+POLL_SECONDS = 0.01
 LARGEST_BYTES = 64 * 1024
 MEMORY_BYTES = 4 * LARGEST_BYTES
 """The least that ``ByteBudget`` takes for photographs of this size. A host may hold two of them."""
@@ -144,5 +146,20 @@ def test_a_host_that_is_not_done_in_time_is_told_from_an_overload(path: str) -> 
         with pytest.raises(PhotoTooSlow):
             await fetch(photos, host.url(path), SHORT_SECONDS)
         assert await fetch(photos, host.url("/good")) == LARGEST_BYTES
+
+    with_host(run)
+
+
+def test_a_host_that_stalls_after_a_wait_for_memory_is_told_from_an_overload() -> None:
+    async def run(host: PhotoHost) -> None:
+        memory = small_memory()
+        photos = PhotoFetcher(LOOPBACK, memory=memory)
+        ends_at = asyncio.get_running_loop().time() + PATIENT_SECONDS
+        async with photos.photo(host.url("/good"), ends_at=ends_at), photos.photo(host.url("/good"), ends_at=ends_at):
+            third = asyncio.create_task(fetch(photos, host.url("/stalls"), LONGER_SECONDS))
+            while not memory._waiting:  # noqa: ASYNC110  # it happens on a turn of the loop; there is no event
+                await asyncio.sleep(POLL_SECONDS)
+        with pytest.raises(PhotoTooSlow):
+            await third
 
     with_host(run)
