@@ -183,8 +183,7 @@ def _add_push(commands: "Commands[argparse.ArgumentParser]") -> None:
         )
     parser.add_argument(
         "--mode",
-        type=StoreMode,
-        choices=list(StoreMode),
+        choices=[mode.value for mode in StoreMode],
         default=StoreMode.ABSORB,
         help="how a store is charged (default: absorb)",
     )
@@ -205,7 +204,7 @@ def _add_push(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _push(chosen: argparse.Namespace, console: Console) -> int:
-    order = Order(chosen.channel, chosen.mode, chosen.prompt, chosen.pictures or DEFAULT_PICTURES)
+    order = Order(chosen.channel, StoreMode(chosen.mode), chosen.prompt, chosen.pictures or DEFAULT_PICTURES)
     return push(SandboxHome(chosen.data), console, order)
 
 
