@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from models.failures import Failure
@@ -11,6 +13,7 @@ from size_rec.body.fitted import load_fitted
 from size_rec.cli.chart_file import ChartUnusable, read_chart
 from size_rec.cli.native_chatter import native_chatter_dropped
 from size_rec.cli.overlay import draw_overlay
+from size_rec.cli.plain_number import plain_number
 from size_rec.measuring import measure_picture
 from size_rec.photo.picture import prepare_picture
 from size_rec.pose.model import PoseModel
@@ -26,7 +29,7 @@ EXIT_NOT_SAVED = 73
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure one photograph; returns the exit status."""
-    asked = _parser().parse_args(arguments)
+    asked = _asked(arguments)
     try:
         chart = chart_of(read_chart(asked.chart) if asked.chart else None)
     except OSError as error:
@@ -66,12 +69,39 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _asked(arguments: list[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    for source in (asked.photo, asked.chart):
+        if asked.out and source and _are_the_same(asked.out, source):
+            parser.error(f"argument --out: the drawing would overwrite {source}; name another place")
+    return asked
+
+
+def _are_the_same(one: Path, other: Path) -> bool:
+    """Whether both names lead to one file, by whatever links."""
+    with suppress(OSError):  # one of them is not there
+        return one.samefile(other)
+    return False
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m size_rec", description="Size one photograph.")
     parser.add_argument("photo", type=Path, help="a front photo, head to feet, one person")
-    parser.add_argument("--height", type=_between(MIN_HEIGHT_CM, MAX_HEIGHT_CM), required=True, metavar="CM")
+    parser.add_argument(
+        "--height",
+        type=_between(MIN_HEIGHT_CM, MAX_HEIGHT_CM, such_as="175.5"),
+        required=True,
+        metavar="CM",
+        help=f"without shoes, as the person states it: {MIN_HEIGHT_CM:g} to {MAX_HEIGHT_CM:g}, such as 175.5",
+    )
     parser.add_argument("--height-measured", action="store_true", help="the height was measured, not only stated")
-    parser.add_argument("--weight", type=_between(MIN_WEIGHT_KG, MAX_WEIGHT_KG), metavar="KG")
+    parser.add_argument(
+        "--weight",
+        type=_between(MIN_WEIGHT_KG, MAX_WEIGHT_KG, such_as="70.5"),
+        metavar="KG",
+        help=f"makes the answer more exact: {MIN_WEIGHT_KG:g} to {MAX_WEIGHT_KG:g}, such as 70.5",
+    )
     parser.add_argument(
         "--chart",
         type=Path,
@@ -83,15 +113,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _between:  # noqa: N801 - reads as a phrase where it is used
-    def __init__(self, low: float, high: float) -> None:
-        self._low, self._high = low, high
+def _between(low: float, high: float, *, such_as: str) -> Callable[[str], float]:
+    """How argparse reads a number from ``low`` to ``high``."""
 
-    def __call__(self, text: str) -> float:
-        value = float(text)
-        if not self._low <= value <= self._high:
-            raise argparse.ArgumentTypeError(f"must be from {self._low:g} to {self._high:g}")
-        return value
+    def read(text: str) -> float:
+        with suppress(ValueError):
+            if low <= (value := plain_number(text)) <= high:
+                return value
+        raise argparse.ArgumentTypeError(f"must be a number from {low:g} to {high:g}, such as {such_as}")
+
+    return read
 
 
 if __name__ == "__main__":

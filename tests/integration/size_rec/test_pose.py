@@ -133,10 +133,44 @@ def test_the_command_line_says_why_it_cannot(name: str, said: str, capsys: pytes
     assert said in capsys.readouterr().err
 
 
-def test_the_command_line_refuses_impossible_heights(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("height", ["17", "251", "175,5", "1_75", "nan", "tall", ""])
+def test_the_command_line_refuses_what_is_no_possible_height(height: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["photo.jpg", "--height", "17"])
-    assert "from 100 to 250" in capsys.readouterr().err
+        main(["photo.jpg", f"--height={height}"])
+    assert "argument --height: must be a number from 100 to 250, such as 175.5\n" in capsys.readouterr().err
+
+
+def test_the_command_line_refuses_an_impossible_weight(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["photo.jpg", "--height", "175", "--weight", "154 lb"])
+    assert "argument --weight: must be a number from 30 to 250, such as 70.5\n" in capsys.readouterr().err
+
+
+def test_the_help_of_the_command_line_names_the_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "100 to 250, such as 175.5" in told
+    assert "30 to 250, such as 70.5" in told
+
+
+@pytest.mark.parametrize("source", ["photo.png", "chart.csv"])
+@pytest.mark.parametrize("name", ["photo.png", "chart.csv", "linked.png"])
+def test_the_drawing_overwrites_nothing_that_it_is_made_from(
+    source: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for each in ("photo.png", "chart.csv"):
+        (tmp_path / each).write_bytes(b"as it was")
+    (tmp_path / "linked.png").symlink_to(source)
+    with pytest.raises(SystemExit):
+        main(
+            [
+                *(str(tmp_path / "photo.png"), "--height", "175"),
+                *("--chart", str(tmp_path / "chart.csv"), "--out", str(tmp_path / "." / name)),
+            ]
+        )
+    assert "the drawing would overwrite" in capsys.readouterr().err
+    assert {(tmp_path / each).read_bytes() for each in ("photo.png", "chart.csv")} == {b"as it was"}
 
 
 def test_the_photographs_in_the_repository_are_those_of_the_truth_table() -> None:
