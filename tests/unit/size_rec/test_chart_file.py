@@ -26,6 +26,23 @@ def test_a_spreadsheets_semicolons_and_decimal_commas_are_read() -> None:
     assert chart_of(chart_in(spreadsheet)) == chart_of(chart_in(COMMAS))
 
 
+@pytest.mark.parametrize("first", ["sep={}\n", "SEP={}\r\n", '"sep={}"\n', "\nsep={}\r"])
+@pytest.mark.parametrize("separator", [";", ","])
+def test_a_line_that_names_the_separator_as_spreadsheets_write_it_is_understood(first: str, separator: str) -> None:
+    assert chart_in(first.format(separator) + COMMAS.replace(",", separator)) == chart_in(COMMAS)
+
+
+@pytest.mark.parametrize("line_break", ["\r\n", "\r"])
+def test_the_line_breaks_of_every_system_are_read(line_break: str, tmp_path: Path) -> None:
+    path = tmp_path / "chart.csv"
+    path.write_bytes(COMMAS.replace("\n", line_break).encode())
+    assert read_chart(path) == chart_in(COMMAS)
+
+
+def test_lines_without_any_cell_filled_in_are_no_sizes() -> None:
+    assert chart_in(COMMAS + ",,\n , ,\n") == chart_in(COMMAS)
+
+
 def test_inches_are_converted() -> None:
     chart = chart_of(chart_in("Size, Hip_in\nS, 38\n"))
     assert chart.hip_limits_cm == pytest.approx((96.52,))
@@ -45,9 +62,17 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
         ("size,chest_cm,chest_cm\nS,84,84\n", "the first line must name the columns"),
         ("size,chest_cm,hip_in\nS,84,38\n", "at least one of these, and all in one unit"),
         ("size\nS\n", "at least one of these, and all in one unit"),
-        ("size,chest_cm\nS,84,3\n", "size 1 must have 2 columns, as the first line has"),
-        ("size,chest_cm\nS,wide\n", "chest of size 1 must be a number"),
-        ("size,chest_cm\nS,nan\n", "chest_cm of size 1 must be a number from 50 to 200 cm"),
+        ("size,chest_cm\nS,84,3\n", "size 1 must have 2 columns, as the first line has; numbers have a decimal point"),
+        ("size;chest_cm\nS;84;3\n", "size 1 must have 2 columns, as the first line has"),
+        ("size,chest_cm\nS,wide\n", "chest_cm of size 1 must be a number with a decimal point, such as 84.5"),
+        ('size,chest_cm\nS,"84,5"\n', "chest_cm of size 1 must be a number with a decimal point, such as 84.5"),
+        ("size,hip_in\nS,36\nM,3_8\n", "hip_in of size 2 must be a number with a decimal point"),
+        ("size,chest_cm\nS,nan\n", "chest_cm of size 1 must be a number with a decimal point"),
+        ("size;chest_cm\nS;1.084,5\n", "chest_cm of size 1 must be a number"),
+        ("size,chest_cm\nS,484\n", "chest_cm of size 1 must be a number from 50 to 200 cm"),
+        (f"size,chest_cm\n{'S' * 200_000},84\n", "a cell is far too long; perhaps a quotation mark is not closed"),
+        ('size,chest_cm\n"S\nM",84\n', "the label of size 1 must be 1 to 40 printable characters"),
+        ("sep=|\nsize|chest_cm\nS|84\n", "the first line must name the columns"),
         ("size,chest_cm\n,84\n", "the label of size 1 must be 1 to 40 printable characters"),
         ("size,chest_cm\n", "sizes must be a list of 1 to 24 sizes"),
         ("size,chest_cm\nM,92\nS,84\n", "chest_cm of size 2 must be above that of size 1"),
