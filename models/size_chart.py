@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticCustomError
 
 MAX_SIZES: Final = 24
-"""Charts of shops have up to 20 sizes; with the longest labels 24 stay within the request's limit of 16 KB."""
+"""Charts of shops have up to 20 sizes; 24 stay within the request's limit of 24 KB, whatever their labels are and
+however they are written."""
 
 MAX_LABEL_CHARS: Final = 40
 """``EU 52 / US 42 / IT 52 Regular`` has 29."""

@@ -31,8 +31,9 @@ REQUEST_ID_HEADER: Final = "X-Request-Id"
 ACCEPTED_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 """Letters, digits and a little punctuation: it goes into logs and headers as it is."""
 
-MAX_BODY_BYTES: Final = 16 * 1024
-"""A request is an address of at most ``MAX_URL_LENGTH`` characters and two numbers."""
+MAX_BODY_BYTES: Final = 24 * 1024
+"""A request is an address of at most ``MAX_URL_LENGTH`` characters, two numbers, a flag and a size chart, which takes
+up to 15 KB where its labels are emoji written as JSON escapes (``models/size_chart.py``)."""
 
 HTTP_PROBLEMS: Final = {kind.status: kind for kind in (REQUEST_TOO_LARGE, NOT_FOUND, METHOD_NOT_ALLOWED)} | {
     # The framework's way to say that parsing failed otherwise than by JSON's grammar: nesting, digits, encoding.

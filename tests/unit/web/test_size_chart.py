@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from models.size_chart import MAX_LABEL_CHARS, MAX_SIZES, ShopChart
+from models.size_chart import GIRTHS, MAX_GARMENT_CHARS, MAX_LABEL_CHARS, MAX_SIZES, ShopChart
 from models.size_rec import MAX_URL_LENGTH, EstimateBodyRequest
 from size_rec.answer import chart_of, rounded_shares
 from size_rec.body.size_chart import DEFAULT_CHART, SIZES
@@ -149,11 +149,20 @@ def test_of_a_chart_that_is_none_no_value_is_repeated() -> None:
     assert known_fields(faults_of(request_with(cm()))) == ["size_chart"]
 
 
-def test_the_largest_chart_with_the_longest_address_stays_within_the_requests_limit() -> None:
-    bounds = {f"{girth}_max": 50.123 for girth in ("chest", "waist", "hip")}
-    sizes = [{"label": "ü" * MAX_LABEL_CHARS, **bounds}] * MAX_SIZES
-    request = {"image_url": "x" * MAX_URL_LENGTH, "height_cm": 170.5, "size_chart": cm(*sizes)}
-    assert len(json.dumps(request).encode()) < MAX_BODY_BYTES
+@pytest.mark.parametrize("letter", ["x", "ü", "👗"])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_the_largest_chart_with_the_longest_address_stays_within_the_requests_limit(
+    letter: str, indent: int | None
+) -> None:
+    sizes = [
+        {"label": f"{number:02}" + letter * (MAX_LABEL_CHARS - 2)}
+        | {f"{girth}_max": 100.12345678901234 + number for girth in GIRTHS}
+        for number in range(MAX_SIZES)
+    ]
+    chart = cm(*sizes) | {"garment_type": letter * MAX_GARMENT_CHARS}
+    request = {"image_url": "x" * MAX_URL_LENGTH, "height_cm": 170.123456789, "size_chart": chart}
+    assert EstimateBodyRequest.model_validate(request)
+    assert len(json.dumps(request, indent=indent).encode()) <= MAX_BODY_BYTES
 
 
 def test_a_chart_in_inches_means_the_same_in_cm() -> None:
