@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.size_chart import MAX_SIZES
+
 
 class Problem(BaseModel):
     """Every error of this API (RFC 9457, ``application/problem+json``)."""
@@ -51,7 +53,9 @@ METHOD_NOT_ALLOWED = ProblemKind(
     HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take this method."
 )
 REQUEST_TOO_LARGE = ProblemKind(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", "The request is too large; send the photo's address only."
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "request_too_large",
+    f"The request is too large; send the photo's address, and a chart of at most {MAX_SIZES} sizes.",
 )
 
 REQUEST_PROBLEMS = (INVALID_INPUT, REQUEST_TOO_LARGE, NOT_FOUND, METHOD_NOT_ALLOWED)

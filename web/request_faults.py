@@ -26,7 +26,8 @@ NOT_AN_OBJECT: Final = "The request must be a JSON object with image_url and hei
 NOT_SENT_AS_JSON: Final = "The request must be sent as JSON, with the header Content-Type: application/json."
 
 MAX_FAULTS_TOLD: Final = 5
-"""More fields than there are; a request of a thousand unknown ones gets no answer of a thousand lines."""
+"""As many as there are fields. A request of a thousand unknown ones, or a chart with a fault in every size, gets no
+answer of as many lines."""
 
 JSON_MEDIA_TYPE: Final = re.compile(r"application/(?:[^/]+\+)?json")
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from models.problems import Problem
+from models.problems import REQUEST_TOO_LARGE, Problem
 from sandbox.servers.processes import free_port
 from tests.support.backends import Backend, Reply, Seen
 from tests.support.edge import DOMAIN, WAIT_SECONDS, Edge, wait_until
@@ -73,8 +73,8 @@ def test_a_request_as_large_as_the_worker_takes_is_passed_and_one_byte_more_is_n
     for content in (b"x" * (MAX_BODY_BYTES + 1), iter([b"x" * MAX_BODY_BYTES, b"x"])):
         answer = client.post("/estimate-body", content=content)
         told = problem(answer)
-        assert (answer.status_code, told.code) == (413, "request_too_large")
-        assert told.detail == "The request is too large; send the photo's address only."
+        assert answer.status_code == REQUEST_TOO_LARGE.status
+        assert (told.code, told.detail) == (REQUEST_TOO_LARGE.code, REQUEST_TOO_LARGE.detail)
     assert backend.seen == []
 
 
