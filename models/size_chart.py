@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
+from unicodedata import normalize
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -34,16 +35,19 @@ CHART_FAULT: Final = "size_chart"
 
 NO_CHART: Final = "size_chart must be an object with unit and sizes, or be left out"
 
-_BOUND_RULE: Final = (
-    f"must be a number from {MIN_BOUND_CM:g} to {MAX_BOUND_CM:g} cm "
+_BOUNDS: Final = (
+    f"{MIN_BOUND_CM:g} to {MAX_BOUND_CM:g} cm "
     f"({MIN_BOUND_CM / CM_PER_UNIT['in']:.1f} to {MAX_BOUND_CM / CM_PER_UNIT['in']:.1f} in)"
 )
-_LABEL_RULE: Final = f"must be 1 to {MAX_LABEL_CHARS} printable characters"
+_BOUND_RULE: Final = f"must be a number from {_BOUNDS}"
+_PLAIN_TEXT: Final = "printable characters, with no space at either end and no non-breaking space"
+_LABEL: Final = f"1 to {MAX_LABEL_CHARS} {_PLAIN_TEXT}"
+_GARMENT: Final = f"1 to {MAX_GARMENT_CHARS} {_PLAIN_TEXT}"
 EXPECTED: Final = {
     "unit": 'must be "cm" or "in" (inches)',
-    "garment_type": f"must be 1 to {MAX_GARMENT_CHARS} printable characters, or be left out",
+    "garment_type": f"must be {_GARMENT}, or be left out",
     "sizes": f"must be a list of 1 to {MAX_SIZES} sizes, the smallest first",
-    "label": _LABEL_RULE,
+    "label": f"must be {_LABEL}",
     **{f"{girth}_max": _BOUND_RULE for girth in GIRTHS},
 }
 """Each field's whole rule, as for the other fields of the request."""
@@ -56,13 +60,16 @@ def _plain(text: str) -> str:
     """Labels and garment types reach logs and pages.
 
     Raises:
-        ValueError: it has a control character, or white space at an end.
+        ValueError: it has a control character, a space of another kind than the keyboard's, or white space at an end.
     """
     if not text.isprintable() or text != text.strip():
         raise ValueError("not plain text")
     return text
 
 
+_BOUND_TOLD: Final = (
+    f"{_BOUNDS}, above that of the size before; in every size or in none, but the last may leave it out."
+)
 Bound = Annotated[float | None, Field(default=None, gt=0, allow_inf_nan=False)]
 
 
@@ -73,11 +80,15 @@ class ChartSize(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     label: Annotated[str, AfterValidator(_plain)] = Field(
-        min_length=1, max_length=MAX_LABEL_CHARS, description="The shop's own name of the size."
+        min_length=1,
+        max_length=MAX_LABEL_CHARS,
+        description=f"The shop's own name of the size: {_LABEL}. No two sizes have the same one; case does not count.",
     )
-    chest_max: Bound = Field(default=None, description="Largest chest girth the size fits.")
-    waist_max: Bound = Field(default=None, description="Largest waist girth (between lowest rib and hip bone).")
-    hip_max: Bound = Field(default=None, description="Largest girth of the hips.")
+    chest_max: Bound = Field(default=None, description=f"Largest chest girth the size fits. {_BOUND_TOLD}")
+    waist_max: Bound = Field(
+        default=None, description=f"Largest waist girth (between lowest rib and hip bone) the size fits. {_BOUND_TOLD}"
+    )
+    hip_max: Bound = Field(default=None, description=f"Largest girth of the hips the size fits. {_BOUND_TOLD}")
 
     def bound(self, girth: str) -> float | None:
         """The upper bound of one of :data:`GIRTHS`, in the chart's unit."""
@@ -95,9 +106,15 @@ class ShopChart(BaseModel):
         default=None,
         min_length=1,
         max_length=MAX_GARMENT_CHARS,
-        description="Free text, for the worker's log only; changes no answer.",
+        description=f"{_GARMENT}. For the worker's log only; changes no answer.",
     )
-    sizes: list[ChartSize] = Field(min_length=1, max_length=MAX_SIZES, description="The smallest size first.")
+    sizes: list[ChartSize] = Field(
+        min_length=1,
+        max_length=MAX_SIZES,
+        description=f"1 to {MAX_SIZES} sizes, the smallest first. They bound at least one girth, and the same girths "
+        "in every size; each bound is above the one before. Only the last size may leave its bounds out, and then has "
+        "no upper end.",
+    )
 
     @model_validator(mode="after")
     def _is_a_chart(self) -> "ShopChart":
@@ -114,7 +131,7 @@ class ShopChart(BaseModel):
 
 def _faults_of(chart: ShopChart) -> Iterator[str]:
     """What is wrong with the sizes together, in sentences."""
-    labels = [size.label.casefold() for size in chart.sizes]
+    labels = [normalize("NFC", size.label).casefold() for size in chart.sizes]
     for number, label in enumerate(labels, start=1):
         first = labels.index(label) + 1
         if first != number:

@@ -13,6 +13,7 @@ from tests.unit.web.test_request_faults import JSON, URL, faults_of
 from web.edges import MAX_BODY_BYTES
 from web.request_faults import explain, known_fields
 
+PLAIN_TEXT = "printable characters, with no space at either end and no non-breaking space"
 TWO: list[dict[str, Any]] = [{"label": "36", "chest_max": 84.0}, {"label": "38", "chest_max": 92.0}]
 
 
@@ -80,6 +81,11 @@ def test_a_shops_chart_is_taken(chart: dict[str, object]) -> None:
             id="a label twice",
         ),
         pytest.param(
+            cm({"label": "gr\u00fcn", "chest_max": 84}, {"label": "gru\u0308n", "chest_max": 92}),
+            "size_chart: size 2 has the same label as size 1.",
+            id="a label twice, its umlaut written in two ways",
+        ),
+        pytest.param(
             cm({"label": "36"}, {"label": "38"}),
             "size_chart: the sizes need at least one of chest_max, waist_max, hip_max.",
             id="no bounds",
@@ -111,13 +117,21 @@ def test_a_shops_chart_is_taken(chart: dict[str, object]) -> None:
         ),
         pytest.param(
             cm({"label": "x" * (MAX_LABEL_CHARS + 1), "chest_max": 84}),
-            "size_chart: label of size 1 must be 1 to 40 printable characters.",
+            f"size_chart: label of size 1 must be 1 to 40 {PLAIN_TEXT}.",
             id="a label too long",
         ),
         pytest.param(
             cm({"label": "a\nb", "chest_max": 84}),
-            "size_chart: label of size 1 must be 1 to 40 printable characters.",
+            f"size_chart: label of size 1 must be 1 to 40 {PLAIN_TEXT}.",
             id="a label of two lines",
+        ),
+        *(
+            pytest.param(
+                cm({"label": label, "chest_max": 84}),
+                f"size_chart: label of size 1 must be 1 to 40 {PLAIN_TEXT}.",
+                id=f"the label {label!r}",
+            )
+            for label in (" S", "S ", "EU\u00a036")
         ),
         pytest.param(cm({"chest_max": 84}), "size_chart: label of size 1 is missing.", id="no label"),
         pytest.param(
@@ -133,8 +147,13 @@ def test_a_shops_chart_is_taken(chart: dict[str, object]) -> None:
         ),
         pytest.param(
             cm(*TWO) | {"garment_type": "x" * 61},
-            "size_chart: garment_type must be 1 to 60 printable characters, or be left out.",
+            f"size_chart: garment_type must be 1 to 60 {PLAIN_TEXT}, or be left out.",
             id="a long garment type",
+        ),
+        pytest.param(
+            cm(*TWO) | {"garment_type": "dress "},
+            f"size_chart: garment_type must be 1 to 60 {PLAIN_TEXT}, or be left out.",
+            id="a garment type with a space at its end",
         ),
     ],
 )
@@ -184,3 +203,20 @@ def test_rounded_probabilities_still_add_up_to_one() -> None:
     thirds = rounded_shares([1 / 3, 1 / 3, 1 / 3])
     assert thirds == [0.334, 0.333, 0.333]
     assert rounded_shares([0.0004, 0.9996]) == [0.0, 1.0]
+
+
+def test_the_openapi_page_says_what_a_chart_must_be() -> None:
+    shapes = ShopChart.model_json_schema()
+    size, chart = shapes["$defs"]["ChartSize"]["properties"], shapes["properties"]
+    for girth in GIRTHS:
+        told = size[f"{girth}_max"]["description"]
+        assert "50 to 200 cm (19.7 to 78.7 in), above that of the size before; in every size or in none" in told
+    assert f"1 to 40 {PLAIN_TEXT}. No two sizes have the same one; case does not count." in size["label"]["description"]
+    assert f"1 to 60 {PLAIN_TEXT}." in chart["garment_type"]["description"]
+    for rule in (
+        "1 to 24 sizes, the smallest first.",
+        "at least one girth, and the same girths in every size",
+        "each bound is above the one before",
+        "Only the last size may leave its bounds out",
+    ):
+        assert rule in chart["sizes"]["description"]
