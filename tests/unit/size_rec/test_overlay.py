@@ -4,15 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFont, ImageOps
 
+from models.size_chart import MAX_LABEL_CHARS
 from size_rec.body.body_model import BodyEstimate
 from size_rec.body.size_calculator import advise
 from size_rec.cli.overlay import ENLARGED, LINE, draw_overlay
+from size_rec.cli.panel import TEXT_WIDTH_PX, TITLE_PX, fitting, panel_of, range_lines
 from size_rec.measuring import Measured
 from size_rec.outline.features import ARM_LEVELS, LEG_LEVELS, TORSO_LEVELS, measure_features
 from size_rec.photo.picture import Picture
 from size_rec.pose.framing import SAMPLES, Square
+from size_rec.vocabulary import Note
 from tests.support.size_figures import draw_figure, whole_picture
 
 pytestmark = pytest.mark.heavy
@@ -26,14 +29,16 @@ ESTIMATE = BodyEstimate(
     height_spread_cm=0.0,
 )
 
+ADVICE = advise(ESTIMATE)
+
 
 @pytest.fixture
 def measured() -> Measured:
     pose, rgb = draw_figure(left_px=180)
     features = measure_features(pose, rgb)
     assert features is not None
-    picture, advice = Picture(Image.fromarray(rgb), mirrored=False), advise(ESTIMATE)
-    return Measured(picture, whole_picture(rgb), pose, features, ESTIMATE, advice)
+    picture = Picture(Image.fromarray(rgb), mirrored=False)
+    return Measured(picture, whole_picture(rgb), pose, features, ESTIMATE, ADVICE)
 
 
 def test_every_measured_line_is_on_the_drawing(measured: Measured) -> None:
@@ -79,3 +84,30 @@ def test_what_was_measured_in_a_mirror_is_shown_as_the_photograph_was(measured: 
     assert turned.crop(box).tobytes() == ImageOps.mirror(plain.crop(box)).tobytes()
     panel = (width, 0, plain.width, plain.height)
     assert turned.crop(panel).tobytes() == plain.crop(panel).tobytes()
+
+
+@pytest.mark.parametrize("letter", ["i", "W", "尺"])
+@pytest.mark.parametrize("chars", [1, 12, MAX_LABEL_CHARS])
+def test_every_label_is_written_to_its_end(letter: str, chars: int) -> None:
+    label = letter * chars
+    lines = [fitting(f"Size {label}", TITLE_PX), *range_lines(replace(ADVICE, smallest=label, largest=label))]
+    lines += range_lines(replace(ADVICE, smallest=label, largest=f"{label[:-1]}X"))
+    assert all(ImageFont.load_default(line.size_px).getlength(line.text) <= TEXT_WIDTH_PX for line in lines)
+
+
+def test_short_labels_are_written_large_and_as_one_range() -> None:
+    assert fitting("Size M", TITLE_PX).size_px == TITLE_PX
+    assert [line.text for line in range_lines(replace(ADVICE, largest="L"))] == ["M to L"]
+
+
+def test_the_labels_of_a_long_range_stand_in_lines_of_their_own() -> None:
+    long = replace(ADVICE, smallest="EU 52 / US 42 / IT 52 Regular", largest="EU 54 / US 44 / IT 54 Regular")
+    assert [line.text for line in range_lines(long)] == [f"{long.smallest} to", long.largest]
+
+
+def test_the_panel_beside_a_small_picture_is_not_cut_off(measured: Measured) -> None:
+    small = replace(measured.picture, image=measured.picture.image.crop((0, 0, 400, 100)))
+    everything = replace(measured, picture=small, advice=replace(ADVICE, notes=tuple(Note)))
+    panel = panel_of(everything)
+    sheet = draw_overlay(everything)
+    assert sheet.crop((sheet.width - panel.width, 0, sheet.width, panel.height)).tobytes() == panel.tobytes()
