@@ -82,7 +82,7 @@ class EstimateBodyRequest(BaseModel):
         ge=MIN_WEIGHT_KG,
         le=MAX_WEIGHT_KG,
         allow_inf_nan=False,
-        description="Optional; makes every girth about 1 cm more exact.",
+        description="Optional; makes every girth about 0.7 cm more exact.",
     )
     size_chart: ShopChart | None = Field(
         default=None,
