@@ -29,7 +29,8 @@ MAX_SURPRISE = 15.0
 """Limit of the mean squared deviation from the nearest kind of body. In cross-validation 99 of 100 bodies are near 2
 and the largest is 6. A figure that deviates two and a half times as much is unlike all that the model was fitted to."""
 MAX_GIRTH_SPREAD_CM = 8.0
-"""The width of one size: a less certain answer does not tell the size. In cross-validation 99 of 100 are below 6."""
+"""The width of one size: a less certain answer does not tell the size. In cross-validation 99 of 100 are below 7, with
+what a possible stretching adds, and of those in grey as well."""
 MIN_TOES_BELOW_HEELS_SHARE = 0.02
 """From the front the toes are nearer to the camera and so lower in the picture than the heels, by 0.04 to 0.1 of the
 distance from shoulder to ankle; from behind the heels are. Asked only where the face does not tell."""
