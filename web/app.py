@@ -74,6 +74,7 @@ def create_app(
         title="wearon-worker",
         description="Size recommendation from one photo and a height, and the worker's state.",
         redoc_url=None,
+        redirect_slashes=False,  # the Location would be made of whatever Host the caller names
         exception_handlers=error_handlers(metrics.count_refused),
     )
     instrument(app, registry)

@@ -204,6 +204,18 @@ def test_unknown_paths_and_methods_are_problems_too(app: FastAPI) -> None:
     assert wrong_method.headers["x-request-id"] == wrong_method.json()["request_id"]
 
 
+@pytest.mark.parametrize("path", ["/estimate-body/", "/health/"])
+def test_a_slash_too_many_is_an_unknown_path_and_leads_nowhere(app: FastAPI, path: str) -> None:
+    async def ask_there(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post(path, json={"image_url": "http://x/a.jpg", "height_cm": 170}, headers={"Host": "evil"})
+
+    with structlog.testing.capture_logs() as lines:
+        answer = with_client(app, ask_there)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "location" not in answer.headers
+    assert [(line["event"], line["code"]) for line in lines] == [("request_refused", "not_found")]
+
+
 def test_without_a_model_the_answer_is_503() -> None:
     response = ask(app_with(None), {"image_url": "http://127.0.0.1/a.jpg", "height_cm": 170})
     assert (response.status_code, response.json()["code"]) == (503, "model_unavailable")
