@@ -44,17 +44,29 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     HTTPStatus.BAD_REQUEST: _problem("The photo cannot be downloaded or is not a picture."),
     HTTPStatus.METHOD_NOT_ALLOWED: _problem("Only POST is answered here.", **_ALLOW),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: _problem(
-        f"The photo (`image_too_large`, `image_too_many_pixels`) or the request is too large. {ACCEPTED_PHOTOS}"
+        "The photo (`image_too_large`, `image_too_many_pixels`) or the request (`request_too_large`) is too large. "
+        f"{ACCEPTED_PHOTOS}"
     ),
     HTTPStatus.UNPROCESSABLE_ENTITY: _problem("Invalid input, or no full body: `code` says what is missing."),
-    HTTPStatus.TOO_MANY_REQUESTS: _problem("Overloaded; try again after `Retry-After` seconds.", **_RETRY_AFTER),
-    HTTPStatus.INTERNAL_SERVER_ERROR: _problem("Something went wrong in the worker."),
-    HTTPStatus.SERVICE_UNAVAILABLE: _problem("The pose model is not loaded.", **_RETRY_AFTER),
+    HTTPStatus.TOO_MANY_REQUESTS: _problem(
+        "More requests a second than nginx takes from one client (`too_many_requests`), or more photos than the worker "
+        "takes at a time (`overloaded`); try again after `Retry-After` seconds.",
+        **_RETRY_AFTER,
+    ),
+    HTTPStatus.INTERNAL_SERVER_ERROR: _problem("Something went wrong in the worker (`internal_error`)."),
+    HTTPStatus.BAD_GATEWAY: _problem(
+        "From nginx (`worker_unavailable`): no worker is there, as it is being started or updated.", **_RETRY_AFTER
+    ),
+    HTTPStatus.SERVICE_UNAVAILABLE: _problem(
+        "The pose model is not loaded, or the process that measured the photo ended (`model_unavailable`).",
+        **_RETRY_AFTER,
+    ),
     HTTPStatus.GATEWAY_TIMEOUT: _problem(
-        "The photo's host was too slow (`image_timeout`), or measuring was (`deadline_exceeded`)."
+        "The photo's host was too slow (`image_timeout`), or measuring was (`deadline_exceeded`, which nginx says as "
+        "well)."
     ),
 }
-"""The answers of POST /estimate-body."""
+"""The answers of POST /estimate-body, those of the nginx before it included."""
 
 
 class DocumentedApp(FastAPI):

@@ -1,5 +1,6 @@
 """What operators and callers' developers see of POST /estimate-body: log lines, counts, and the OpenAPI page."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_the_log_says_why_a_photo_could_not_be_used(
 def test_the_openapi_page_documents_the_endpoint_with_examples(app: FastAPI) -> None:
     schema = with_client(app, openapi)
     operation = schema["paths"]["/estimate-body"]["post"]
-    assert set(operation["responses"]) == {"200", "400", "405", "413", "422", "429", "500", "503", "504"}
+    assert set(operation["responses"]) == {"200", "400", "405", "413", "422", "429", "500", "502", "503", "504"}
     for name in ("EstimateBodyRequest", "EstimateBodyResponse", "Problem"):
         assert schema["components"]["schemas"][name]["examples"]
 
@@ -100,12 +101,26 @@ def test_the_openapi_page_declares_problems_and_headers_as_they_are_sent(app: Fa
     ]
     reference = {"$ref": "#/components/schemas/Problem"}
     for status, response in operation["responses"].items():
-        expected = {"X-Request-Id"} | {"429": {"Retry-After"}, "503": {"Retry-After"}, "405": {"Allow"}}.get(
-            status, set()
-        )
-        assert set(response["headers"]) == expected
+        expected = {"405": {"Allow"}} | {key: {"Retry-After"} for key in ("429", "502", "503")}
+        assert set(response["headers"]) == {"X-Request-Id"} | expected.get(status, set())
         if status != "200":
             assert response["content"] == {"application/problem+json": {"schema": reference}}
+
+
+@pytest.mark.parametrize(
+    ("status", "codes"),
+    [
+        ("413", {"image_too_large", "image_too_many_pixels", "request_too_large"}),
+        ("429", {"too_many_requests", "overloaded"}),
+        ("500", {"internal_error"}),
+        ("502", {"worker_unavailable"}),
+        ("503", {"model_unavailable"}),
+        ("504", {"image_timeout", "deadline_exceeded"}),
+    ],
+)
+def test_the_openapi_page_names_the_codes_of_a_status(app: FastAPI, status: str, codes: set[str]) -> None:
+    response = with_client(app, openapi)["paths"]["/estimate-body"]["post"]["responses"][status]
+    assert set(re.findall("`([a-z_]+)`", response["description"])) == codes
 
 
 def test_the_example_of_a_problem_is_one_that_is_sent(app: FastAPI, host: str) -> None:
