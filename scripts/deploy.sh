@@ -183,6 +183,7 @@ main() {
   parse_arguments "$@"
   step look
   need_bundle
+  check_no_placeholders
   take_lock
   choose_tag
   say "Deploying $wanted_tag (in force: $(tag_in_force | grep . || echo nothing))"

@@ -31,6 +31,26 @@ make_password() {
 
 has_setting() { [[ -r $ENV_FILE ]] && read_env_value "$ENV_FILE" "$1" >/dev/null; }
 
+# What may not stay as it stands in .env.example: what a person has to fill in, and the secrets that are made here.
+readonly NEVER_A_PLACEHOLDER=(
+  SUPABASE_URL SUPABASE_SERVICE_ROLE_KEY OPENAI_API_KEY CERTBOT_EMAIL REDIS_PASSWORD GF_SECURITY_ADMIN_PASSWORD
+  WHATSAPP_WEBHOOK_SECRET REDIS_URL CELERY_BROKER_URL
+)
+
+# check_no_placeholders: dies if one of them does. .env.example is for development: with its words Grafana would be on the
+# internet with a password that everybody can read. Names every such key, and never a value.
+check_no_placeholders() {
+  local key value found=""
+  for key in "${NEVER_A_PLACEHOLDER[@]}"; do
+    value=$(read_env_value "$ENV_FILE" "$key") || continue
+    case "$value" in
+      "" | change-me | your-* | redis://localhost*) found+="${found:+, }$key" ;;
+    esac
+  done
+  [[ -z $found ]] ||
+    die "In $ENV_FILE these are empty or still as in .env.example, which is for development: $found. Write the right value, or remove the line and run first-deploy.sh, which asks for it or makes it. (A password of Grafana that has run already is changed in Grafana, too.)"
+}
+
 # keep_setting KEY VALUE: from here on it is in .env; one that is there stays.
 keep_setting() {
   if has_setting "$1"; then return 0; fi
@@ -73,7 +93,10 @@ make_own_settings() {
 # write_settings DOMAIN: everything that is missing. DOMAIN comes first, because Compose reads no file without it.
 write_settings() {
   local entry key kind what redis
-  if [[ -e $ENV_FILE ]]; then check_env_file "$ENV_FILE"; fi
+  if [[ -e $ENV_FILE ]]; then
+    check_env_file "$ENV_FILE"
+    check_no_placeholders
+  fi
   if has_setting DOMAIN && [[ $(read_env_value "$ENV_FILE" DOMAIN) != "$1" ]]; then
     die "$ENV_FILE has another DOMAIN than $1. Run this with that one, or change the file by hand first."
   fi

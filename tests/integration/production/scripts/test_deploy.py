@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tests.support.edge import wait_until
-from tests.support.script_host import ScriptHost, shell, steps_of
+from tests.support.script_host import REPOSITORY, ScriptHost, shell, steps_of
 
 RELEASE = "WORKER_TAG={}\n"
 
@@ -356,3 +356,30 @@ def test_the_files_of_the_old_release_come_back_when_the_new_worker_is_not_well(
     done = host.run("deploy.sh", "--with-bundle", "v2")
     assert done.status != 0
     assert host.files() == files
+
+
+@pytest.mark.parametrize("key", ["GF_SECURITY_ADMIN_PASSWORD", "REDIS_URL"])
+def test_a_placeholder_of_the_example_is_refused_before_anything_is_asked(host: ScriptHost, key: str) -> None:
+    example = (REPOSITORY / ".env.example").read_text().splitlines()
+    [placeholder] = [line for line in example if line.startswith(f"{key}=")]
+    kept = [line for line in (host.home / ".env").read_text().splitlines() if not line.startswith(f"{key}=")]
+    (host.home / ".env").write_text("\n".join([*kept, placeholder]) + "\n")
+    files = host.files()
+    done = host.run("deploy.sh", "v2")
+    assert done.status != 0
+    assert f"for development: {key}. Write the right value" in done.stderr
+    assert placeholder.partition("=")[2] not in done.said
+    assert (host.calls, host.files()) == ([], files)
+
+
+def test_a_rollback_with_the_bundle_brings_the_files_back_too_and_without_it_the_worker_alone(host: ScriptHost) -> None:
+    for tag in ("v1", "v2"):
+        host.make_bundle(host.folder / "bundles" / tag)
+    (host.folder / "bundles" / "v2" / "nginx" / "new.conf").write_text("# new\n")
+    host.run("deploy.sh", "--with-bundle", "v2")
+    assert host.run("deploy.sh", "rollback").status == 0
+    assert (host.home / "nginx" / "new.conf").exists()
+    assert host.run("deploy.sh", "v2").status == 0
+    assert host.run("deploy.sh", "--with-bundle", "rollback").status == 0
+    assert in_force(host) == RELEASE.format("v1")
+    assert not (host.home / "nginx" / "new.conf").exists()

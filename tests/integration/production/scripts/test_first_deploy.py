@@ -1,12 +1,13 @@
 """scripts/first-deploy.sh on stand-ins: what it looks at first, what it makes, and that it can be run again."""
 
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.script_host import ANSWERS, DOMAIN, Finished, ScriptHost, steps_of
+from tests.support.script_host import ANSWERS, DOMAIN, REPOSITORY, Finished, ScriptHost, steps_of
 
 
 def settings(host: ScriptHost) -> dict[str, str]:
@@ -185,6 +186,56 @@ def test_it_ends_with_the_way_to_grafana_and_the_place_of_the_password(fresh_hos
 def test_the_versions_of_dockers_api_are_told(fresh_host: ScriptHost) -> None:
     said = fresh_host.first_deploy().said
     assert "Docker's API: 1.54 down to 1.40; this client speaks 1.54" in said
+
+
+def lines_of_the_example() -> dict[str, str]:
+    lines = (REPOSITORY / ".env.example").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_a_copy_of_the_example_is_refused_with_every_key_that_has_to_be_filled_in(fresh_host: ScriptHost) -> None:
+    fresh_host.make_bundle(fresh_host.home)
+    shutil.copy(REPOSITORY / ".env.example", fresh_host.home / ".env")
+    done = fresh_host.first_deploy()
+    assert done.status != 0
+    [stop] = [line for line in done.stderr.splitlines() if line.startswith("STOP")]
+    for key in ("REDIS_PASSWORD", "GF_SECURITY_ADMIN_PASSWORD", "WHATSAPP_WEBHOOK_SECRET", "REDIS_URL"):
+        assert key in stop
+    for key in ("SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "OPENAI_API_KEY"):
+        assert key in stop
+    assert "remove the line and run first-deploy.sh" in stop
+    assert (fresh_host.home / ".env").read_bytes() == (REPOSITORY / ".env.example").read_bytes()
+    assert fresh_host.workers() == []
+
+
+def test_every_secret_of_the_example_that_a_host_needs_is_known_for_a_placeholder(fresh_host: ScriptHost) -> None:
+    fresh_host.make_bundle(fresh_host.home)
+    filled_in = ANSWERS | {"DOMAIN": DOMAIN}
+    placeholders = {key: value for key, value in lines_of_the_example().items() if key not in filled_in}
+    never_needed = {name for name in placeholders if name.startswith("WHATSAPP_")} - {"WHATSAPP_WEBHOOK_SECRET"}
+    for key in placeholders.keys() - never_needed:
+        text = "".join(f"{name}={value}\n" for name, value in (filled_in | {key: placeholders[key]}).items())
+        (fresh_host.home / ".env").write_text(text)
+        done = fresh_host.first_deploy()
+        assert f"for development: {key}." in done.stderr
+
+
+def test_without_the_lines_of_the_example_the_settings_are_made_and_asked_for(fresh_host: ScriptHost) -> None:
+    fresh_host.make_bundle(fresh_host.home)
+    refused = {"SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "OPENAI_API_KEY", "REDIS_PASSWORD", "REDIS_URL"}
+    refused |= {"GF_SECURITY_ADMIN_PASSWORD", "WHATSAPP_WEBHOOK_SECRET"}
+    kept = {key: value for key, value in lines_of_the_example().items() if key not in refused}
+    (fresh_host.home / ".env").write_text("".join(f"{key}={value}\n" for key, value in kept.items()))
+    done = fresh_host.first_deploy()
+    assert done.status == 0, done.said
+    assert settings(fresh_host)["GF_SECURITY_ADMIN_PASSWORD"] != "change-me"
+
+
+def test_a_dry_run_claims_nothing_that_was_not_done(fresh_host: ScriptHost) -> None:
+    done = fresh_host.first_deploy("--dry-run")
+    assert done.status == 0, done.said
+    assert done.stdout.splitlines()[-1] == f"would end with a host that serves {DOMAIN}; nothing was changed"
+    assert not any(words in done.said for words in ("This host runs", "Grafana: https", "ok    files"))
 
 
 def test_dry_run_touches_nothing(fresh_host: ScriptHost) -> None:
