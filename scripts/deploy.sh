@@ -220,6 +220,8 @@ main() {
   act "see to it that one worker runs" compose up -d --no-deps --scale worker=1 worker
   step prune
   prune_images
+  step command
+  ensure_operators_command
   step whole
   act "see to it that everything runs" bring_up_the_rest ||
     die "$wanted_tag is in force, and not all of ${SERVING_SERVICES[*]} is well; its words are above. Mend the cause and run this again."

@@ -10,8 +10,8 @@ first-deploy.sh [--dry-run] [--tag TAG] [--address IPV4] DOMAIN
 
 Makes this machine the production host of DOMAIN. First it looks at what can be wrong outside: system, disk, memory,
 ports, clock, DNS. Then it installs Docker where missing, fills /opt/wearon, asks for the settings that are missing,
-starts everything, orders the certificate (a rehearsal first), installs the daily renewal and backup, and asks
-https://DOMAIN/health until it says ok.
+starts everything, orders the certificate (a rehearsal first), installs the daily renewal and backup and the command
+`wearon`, and asks https://DOMAIN/health until it says ok.
 
 It may be stopped at any moment and run again: each step looks first and does only what is missing. On a host that runs
 well it changes nothing.
@@ -189,6 +189,8 @@ main() {
   ensure_https
   step cron
   ensure_cron
+  step command
+  ensure_operators_command
   step health
   ask_from_outside
   end_of_step

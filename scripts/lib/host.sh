@@ -170,3 +170,32 @@ check_dns_in_container() {
     die "A container cannot resolve $PUBLIC_NAME_TO_RESOLVE. See \`docker info\` and /etc/resolv.conf; Docker 29.1.0 had this fault, update it."
   good "DNS inside a container: works"
 }
+
+# --- The operator's command -----------------------------------------------------------------------------------------
+
+readonly OPERATORS_COMMAND_MARK="# Written by first-deploy.sh and deploy.sh"
+
+# ensure_operators_command: `wearon` on the host is `wearon` in the worker's container. Nothing that serves needs it, so
+# what is wrong with it stops nobody.
+ensure_operators_command() {
+  if [[ -x $OPERATORS_COMMAND && $(<"$OPERATORS_COMMAND") == "$(_operators_command)" ]]; then return 0; fi
+  if [[ -e $OPERATORS_COMMAND ]] && ! grep -Fq "$OPERATORS_COMMAND_MARK" "$OPERATORS_COMMAND"; then
+    warn "$OPERATORS_COMMAND is somebody else's and stays as it is"
+    return 0
+  fi
+  (act "write $OPERATORS_COMMAND" write_by_rename "$OPERATORS_COMMAND" 0755 _operators_command) ||
+    warn "\`wearon\` is not on this host; everything else goes on. Meanwhile: docker compose exec worker wearon"
+}
+
+# Compose gives a terminal when it writes to one, and then refuses a standard input that is none.
+_operators_command() {
+  cat <<COMMAND
+#!/bin/sh
+$OPERATORS_COMMAND_MARK: the operator's command line, in the worker that runs (docs/operating.md).
+cd '$WEARON_HOME' || exit
+if [ -t 0 ] && [ -t 1 ]; then
+  exec docker compose exec worker wearon "\$@"
+fi
+exec docker compose exec -T worker wearon "\$@"
+COMMAND
+}

@@ -21,6 +21,7 @@ readonly BUNDLE_PARTS=(
   monitoring/alloy monitoring/blackbox monitoring/docker-socket monitoring/grafana monitoring/loki monitoring/prometheus
 )
 
+readonly OPERATORS_COMMAND="${WEARON_COMMAND_DIRECTORY:-/usr/local/bin}/wearon" # docs/operating.md
 readonly CRON_FILE="${WEARON_CRON_DIRECTORY:-/etc/cron.d}/wearon"
 
 # --- Names in Docker ------------------------------------------------------------------------------------------------

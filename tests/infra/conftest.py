@@ -125,6 +125,7 @@ def first_deploy(rig: Rig) -> FirstDeploy:
     host, settings = rig.host, rig.internet.settings()
     host.home.mkdir()
     host.cron_directory.mkdir()
+    host.command_directory.mkdir()
     not_asked_for = {name: settings[name] for name in ("IMAGE_URL_TRUSTED_HOSTS",)}
     not_asked_for["DOCKER_SOCKET"] = str(rig.docker.socket)
     (host.home / ".env").write_text("".join(f"{name}={value}\n" for name, value in not_asked_for.items()))

@@ -72,6 +72,7 @@ class ScriptHost:
         self.home = folder / "opt" / "wearon"
         (folder / "bin").mkdir(parents=True)
         (folder / "cron.d").mkdir()
+        (folder / "commands").mkdir()
         (folder / "apt").mkdir()
         (folder / "os-release").write_text(OS_RELEASE)
         (folder / "meminfo").write_text("MemTotal:        4015168 kB\n")
@@ -140,6 +141,7 @@ class ScriptHost:
             "WEARON_HOME": str(self.home),
             "WEARON_EUID": "0",
             "WEARON_CRON_DIRECTORY": str(self.folder / "cron.d"),
+            "WEARON_COMMAND_DIRECTORY": str(self.folder / "commands"),
             "WEARON_APT_DIRECTORY": str(self.folder / "apt"),
             "WEARON_OS_RELEASE": str(self.folder / "os-release"),
             "WEARON_MEMINFO": str(self.folder / "meminfo"),
@@ -206,12 +208,12 @@ class ScriptHost:
         self.forget_calls()
 
 
-def shell(home: Path, program: str, *arguments: str) -> Finished:
+def shell(home: Path, program: str, *arguments: str, **more: str) -> Finished:
     """A few lines of bash with the scripts' library, on a host with nothing on it."""
     done = subprocess.run(
         ["bash", "-c", f'set -Eeuo pipefail; source "{SCRIPTS}/lib/all.sh"; {program}', "test", *arguments],
         capture_output=True,
-        env={"PATH": "/usr/bin:/bin", "WEARON_HOME": str(home), "LANG": "C.UTF-8"},
+        env={"PATH": "/usr/bin:/bin", "WEARON_HOME": str(home), "LANG": "C.UTF-8", **more},
         check=False,
     )
     return Finished(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -59,6 +59,7 @@ class Host:
     def __init__(self, home: Path, docker: Docker, images: Images, internet: Internet, project: str = PROJECT) -> None:
         self.home = home
         self.cron_directory = home.with_name(f"{home.name}-cron")
+        self.command_directory = home.with_name(f"{home.name}-commands")
         self.internet = internet
         self.docker = docker
         self.images = images
@@ -121,6 +122,7 @@ class Host:
             **self.docker.environment,
             "WEARON_HOME": str(self.home),
             "WEARON_CRON_DIRECTORY": str(self.cron_directory),
+            "WEARON_COMMAND_DIRECTORY": str(self.command_directory),
             "WEARON_ACME_SERVER": self.internet.acme_directory,
             "WEARON_ACME_STAGING_SERVER": self.internet.acme_directory,
             "CURL_CA_BUNDLE": str(self.internet.issuer_path),

@@ -247,6 +247,7 @@ def test_dry_run_touches_nothing(fresh_host: ScriptHost) -> None:
     assert "would make" in done.stdout
     assert not fresh_host.home.exists()
     assert list((fresh_host.folder / "cron.d").iterdir()) == []
+    assert list((fresh_host.folder / "commands").iterdir()) == []
     assert fresh_host.state == before
 
 
