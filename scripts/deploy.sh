@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib/all.sh"
 
 usage() {
   cat <<'HELP'
-deploy.sh [--dry-run] [--with-bundle] [TAG | rollback]
+deploy.sh [--dry-run] [--with-bundle] [--replace] [TAG | rollback]
 
 Starts a worker of TAG beside the one that runs, waits until it is healthy, writes TAG to release.env, lets the old one
 finish its tasks, and removes it. If the new one does not get well, its log is shown, it is removed, and the old one
@@ -15,8 +15,11 @@ Killed at any moment and run again, it goes on where it was; a plain `docker com
 
   TAG            of the worker's image. Without it the tag in force: use that after a change of .env.
   rollback       the tag that was in force before. Database migrations are not undone; old workers know the new schema.
-  --with-bundle  first takes the release's other files (compose, nginx, scripts) from the image NAME-bundle:TAG.
-  --dry-run      says what would be done and touches nothing.
+  --with-bundle  first takes the release's other files (compose, nginx, scripts) from the image NAME-bundle:TAG. With
+                 rollback: those of the tag before. Without it a rollback changes the worker alone.
+  --replace      a new worker also where the one that runs is what is wanted: it takes up too much memory, say.
+  --dry-run      says what the release asks of you and what would be done, and changes nothing. To read that it pulls the
+                 image NAME-bundle:TAG, which is small.
 
 DATABASE_URL in the environment: supabase/migrations are applied before the new worker starts. It is not stored.
 WEARON_HOME: the host's directory, /opt/wearon if not set.
@@ -26,7 +29,7 @@ WEARON_HOME: the host's directory, /opt/wearon if not set.
 HELP
 }
 
-wanted_tag="" wanted_identity="" with_bundle=no
+wanted_tag="" wanted_identity="" with_bundle=no replace=no to_be_replaced=""
 
 parse_arguments() {
   while (($#)); do
@@ -34,6 +37,7 @@ parse_arguments() {
       --help | -h) usage && exit 0 ;;
       --dry-run) DRY_RUN=yes ;;
       --with-bundle) with_bundle=yes ;;
+      --replace) replace=yes ;;
       -*) wrong_usage "There is no option \"$1\". Nothing was done." ;;
       *)
         [[ -z $wanted_tag ]] || wrong_usage "One tag only, not \"$wanted_tag\" and \"$1\". Nothing was done."
@@ -120,14 +124,16 @@ clear_leftovers() {
 old_workers() {
   local id
   for id in $(containers_of "$WORKER_SERVICE"); do
-    if [[ $(identity_of "$id") != "$wanted_identity" ]]; then echo "$id"; fi
+    if [[ $(identity_of "$id") != "$wanted_identity" ]] || is_to_be_replaced "$id"; then echo "$id"; fi
   done
 }
+
+is_to_be_replaced() { grep -Fxq -- "$1" <<<"$to_be_replaced"; }
 
 current_worker() {
   local id
   for id in $(containers_of "$WORKER_SERVICE"); do
-    if [[ $(identity_of "$id") == "$wanted_identity" ]] && is_running "$id"; then
+    if [[ $(identity_of "$id") == "$wanted_identity" ]] && ! is_to_be_replaced "$id" && is_running "$id"; then
       echo "$id"
       return 0
     fi
@@ -206,6 +212,7 @@ main() {
   if [[ -n ${DATABASE_URL:-} ]]; then apply_migrations; fi
   step leftovers
   wanted_identity=$(identity_of_tag "$wanted_tag")
+  if [[ $replace == yes ]]; then to_be_replaced=$(containers_of "$WORKER_SERVICE"); fi
   clear_leftovers
   step start
   start_beside
