@@ -58,14 +58,28 @@ choose_tag() {
   check_tag "$wanted_tag"
 }
 
+# The release's own CHANGELOG.md says it; the one that lies here may be older, and then knows nothing of this release. A tag
+# that was in force here asks for nothing again: that was told when it came, and a rollback undoes none of it.
 show_changes() {
-  local old changes
+  local old changelog changes
   old=$(tag_in_force)
-  if [[ $old == "$wanted_tag" || ! -r $WEARON_HOME/CHANGELOG.md ]]; then return 0; fi
-  changes=$(changes_between "$WEARON_HOME/CHANGELOG.md" "$old" "$wanted_tag")
+  if [[ $old == "$wanted_tag" ]] || grep -Fxq -- "$wanted_tag" <<<"$(deployed_tags)"; then return 0; fi
+  if ! changelog=$(changelog_of_release); then
+    warn "What $wanted_tag asks of the operator is not known: $(bundle_image):$wanted_tag could not be had. Read the release's CHANGELOG.md"
+    return 0
+  fi
+  changes=$(changes_between "$changelog" "$old" "$wanted_tag")
   if [[ -n $changes ]]; then
     say "What $wanted_tag asks of the operator, after ${old:-nothing} (CHANGELOG.md):"
     say "$changes"
+  fi
+}
+
+changelog_of_release() {
+  if [[ $with_bundle == yes && $DRY_RUN == no ]]; then
+    cat "$WEARON_HOME/CHANGELOG.md" # it has just come
+  else
+    changelog_in_bundle "$wanted_tag"
   fi
 }
 
@@ -233,7 +247,11 @@ main() {
   act "see to it that everything runs" bring_up_the_rest ||
     die "$wanted_tag is in force, and not all of ${SERVING_SERVICES[*]} is well; its words are above. Mend the cause and run this again."
   end_of_step
-  good "$wanted_tag is in force"
+  if [[ $DRY_RUN == yes ]]; then
+    say "would end with $wanted_tag in force; nothing was changed"
+  else
+    good "$wanted_tag is in force"
+  fi
 }
 
 main "$@"

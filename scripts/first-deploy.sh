@@ -67,7 +67,7 @@ copy_bundle() {
     return 0
   fi
   install_bundle "$bundle"
-  good "files: as in $bundle"
+  if [[ $DRY_RUN == no ]]; then good "files: as in $bundle"; fi
 }
 
 choose_tag() {
@@ -194,6 +194,10 @@ main() {
   step health
   ask_from_outside
   end_of_step
+  if [[ $DRY_RUN == yes ]]; then
+    say "would end with a host that serves $domain; nothing was changed"
+    return 0
+  fi
   good "Grafana: https://$domain/grafana/, user admin; its password is GF_SECURITY_ADMIN_PASSWORD in $ENV_FILE"
   good "This host runs $(tag_in_force) for $domain. What to look at in the first hour: docs/first-hour.md"
 }

@@ -61,3 +61,14 @@ fetch_bundle() {
   docker rm "$container" >/dev/null || warn "The container $container stays: docker rm $container"
   [[ $copied == yes ]] || die "The files of $image could not be copied. Is the disk full (df -h $WEARON_HOME)? No file was changed."
 }
+
+# changelog_in_bundle TAG: prints the release's CHANGELOG.md. No file of the host changes. Status 1: it cannot be had.
+changelog_in_bundle() {
+  local image container read=yes
+  image="$(bundle_image):$1"
+  docker pull --quiet "$image" >/dev/null 2>&1 || docker image inspect "$image" >/dev/null 2>&1 || return 1
+  container=$(docker create "$image" none 2>/dev/null) || return 1
+  docker cp "$container:/CHANGELOG.md" - 2>/dev/null | tar -xOf - 2>/dev/null || read=no
+  docker rm "$container" >/dev/null || warn "The container $container stays: docker rm $container"
+  [[ $read == yes ]]
+}

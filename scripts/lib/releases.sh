@@ -54,12 +54,12 @@ previous_tag() {
   deployed_tags | grep -Fxv -- "$(tag_in_force)" | head -n 1 || true
 }
 
-# changes_between FILE OLD NEW: what an operator has to know when OLD is replaced by NEW. CHANGELOG.md has a heading
+# changes_between TEXT OLD NEW: what an operator has to know when OLD is replaced by NEW. TEXT, a CHANGELOG.md, has a heading
 # "## TAG" or "## TAG (date)" per release, newest first, and "## Unreleased" above them. A tag without a heading was
 # built between two releases: as NEW it means the top, as OLD the end of the first section.
 changes_between() {
   local headings start="" end="" number=0 heading
-  mapfile -t headings < <(awk '/^## / { print $2 }' "$1")
+  mapfile -t headings < <(awk '/^## / { print $2 }' <<<"$1")
   for heading in "${headings[@]}"; do
     number=$((number + 1))
     if [[ $heading == "$3" && -z $start ]]; then start=$number; fi
@@ -67,7 +67,7 @@ changes_between() {
   done
   start=${start:-1}
   end=${end:-$((start + 1))}
-  awk -v start="$start" -v end="$end" '/^## / { section++ } section >= start && section < end' "$1"
+  awk -v start="$start" -v end="$end" '/^## / { section++ } section >= start && section < end' <<<"$1"
 }
 
 # prune_images: removes images of the worker, the bridge and the bundle but the one in force and those of the last tags. Never a volume, never by force:

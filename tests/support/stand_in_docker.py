@@ -452,6 +452,9 @@ def docker(state: State, arguments: list[str]) -> int:  # noqa: C901, PLR0911, P
                 state["bundle_images"].insert(0, tag)
         case "create", [image, "none"] if image.startswith(f"{IMAGE}-bundle:"):
             out(f"bundle:{image.rpartition(':')[2]}")
+        case "cp", [source, "-"] if source.startswith("bundle:") and source.endswith(":/CHANGELOG.md"):
+            files = f"{HERE}/bundles/{source.split(':')[1]}"
+            return run_program("tar", "-C", files, "-cf", "-", "CHANGELOG.md")
         case "cp", [source, target] if source.startswith("bundle:"):
             files = f"{HERE}/bundles/{source.split(':')[1]}"
             return 1 if source in state.get("copy_breaks", ()) else run_program("cp", "-a", f"{files}/.", target)

@@ -144,25 +144,62 @@ def test_a_build_whose_tag_went_to_a_newer_one_is_removed_by_its_id(host: Script
     assert host.state["untagged"] == []
 
 
+def release_with_notes(host: ScriptHost, tag: str, changelog: str) -> None:
+    bundle = host.folder / "bundles" / tag
+    host.make_bundle(bundle)
+    (bundle / "CHANGELOG.md").write_text(changelog)
+
+
 def test_the_changes_between_the_two_releases_are_printed(host: ScriptHost) -> None:
-    (host.home / "CHANGELOG.md").write_text(
+    release_with_notes(
+        host,
+        "v3",
         "# Changes\n\n## Unreleased\n\n- unborn\n\n## v3 (2026-11-30)\n\n- third\n\n"
-        "## v2\n\n- second\n\n## v1\n\n- first\n"
+        "## v2\n\n- second\n\n## v1\n\n- first\n",
     )
     said = host.run("deploy.sh", "v3").stdout
     assert "third" in said
     assert "second" in said
     assert "first" not in said
     assert "unborn" not in said
-    back = host.run("deploy.sh", "v1").stdout
-    assert not any(word in back for word in ("first", "second", "third", "unborn"))
 
 
 def test_a_tag_without_a_heading_is_told_what_is_unreleased(host: ScriptHost) -> None:
-    (host.home / "CHANGELOG.md").write_text("# Changes\n\n## Unreleased\n\n- unborn\n\n## v1\n\n- first\n")
+    release_with_notes(host, "v2", "# Changes\n\n## Unreleased\n\n- unborn\n\n## v1\n\n- first\n")
     said = host.run("deploy.sh", "v2").stdout
     assert "unborn" in said
     assert "first" not in said
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",), ("--with-bundle",), ("--dry-run", "--with-bundle")], ids=str)
+def test_the_notes_are_the_wanted_releases_and_not_those_that_lie_on_the_host(
+    host: ScriptHost, options: tuple[str, ...]
+) -> None:
+    (host.home / "CHANGELOG.md").write_text("# Changes\n\n## Unreleased\n\n- old news\n\n## v1\n\n- first\n")
+    release_with_notes(host, "v2", "# Changes\n\n## v2\n\n- second\n\n## v1\n\n- first\n")
+    said = host.run("deploy.sh", *options, "v2").stdout
+    assert "What v2 asks of the operator, after v1" in said
+    assert "second" in said
+    assert "first" not in said
+    assert "old news" not in said
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=str)
+def test_notes_that_cannot_be_had_are_said_to_be_unknown(host: ScriptHost, options: tuple[str, ...]) -> None:
+    done = host.run("deploy.sh", *options, "v2")
+    assert done.status == 0, done.said
+    assert "What v2 asks of the operator is not known" in done.stderr
+    assert "asks of the operator, after" not in done.said
+
+
+@pytest.mark.parametrize("options", [(), ("--with-bundle",), ("--dry-run",)], ids=str)
+def test_a_rollback_asks_for_nothing(host: ScriptHost, options: tuple[str, ...]) -> None:
+    release_with_notes(host, "v1", "# Changes\n\n## v1\n\n- first\n")
+    release_with_notes(host, "v2", "# Changes\n\n## v2\n\n- second\n\n## v1\n\n- first\n")
+    host.run("deploy.sh", "--with-bundle", "v2")
+    done = host.run("deploy.sh", *options, "rollback")
+    assert done.status == 0, done.said
+    assert "asks of the operator" not in done.said
 
 
 def test_a_monitor_that_is_ill_is_named_and_the_deploy_has_succeeded(host: ScriptHost) -> None:
@@ -211,6 +248,51 @@ def test_dry_run_touches_nothing(host: ScriptHost) -> None:
     assert "would start a worker of v2 beside 1" in done.stdout
     assert (host.state["containers"], host.files()) == (state["containers"], files)
     assert host.state["images"] == state["images"]
+
+
+def test_a_dry_run_does_not_end_as_if_it_had_been_done(host: ScriptHost) -> None:
+    host.make_bundle(host.folder / "bundles" / "v2")
+    files = host.files()
+    done = host.run("deploy.sh", "--dry-run", "--with-bundle", "v2")
+    assert done.status == 0, done.said
+    assert done.stdout.splitlines()[-1] == "would end with v2 in force; nothing was changed"
+    assert "v2 is in force" not in done.said
+    assert host.files() == files
+
+
+def test_a_worker_that_is_what_is_wanted_is_replaced_when_that_is_asked_for(host: ScriptHost) -> None:
+    [before] = (i for i, c in host.state["containers"].items() if c["service"] == "worker")
+    files = host.files()
+    done = host.run("deploy.sh", "--replace")
+    assert done.status == 0, done.said
+    [after] = (i for i, c in host.state["containers"].items() if c["service"] == "worker")
+    assert before != after
+    assert host.state["stopped"] == [before], "it finished its tasks"
+    assert host.state.get("moments_without_healthy_worker", 0) == 0
+    assert {name: content for name, content in host.files().items() if name != "deploys.log"} == {
+        name: content for name, content in files.items() if name != "deploys.log"
+    }
+
+
+def test_a_replacement_that_is_not_well_is_removed_and_the_worker_that_runs_stays(host: ScriptHost) -> None:
+    before = host.state["containers"]
+    host.save(health_of_tag={"v1": "unhealthy"})
+    done = host.run("deploy.sh", "--replace")
+    assert done.status != 0
+    assert "did not get well and is removed" in done.stderr
+    assert host.state["containers"] == before
+
+
+@pytest.mark.parametrize("again", [(), ("--replace",)], ids=str)
+@pytest.mark.parametrize("step", ["start", "healthy", "old"])
+def test_a_replacement_that_was_killed_ends_with_one_worker(
+    host: ScriptHost, step: str, again: tuple[str, ...]
+) -> None:
+    assert host.run("deploy.sh", "--replace", WEARON_FAIL_AFTER=step).killed
+    done = host.run("deploy.sh", *again)
+    assert done.status == 0, done.said
+    assert [worker["health"] for worker in host.workers()] == ["healthy"]
+    assert host.state.get("moments_without_healthy_worker", 0) == 0
 
 
 def test_migrations_come_before_the_new_worker_and_the_address_is_nowhere(host: ScriptHost) -> None:
