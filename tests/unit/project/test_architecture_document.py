@@ -77,3 +77,30 @@ def test_every_file_that_the_document_names_is_there() -> None:
     named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|cjs|sql|md))`", before_the_table))
     assert len(named) > 30
     assert [name for name in sorted(named) if not (REPOSITORY / name).exists()] == []
+
+
+def names_beside(cell: str) -> list[tuple[str, bool]]:
+    """The file names without a folder in a cell, and whether each is beside a file that the cell names before it."""
+    folders = [REPOSITORY]
+    found = []
+    for name in re.findall(r"`([\w./-]+\.(?:py|cjs|sql|md|yml|sh))`", cell):
+        if "/" in name:
+            folders.append((REPOSITORY / name).parent)
+        else:
+            found.append((name, any((folder / name).is_file() for folder in folders)))
+    return found
+
+
+def test_a_file_that_a_table_names_without_its_folder_is_beside_the_one_named_before_it() -> None:
+    cells = [cell for line in DOCUMENT.splitlines() if line.startswith("| ") for cell in line.split(" | ")]
+    found = [name for cell in cells for name in names_beside(cell)]
+    assert ("answer.py", True) in found
+    assert [name for name, is_there in found if not is_there] == []
+
+
+def test_every_folder_of_the_monitoring_is_among_the_rooms() -> None:
+    rooms = DOCUMENT.split("## Rooms", 1)[1].split("```")[1]
+    of_the_monitoring = rooms.split("\nmonitoring/", 1)[1].split("\n\n", 1)[0]
+    there = {path.parent.name for path in (REPOSITORY / "monitoring").glob("*/*") if path.suffix != ".pyc"}
+    assert {"alloy", "whatsapp_bridge"} <= there
+    assert [name for name in sorted(there - {"__pycache__"}) if f"{name}/" not in of_the_monitoring] == []
