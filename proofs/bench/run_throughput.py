@@ -29,7 +29,7 @@ AIM_OVERHEAD_SECONDS: Final = 3.0
 AIM_RATE_SHARE: Final = 0.98
 """Keeping up: completions come at the rate of the offers, but for the jitter of the first and the last."""
 
-AIM_PEAK_BYTES: Final = 1024 * 2**20
+AIM_PEAK_BYTES: Final = 896 * 2**20
 AIM_HEALTH_P99_SECONDS: Final = 0.020
 
 WARM_UP_LATENCY: Final = "1"

@@ -7,7 +7,7 @@ MAX_PIXELS: Final = 64_000_000
 """Phones make pictures of 48 to 50 megapixels; a decoded pixel takes four bytes."""
 
 MAX_DECODE_BYTES: Final = 512 * 1024 * 1024
-"""Half of the container's 1 GiB: the most memory that decoding one picture may need at its peak."""
+"""Of the container's 896 MiB: the most memory that decoding one picture may need at its peak."""
 
 LARGE_DECODE_BYTES: Final = 128 * 1024 * 1024
 """A picture that takes more than this is decoded with no other large one, in whatever process of this installation, so

@@ -66,8 +66,8 @@ class ExchangeLimits:
 
     answer_memory_bytes: int = 32 * 1024 * 1024
     """For all answers of a process, from the first byte to the decoded picture: room for four of the largest; 150 at
-    the same moment would not fit into 1 GiB. Paid by the byte that arrived (ADR 0015), so an answer that drips holds up
-    nobody. Decoding takes three times an answer at most (as bytes, as text, as the picture's base64), so all of them
+    the same moment would not fit into 896 MiB. Paid by the byte that arrived (ADR 0015), so an answer that drips holds
+    up nobody. Decoding takes three times an answer at most (as bytes, as text, as the picture's base64), so all of them
     together never take more than 96 MiB."""
 
     turn_fresh_seconds: float = 20.0
