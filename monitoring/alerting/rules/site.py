@@ -43,8 +43,8 @@ RULES: Final = (
         component="nginx",
         summary="nginx answered five or more requests with a server error in 5 minutes.",
         description=(
-            "{{ $values.A }} answers of 5xx in 5 minutes. 502 and 504: the worker or Grafana does not answer; 503: the"
-            " worker measures as many sizes as it can."
+            "{{ $values.A }} answers of 5xx in 5 minutes. 502 and 504: the worker or Grafana does not answer; 503: no"
+            " process of the worker that measures sizes is ready."
         ),
         value_text="{{ $values.A }} in 5 minutes",
         no_data=Fallback(Unanswered.OK, "No line counts as 0; a pipeline without lines is told by logs-silent."),
@@ -82,8 +82,8 @@ RULES: Final = (
         component="certificate",
         summary="The renewal of the certificate has not succeeded for more than 26 hours.",
         description=(
-            "The last success is {{ $values.A }} hours old; no value means that there was none. It runs at 3:00 and"
-            " at 15:00, also when nothing is due."
+            "The last success is {{ $values.A }} hours old; no value means that there was none. It runs every"
+            " night between 3:00 and 4:00, also when nothing is due."
         ),
         value_text="{{ $values.A }} hours old",
         no_data=Fallback(

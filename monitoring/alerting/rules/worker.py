@@ -102,8 +102,8 @@ RULES: Final = (
         component="provider",
         summary="Calls to the image provider are paused: {{ $labels.reason }}.",
         description=(
-            "No picture can be made until a person mends the account ({{ $labels.reason }}). Tasks wait, none is"
-            " failed for it; calls go on by themselves within a minute after it is mended."
+            "No picture can be made until a person mends the account ({{ $labels.reason }}). Tasks wait; none"
+            " fails for it but the one that probes, once a minute. Mended, calls go on by themselves within a minute."
         ),
         value_text="paused: {{ $labels.reason }}",
         no_data=TOLD_BY_WORKER_GONE,
