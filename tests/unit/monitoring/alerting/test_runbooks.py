@@ -6,15 +6,20 @@ from typing import Any
 
 import pytest
 
+from models.failures import AccountBlocked, InputFailure, PlatformFailure, ProviderFailure
 from monitoring.alerting.__main__ import FOLDER
 from monitoring.alerting.check import faults, surroundings
 from monitoring.alerting.files import duration
 from monitoring.alerting.policy import TIME_ZONE
 from monitoring.alerting.rule import RUNBOOKS_URL
 from monitoring.alerting.rules import RULES
+from operations.__main__ import COMMANDS
+from tests.support.tracked import CODE_FOLDERS
 from tests.support.yaml_files import read_yaml
+from worker.samples import FAILURE_REASONS
 
 RUNBOOKS = Path(__file__).resolve().parents[4] / "docs" / "runbooks"
+WEARON = re.compile(r"(?:^|`|worker )wearon ([a-z-]+)", re.MULTILINE)
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 
 
@@ -62,3 +67,36 @@ def test_the_operators_table_says_what_the_rules_say() -> None:
 
 def test_the_operators_page_names_the_time_zone() -> None:
     assert f"`{TIME_ZONE}`" in (RUNBOOKS.parent / "alerts.md").read_text(encoding="utf-8")
+
+
+NEVER_REPORTED = {"input", "provider", "platform", "account_blocked"}
+"""Branches of the tree of failures; what is reported is below them."""
+
+
+def test_every_reason_that_a_generation_can_fail_for_has_a_row_with_what_to_do() -> None:
+    rows = re.findall(r"^\| ((?:`[a-z_:…]+`(?:, )?)+) \| \S", section(page("error-rate"), "Mitigation"), re.MULTILINE)
+    told = {reason for row in rows for reason in re.findall(r"`([a-z_:…]+)`", row)}
+    reported = {"bad_task:…" if reason.startswith("bad_task:") else reason for reason in FAILURE_REASONS}
+    assert told == reported - NEVER_REPORTED
+
+
+def test_no_branch_of_the_tree_of_failures_is_raised_itself() -> None:
+    branches = {kind.__name__ for kind in (InputFailure, ProviderFailure, PlatformFailure, AccountBlocked)}
+    sources = [path for folder in CODE_FOLDERS for path in (RUNBOOKS.parents[1] / folder).rglob("*.py")]
+    raised = {name for path in sources for name in re.findall(r"(?:raise|return) (\w+)\(", path.read_text())}
+    assert {"ImageUnreachable", "GivenBack"} <= raised
+    assert raised & branches == set()
+
+
+def test_every_command_of_wearon_that_a_page_has_an_operator_type_is_one() -> None:
+    known = {command.name for command in COMMANDS}
+    typed = {(path.name, word) for path in RUNBOOKS.glob("*.md") for word in WEARON.findall(path.read_text())}
+    assert ("dead-letters.md", "dead-letters") in typed
+    assert [(name, word) for name, word in sorted(typed) if word not in known] == []
+
+
+def test_wearon_is_typed_on_the_host_as_the_scripts_write_it_there() -> None:
+    operations = (RUNBOOKS.parent / "operations.md").read_text(encoding="utf-8")
+    names = (RUNBOOKS.parents[1] / "scripts" / "lib" / "names.sh").read_text(encoding="utf-8")
+    assert 'OPERATORS_COMMAND="${WEARON_COMMAND_DIRECTORY:-/usr/local/bin}/wearon"' in names
+    assert "`/usr/local/bin/wearon`" in operations
