@@ -21,9 +21,6 @@ GENERATION_SECONDS: Final = 45.0
 SIZE_SECONDS: Final = 3.0
 """NFR-1.2: P95 of a size recommendation."""
 
-UPTIME_PERCENT: Final = 99.5
-"""NFR-2.1: of a month."""
-
 RATE_LIMIT_WARNING_PERCENT: Final = 80.0
 RATE_LIMIT_PERCENT: Final = 100.0
 """NFR-1.4: never more than the limit in any 60 seconds; from 80 % on, tasks begin to wait for a turn."""

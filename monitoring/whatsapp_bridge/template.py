@@ -22,8 +22,6 @@ This message was sent by the monitoring of your WearOn worker. Nobody reads the 
 """What the operator has approved at Meta, letter by letter (docs/whatsapp.md). It neither begins nor ends with a
 parameter and has enough words of its own for four, because Meta approves no other."""
 
-PARAMETERS: Final = 4
-
 LONGEST_MESSAGE_CHARACTERS: Final = 1024
 """Of the whole message, the parameters filled in (Meta)."""
 

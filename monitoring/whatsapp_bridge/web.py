@@ -200,7 +200,9 @@ def create_app(
     now_seconds: Callable[[], float] = time.time,
 ) -> FastAPI:
     """The application."""
-    app = FastAPI(title="wearon-whatsapp-bridge", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="wearon-whatsapp-bridge", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     webhook = Webhook(queue, sender, settings, metrics, now_seconds=now_seconds)
 
     @app.post("/grafana")
