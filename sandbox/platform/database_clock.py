@@ -9,6 +9,10 @@ MIDNIGHT: Final = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsec
 """The last 00:00 UTC before this process began: what is inserted meanwhile is younger than any list of that night."""
 
 
+NEAR: Final = timedelta(minutes=15)
+"""To 00:00 UTC: the job's five minutes, and as long as a module of tests may take."""
+
+
 class DatabaseClock:
     """``wearon_worker.clock()`` of one database; the real time comes back at the end.
 
@@ -33,6 +37,13 @@ class DatabaseClock:
         """Let it be ``at`` now, and go on from there."""
         behind = datetime.now(UTC) - at
         self._replace(f"clock_timestamp() - interval '{behind.total_seconds():.6f} s'")
+
+    def keep_from_the_job(self, now: datetime) -> None:
+        """Let it be an hour later while the real 00:00 UTC is near, so that tests of other things are the same at every
+        hour."""
+        since_midnight = timedelta(hours=now.hour, minutes=now.minute)
+        if since_midnight < NEAR or since_midnight > timedelta(days=1) - NEAR:
+            self._replace("clock_timestamp() + interval '1 hour'")
 
     def restore(self) -> None:
         """The real time again, as the migration defines it."""

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import psycopg
 
+from sandbox.platform.producer import Producer
 from sandbox.servers.supabase import BUCKET
 
 
@@ -63,3 +64,13 @@ def bucket_limited(dsn: str, *, size_bytes: int | None = None, types: list[str] 
             yield
         finally:
             limit(None, None)
+
+
+@contextmanager
+def frozen_balances(platform: Producer) -> Iterator[None]:
+    """Users' balances refuse every change, as after a constraint that somebody added."""
+    platform.execute("ALTER TABLE user_credits ADD CONSTRAINT frozen CHECK (balance < 0) NOT VALID")
+    try:
+        yield
+    finally:
+        platform.execute("ALTER TABLE user_credits DROP CONSTRAINT frozen")

@@ -1,11 +1,14 @@
 """Fixtures for tests of the real worker; a test module names this file in its ``pytest_plugins``."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
+import psycopg
 import pytest
 import redis
 
 from sandbox.pictures.image_host import ImageHost
+from sandbox.platform.database_clock import DatabaseClock
 from sandbox.platform.producer import Producer
 from sandbox.servers.postgres import LocalPostgres
 from sandbox.servers.redis import LocalRedis
@@ -37,6 +40,8 @@ def stage(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         server.start()
     with Producer(world.postgres.dsn, world.redis.url) as platform:
         platform.wipe()
+    with psycopg.connect(world.postgres.dsn, autocommit=True) as connection:
+        DatabaseClock(connection).keep_from_the_job(datetime.now(UTC))
     with redis.Redis.from_url(world.redis.url) as client:
         client.flushall()
     with world.simulator.control() as control:

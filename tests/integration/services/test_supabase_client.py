@@ -24,7 +24,7 @@ from sandbox.servers.supabase import BUCKET, LocalSupabase
 from services.platform import supabase_client
 from services.platform.answers import ClaimAnswer, FailAnswer
 from services.platform.supabase_client import SCHEMA_VERSION, SIGNED_URL_SECONDS, SupabaseClient
-from tests.support.platform_faults import bucket_limited, bucket_renamed, read_only_database
+from tests.support.platform_faults import bucket_limited, bucket_renamed, frozen_balances, read_only_database
 from tests.support.platform_proxy import (
     EVERYTHING,
     UPLOAD,
@@ -206,10 +206,9 @@ class TestNo:
         self, store: SupabaseClient, producer: Producer
     ) -> None:
         session = producer.submit_b2c([], push=False).session
-        producer.execute("DELETE FROM user_credits")
-        with pytest.raises(PlatformRefused) as refused:
+        with frozen_balances(producer), pytest.raises(PlatformRefused) as refused:
             store.fail(session, fence=None, message="Sorry.", reason="task_lost")
-        assert (refused.value.operation, refused.value.reason) == ("wearon_worker_fail_v2", "P0001")
+        assert (refused.value.operation, refused.value.reason) == ("wearon_worker_fail_v2", "23514")
         assert producer.session(session).status is SessionStatus.QUEUED
 
 

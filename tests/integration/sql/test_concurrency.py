@@ -232,8 +232,10 @@ def settle_what_is_left(sql: WorkerSql, root: Superuser) -> None:
     judge = sql.executor()
     root.may_judge(judge)
     sql.recover(judge)
-    for session in sql.unowned():
-        assert sql.fail(session, None, reason="task_lost")["outcome"] == "failed"
+    with DatabaseClock(root.connection) as clock:
+        clock.set(DatabaseClock.NOON)
+        for session in sql.unowned():
+            assert sql.fail(session, None, reason="task_lost")["outcome"] == "failed"
 
 
 @pytest.mark.parametrize("seed", SEEDS)

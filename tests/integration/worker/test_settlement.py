@@ -26,7 +26,7 @@ from services.platform.supabase_client import SupabaseClient
 from supabase import create_client
 from tests.support.ledger_audit import ledger_faults
 from tests.support.platform_acts import give_up
-from tests.support.platform_faults import bucket_renamed
+from tests.support.platform_faults import bucket_renamed, frozen_balances
 from tests.support.platform_proxy import (
     REST,
     SIGN,
@@ -342,8 +342,7 @@ class TestOutcomes:
         self, settling: Settling, producer: Producer
     ) -> None:
         claim = settling.claimed(submit(producer, Channel.B2C).session)
-        producer.execute("DELETE FROM user_credits")
-        with pytest.raises(PlatformRefused):
+        with frozen_balances(producer), pytest.raises(PlatformRefused):
             settling.fail(claim)
         assert producer.session(claim.session).status is SessionStatus.PROCESSING
         assert settling.measured == []
