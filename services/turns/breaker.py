@@ -77,7 +77,8 @@ class ProviderBreaker:
     Args:
         client: Redis, shared by every process that calls the provider.
         provider: whose calls are paused.
-        pause_seconds, poll_seconds, closed_cache_seconds, probe_lease_seconds: other values in tests only.
+        pause_seconds, poll_seconds, closed_cache_seconds: other values in tests only.
+        probe_seconds, probe_lease_seconds, renewals_per_lease: other values in tests only.
     """
 
     def __init__(
@@ -88,7 +89,9 @@ class ProviderBreaker:
         pause_seconds: float = PAUSE_SECONDS,
         poll_seconds: float = POLL_SECONDS,
         closed_cache_seconds: float = CLOSED_CACHE_SECONDS,
+        probe_seconds: float = PROBE_SECONDS,
         probe_lease_seconds: float = PROBE_LEASE_SECONDS,
+        renewals_per_lease: int = RENEWALS_PER_LEASE,
     ) -> None:
         self._client = client
         self._blocked_key = provider_key(provider, "blocked")
@@ -97,7 +100,9 @@ class ProviderBreaker:
         self._pause_milliseconds = int(pause_seconds * 1000)
         self._poll_seconds = poll_seconds
         self._closed_cache_seconds = closed_cache_seconds
+        self._probe_seconds = probe_seconds
         self._probe_lease_milliseconds = int(probe_lease_seconds * 1000)
+        self._renewal_pause_seconds = probe_lease_seconds / renewals_per_lease
         self._closed_until = 0.0
         self._unwritten: deque[_Change] = deque()
         self._write_order = threading.Lock()
@@ -188,10 +193,9 @@ class ProviderBreaker:
 
     def _keep_probe(self, probe: Probe) -> None:
         """Renews the lease until the verdict; ends when the probe is somebody else's or has taken far too long."""
-        give_up_at = time.monotonic() + PROBE_SECONDS
+        give_up_at = time.monotonic() + self._probe_seconds
         lease_milliseconds = str(self._probe_lease_milliseconds)
-        pause_seconds = self._probe_lease_milliseconds / 1000 / RENEWALS_PER_LEASE
-        while not probe.over.wait(pause_seconds) and time.monotonic() < give_up_at:
+        while not probe.over.wait(self._renewal_pause_seconds) and time.monotonic() < give_up_at:
             try:
                 if not self._client.eval(RENEW_PROBE, 1, self._probe_key, probe.holder, lease_milliseconds):
                     return

@@ -14,7 +14,7 @@ import redis
 from sandbox.servers.redis import LocalRedis
 from services.queue.connection import connect
 from services.shutdown import ShuttingDown
-from services.turns.breaker import PROBE_LEASE_SECONDS, Probe, ProviderBreaker
+from services.turns.breaker import PROBE_LEASE_SECONDS, PROBE_SECONDS, RENEWALS_PER_LEASE, Probe, ProviderBreaker
 from services.turns.gate import TurnGate, TurnOutcome
 from services.turns.window import RateGate
 
@@ -34,14 +34,22 @@ def never() -> bool:
 
 
 def make_breaker(
-    client: redis.Redis, *, pause_seconds: float = PAUSE_SECONDS, probe_lease_seconds: float = PROBE_LEASE_SECONDS
+    client: redis.Redis,
+    *,
+    pause_seconds: float = PAUSE_SECONDS,
+    closed_cache_seconds: float = 0.05,
+    probe_seconds: float = PROBE_SECONDS,
+    probe_lease_seconds: float = PROBE_LEASE_SECONDS,
+    renewals_per_lease: int = RENEWALS_PER_LEASE,
 ) -> ProviderBreaker:
     return ProviderBreaker(
         client,
         pause_seconds=pause_seconds,
         poll_seconds=0.05,
-        closed_cache_seconds=0.05,
+        closed_cache_seconds=closed_cache_seconds,
+        probe_seconds=probe_seconds,
         probe_lease_seconds=probe_lease_seconds,
+        renewals_per_lease=renewals_per_lease,
     )
 
 
@@ -155,15 +163,29 @@ def test_the_right_to_probe_is_a_lease_of_seconds_not_of_the_longest_call(client
 
 
 def test_a_probe_that_takes_longer_than_its_lease_stays_the_only_one(client: redis.Redis) -> None:
-    breaker = make_breaker(client, probe_lease_seconds=0.3)
+    breaker = make_breaker(client, renewals_per_lease=300)
     breaker.open("credentials_rejected")
     probe = breaker.wait_until_closed(never)
     assert probe is not None
-    client.config_resetstat()
-    wait_until(lambda: client.info("commandstats").get("cmdstat_pexpire", {}).get("calls", 0) > 6)  # type: ignore[union-attr]
+    for _ in range(2):
+        client.expire("wearon:provider:probe", 10)  # as if a part of the lease had gone by
+        wait_until(lambda: lease_seconds_left(client) > 10)
     assert not make_breaker(client)._take_probe()
     breaker.release_probe(probe)
     assert make_breaker(client)._take_probe()
+
+
+def lease_seconds_left(client: redis.Redis) -> float:
+    """Of the right to probe."""
+    return client.pttl("wearon:provider:probe") / 1000  # type: ignore[operator] # redis-py types both clients as one
+
+
+def test_a_probe_that_never_gets_a_verdict_is_given_up_and_followed_by_another(client: redis.Redis) -> None:
+    silent, other = make_breaker(client, probe_seconds=0.2, probe_lease_seconds=0.5), make_breaker(client)
+    silent.open("credentials_rejected")
+    assert silent.wait_until_closed(never)
+    with callers(1) as (pool, closing):
+        assert pool.submit(other.wait_until_closed, closing).result(timeout=10)
 
 
 def test_of_two_hosts_that_see_the_pause_end_one_probes(client: redis.Redis) -> None:
@@ -235,13 +257,15 @@ def test_only_the_probes_answer_closes_the_breaker(client: redis.Redis) -> None:
 
 
 def test_a_turn_is_not_given_if_the_breaker_opened_while_it_was_waited_for(client: redis.Redis) -> None:
-    gate = RateGate(client, turns_per_window=1, window_seconds=1, spacing_seconds=0)
-    turns = TurnGate(gate, make_breaker(client))
-    turns.acquire(never)
+    others, gate = (RateGate(client, turns_per_window=2, spacing_seconds=0, max_sleep_seconds=0.05) for _ in range(2))
+    for _ in range(2):
+        others.acquire(never)
+    turns = TurnGate(gate, make_breaker(client, closed_cache_seconds=0))
     with callers(1) as (pool, closing):
         waiting = pool.submit(turns.acquire, closing)
         wait_until(lambda: not gate._queue._free)
         make_breaker(client, pause_seconds=1.5).open("quota_exhausted")
+        client.delete("wearon:provider:rate:window")  # the turns of the others are long ago
         turn = waiting.result(timeout=10)
     assert turn.probe
     assert turn.waited_seconds >= 1.5 - 0.1
