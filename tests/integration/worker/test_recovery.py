@@ -20,9 +20,9 @@ from sandbox.platform.producer import QUEUE_KEY, StoreMode
 from sandbox.servers.processes import LOOPBACK, free_port
 from services.platform.supabase_client import SupabaseClient
 from services.queue.connection import connect
-from services.queue.task_queue import TaskQueue
+from services.queue.task_queue import Element, TaskQueue, TransferLimits
 from tests.support.worker import QUICK_SETTINGS, Stage
-from worker.recovery.reaper import FORGET_LIMIT, FORGET_PAUSE_SECONDS, PAGE_SIZE, Reaper
+from worker.recovery.reaper import FORGET_LIMIT, FORGET_PAUSE_SECONDS, PAGE_SIZE, SURELY_GONE_SECONDS, Reaper
 from worker.settlement.policy import ATTEMPT_LIMIT
 from worker.settlement.settle import Settlement
 
@@ -54,17 +54,17 @@ def new_reaper(
     stage: Stage,
     store: SupabaseClient,
     *,
-    queue_url: str | None = None,
+    queue: TaskQueue | None = None,
     now: Callable[[], float] = time.monotonic,
     forget_limit: int = FORGET_LIMIT,
 ) -> Reaper:
     """The reaper of a worker that has been alive for long enough to judge others."""
     settings = {**stage.world.settings(**QUICK_SETTINGS), "WORKER_LEASE_SECONDS": str(LEASE_SECONDS)}
     executor = new_executor(stage, store)
-    client = connect(queue_url or stage.world.redis.url)
+    client = connect(stage.world.redis.url)
     return Reaper(
         Settings.model_validate({name.lower(): value for name, value in settings.items()}),
-        queue=TaskQueue(client),
+        queue=queue or TaskQueue(client),
         broker=client,
         store=store,
         settlement=Settlement(store, lambda _: None),
@@ -214,10 +214,69 @@ def test_what_a_dead_worker_held_goes_back_to_the_head_of_the_queue_in_its_old_o
     assert (stage.claim(held[0])["executor"], stage.claim(held[0])["attempt"]) == (None, 1)
 
 
+def test_what_a_dead_worker_takes_soon_after_goes_back_and_only_then_is_it_forgotten(
+    stage: Stage, store: SupabaseClient
+) -> None:
+    """It was only frozen: it moves a task before a heartbeat tells it. If it registers again, this begins anew."""
+    now = [0.0]
+    reaper = new_reaper(stage, store, now=lambda: now[0])
+    queue = TaskQueue(connect(stage.world.redis.url))
+    frozen = new_executor(stage, store, silent_for_seconds=LEASE_SECONDS + 1)
+    task = stage.submit()
+    for _ in range(2):
+        queue.register(frozen)
+        reaper.round()
+        now[0] += SURELY_GONE_SECONDS - 1
+        assert queue.take(frozen) is not None
+        reaper.round()
+        assert stage.waiting_sessions() == [str(task.session_id)]
+        assert frozen in queue.executors()
+        now[0] += 2
+        reaper.round()
+        assert frozen not in queue.executors()
+
+
+class TakenMeanwhile(TaskQueue):
+    """A queue whose tasks a worker takes after one list was read and before the next is."""
+
+    def __init__(self, client: redis.Redis, owner: UUID) -> None:
+        super().__init__(client)
+        self.owner = owner
+
+    def waiting(self, limits: TransferLimits) -> Iterator[list[Element]]:
+        """The queue, and then it is empty."""
+        yield from super().waiting(limits)
+        self._take_all()
+
+    def in_flight(self, executor: UUID, limits: TransferLimits) -> Iterator[list[Element]]:
+        """What an executor has, and then its owner has more."""
+        yield from super().in_flight(executor, limits)
+        self._take_all()
+
+    def _take_all(self) -> None:
+        while self.length():
+            self.take(self.owner)
+
+
+def test_a_task_that_is_taken_while_its_session_is_looked_for_is_not_lost(stage: Stage, store: SupabaseClient) -> None:
+    owner = new_executor(stage, store)
+    queue = TakenMeanwhile(connect(stage.world.redis.url), owner)
+    queue.register(owner)
+    taken, lost = stage.submit(), stage.submit(push=False)
+    age(stage)
+    reaper = new_reaper(stage, store, queue=queue)
+    for _ in range(2):
+        reaper.round()
+        assert queue.hand_back(owner) == 1, "it was taken during the round"
+    assert status_of(stage, taken) is SessionStatus.QUEUED
+    assert status_of(stage, lost) is SessionStatus.FAILED, "it was looked for, too"
+
+
 def test_nothing_is_decided_while_redis_cannot_be_asked(stage: Stage, store: SupabaseClient) -> None:
     lost = stage.submit(push=False)
     age(stage)
-    reaper = new_reaper(stage, store, queue_url=f"redis://{LOOPBACK}:{free_port()}/0")
+    away = TaskQueue(connect(f"redis://{LOOPBACK}:{free_port()}/0"))
+    reaper = new_reaper(stage, store, queue=away)
     for _ in range(3):
         with pytest.raises(redis.ConnectionError):
             reaper.round()
