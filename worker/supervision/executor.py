@@ -49,15 +49,12 @@ from worker.samples import ErrorUnforeseen, TasksRecovered
 from worker.settlement.settle import Settlement
 from worker.supervision.child_process import hand_over, log_stderr
 from worker.supervision.database_watch import Asker, DatabaseWatch
+from worker.supervision.hang import HANG_SECONDS, hangs, unexplained_since
 
 log = structlog.get_logger()
 
 READY_SECONDS: Final = 60.0
 """A child that is not ready after this is replaced. Importing and connecting take 2 s on an idle core."""
-
-HANG_SECONDS: Final = 30.0
-"""Celery hangs when a task has waited this long although a thread is free and the broker took writes all the time: it
-is alive but consumes nothing (celery #8030, #9054, #10205). Normally a task starts within milliseconds."""
 
 MALLOC_ARENAS: Final = "2"
 """glibc keeps up to 8 heaps per core for many threads and returns little of them; two save some 100 MB at 150 tasks."""
@@ -132,7 +129,7 @@ class Executor:
         self._ready = threading.Event()
         self._declared_dead = threading.Event()
         self._started_at = time.monotonic()
-        self._broker_answers_since: float | None = None
+        self._unexplained_since: float | None = None
 
     @property
     def name(self) -> str:
@@ -312,15 +309,13 @@ class Executor:
             self._database.fails(asker, reason)
 
     def _hangs(self) -> bool:
-        if self._dispatcher.overdue_seconds() < self._hang_seconds:
-            self._broker_answers_since = None
-            return False
-        if not self._broker_serves():
-            self._broker_answers_since = None
-            return False
-        if self._broker_answers_since is None:
-            self._broker_answers_since = time.monotonic()
-        return time.monotonic() - self._broker_answers_since >= self._hang_seconds
+        overdue = self._dispatcher.overdue_seconds() >= self._hang_seconds
+        serves = overdue and self._broker_serves()
+        now = time.monotonic()
+        self._unexplained_since = unexplained_since(
+            overdue=overdue, broker_serves=serves, since=self._unexplained_since, now=now
+        )
+        return hangs(self._unexplained_since, now, self._hang_seconds)
 
     def _broker_serves(self) -> bool:
         try:
