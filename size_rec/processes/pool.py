@@ -33,7 +33,7 @@ would only produce answers nobody waits for."""
 
 FIRST_PAUSE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 60.0
-"""Between two tries to start a process that does not become ready; each pause is twice as long as the one before."""
+"""Between two tries to start a process that does not become ready."""
 
 LOOK_SECONDS: Final = 0.5
 """How often an idle process is looked at: whether it is still there, and whether it is to be closed."""
@@ -234,7 +234,7 @@ class _Keeper:
                 pause_seconds = FIRST_PAUSE_SECONDS
             else:
                 self._closed.wait(pause_seconds)
-                pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
+                pause_seconds = next_pause_seconds(pause_seconds)
 
     def _started(self) -> Measurer | None:
         """A process that is ready, or ``None``."""
@@ -297,3 +297,8 @@ class _Keeper:
         if self.ready != ready:
             self.ready = ready
             self._changed_state()
+
+
+def next_pause_seconds(pause_seconds: float) -> float:
+    """The pause after the next try that fails: twice as long as the one before, up to the longest."""
+    return min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
