@@ -107,6 +107,19 @@ def test_a_finished_picture_that_is_taken_opens_at_once(storage: Stored) -> None
     assert enters(storage.gate) == Pass(on_trial=False)
 
 
+def test_storage_is_probed_again_when_it_refuses_long_after_it_opened(storage: Stored) -> None:
+    storage.gate.refused(NO_BUCKET)
+    prober = storage.gate._prober
+    assert prober is not None
+    storage.gate.stored()
+    prober.join(EVENT_TIMEOUT_SECONDS)
+    assert not prober.is_alive(), "nothing is to be probed any more"
+    while not storage.probes.empty():
+        storage.probes.get()
+    storage.gate.refused(NO_BUCKET)
+    storage.probes.get(timeout=EVENT_TIMEOUT_SECONDS)
+
+
 def test_who_waits_is_let_in_when_it_opens(storage: Stored) -> None:
     storage.gate.refused(NO_BUCKET)
     entered = threading.Event()
