@@ -119,7 +119,7 @@ def start_container(state: State, service: str) -> str:
         "tag": tag,
         "hash": config_hash(service),
         "state": "restarting" if health == "dies" else "running",
-        "health": "unhealthy" if health == "dies" else health,
+        "health": "starting" if health == "dies" else health,
         "restarts": 9 if health == "dies" else 0,
     }
     return identity

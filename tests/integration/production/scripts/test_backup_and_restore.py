@@ -364,3 +364,30 @@ def test_what_is_no_archive_is_refused(saved: ScriptHost) -> None:
     done = saved.run("restore.sh", "--yes", str(saved.folder / "x.tar"))
     assert done.status != 0
     assert "is no archive of backup.sh" in done.stderr
+
+
+def test_a_grafana_that_a_killed_backup_left_paused_goes_on_and_is_saved(with_grafana: ScriptHost) -> None:
+    containers = with_grafana.state["containers"]
+    with_grafana.save(containers=containers | {GRAFANA: containers[GRAFANA] | {"state": "paused"}})
+    done = with_grafana.run("backup.sh")
+    assert done.status == 0, done.said
+    assert with_grafana.state["containers"][GRAFANA]["state"] == "running"
+    [archive] = archives(with_grafana)
+    names = subprocess.run(["tar", "-tf", archive], capture_output=True, text=True, check=True).stdout.split()
+    assert "./grafana.tar" in names
+
+
+def test_what_was_there_before_the_first_restore_is_kept_also_after_a_second(
+    saved: ScriptHost, programs: Path, volume: Path, dump: bytes
+) -> None:
+    (saved.folder / "dump.rdb").write_bytes(dump)
+    saved.run("backup.sh")
+    [archive] = archives(saved)
+    restored = (saved.home / ".env").read_bytes()
+    path = f"{saved.folder / 'bin'}:{programs}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    for password in ("first", "second"):
+        (saved.home / ".env").write_text(f"REDIS_PASSWORD={password}\nDOMAIN=worker.example.com\n")
+        done = saved.run("restore.sh", "--yes", str(archive), PATH=path)
+        assert done.status == 0, done.said
+    assert (saved.home / ".env").read_bytes() == restored
+    assert (saved.home / ".env.before-restore").read_text().startswith("REDIS_PASSWORD=first")

@@ -465,3 +465,26 @@ def test_a_rollback_with_the_bundle_brings_the_files_back_too_and_without_it_the
     assert host.run("deploy.sh", "--with-bundle", "rollback").status == 0
     assert in_force(host) == RELEASE.format("v1")
     assert not (host.home / "nginx" / "new.conf").exists()
+
+
+def test_a_newcomer_that_dies_again_and_again_is_given_up_long_before_its_time_is_over(host: ScriptHost) -> None:
+    before = host.state["containers"]
+    host.save(health_of_tag={"v2": "dies"})
+    done = host.run("deploy.sh", "v2", WEARON_HEALTHY_WITHIN_SECONDS="3600")
+    assert "The worker of v2 did not get well and is removed" in done.stderr
+    assert host.state["containers"] == before
+
+
+@pytest.mark.parametrize("sick_one_first", [True, False])
+def test_of_two_old_workers_that_a_killed_deploy_left_the_healthy_one_serves_on(
+    host: ScriptHost, sick_one_first: bool
+) -> None:
+    containers = host.state["containers"]
+    [healthy] = (i for i, c in containers.items() if c["service"] == "worker")
+    sick = {"5" * 64: containers[healthy] | {"health": "unhealthy"}}
+    host.save(containers=sick | containers if sick_one_first else containers | sick)
+    done = host.run("deploy.sh", "v2")
+    assert done.status == 0, done.said
+    assert host.state["stopped"] == ["5" * 64, healthy]
+    assert host.state.get("moments_without_healthy_worker", 0) == 0
+    assert [worker["tag"] for worker in host.workers()] == ["v2"]
