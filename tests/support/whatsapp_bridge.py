@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import httpx
 from monitoring.whatsapp_bridge.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 from sandbox.pauses import Pauses
 from sandbox.plain_http import NO_AUTHORITIES
+from sandbox.servers.processes import free_port
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
@@ -61,9 +61,7 @@ class Bridge:
             **environment,
         }
         self.log_file = folder / "log"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30.0, verify=NO_AUTHORITIES)
 

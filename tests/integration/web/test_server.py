@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from sandbox.plain_http import NO_AUTHORITIES
+from sandbox.servers.processes import free_port
 from tests.support.worker import WAIT_SECONDS, wait_until
 from web.server import HttpServer
 
@@ -19,8 +20,7 @@ ANSWER_SECONDS = 1.0
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Size recommendation on the worker's real server: /health and the rest of the process go first."""
 
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,6 +8,7 @@ import httpx
 import psutil
 import pytest
 
+from sandbox.servers.processes import free_port
 from size_rec.processes.pool import BodyEstimator
 from tests.support.size_photos import photo_host
 from tests.support.size_service import PATIENT_SECONDS, app_with
@@ -26,8 +26,7 @@ HEALTH_LIMIT_SECONDS = 0.2
 @pytest.fixture(scope="module")
 def server(estimator: BodyEstimator) -> Iterator[str]:
     app = app_with(estimator, deadline_seconds=PATIENT_SECONDS)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     http = HttpServer(app, host="127.0.0.1", port=port)
     http.start()
     address = f"http://127.0.0.1:{port}"
