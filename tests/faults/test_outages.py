@@ -1,6 +1,5 @@
 """Redis, the broker and Supabase go away under a working worker and come back."""
 
-import statistics
 import time
 from collections.abc import Iterator
 
@@ -17,6 +16,9 @@ pytest_plugins = ["tests.support.worker_fixtures"]
 
 HEALTH_LIMIT_SECONDS = 0.2
 """NFR-1.3."""
+
+LOOKS = 20
+"""At the health check at the least, of which one may be slow."""
 
 NOTICED_SECONDS = QueueWatch.INTERVAL_SECONDS + QueueWatch.TIMEOUT_SECONDS + 5.0
 """Until the health check tells of a Redis that hangs, and some for a busy machine."""
@@ -119,7 +121,7 @@ def test_results_and_refunds_land_when_supabase_comes_back_while_health_answers_
                 seconds.append(time.monotonic() - asked_at)
                 return health["status"] == "degraded" and not health["redis_connected"]
 
-            wait_until(is_degraded, "the health check tells", NOTICED_SECONDS)
+            wait_until(lambda: is_degraded() and len(seconds) >= LOOKS, "the health check tells", NOTICED_SECONDS)
         worker.wait_for_line("platform_away", operation="store_result")
         worker.wait_for_line("platform_away", operation="fail")
     finally:
@@ -128,4 +130,4 @@ def test_results_and_refunds_land_when_supabase_comes_back_while_health_answers_
     rows = stage.wait_for(made, refused)
     assert [row.status for row in rows] == [SessionStatus.COMPLETED, SessionStatus.FAILED]
     assert [stage.claim(session)["attempt"] for session in (made, refused)] == [1, 1]
-    assert statistics.quantiles(seconds, n=20)[-1] < HEALTH_LIMIT_SECONDS  # one in twenty is the machine's
+    assert sorted(seconds)[-1 - len(seconds) // LOOKS] < HEALTH_LIMIT_SECONDS, "one in twenty is the machine's"

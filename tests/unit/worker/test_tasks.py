@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from celery import Celery
+from celery.exceptions import Retry
 
 from worker.celery_app import TASK_NAME
 from worker.execution.run import Finished, Postponed, Returned, RunResult
@@ -33,8 +34,10 @@ class Runs:
         return result
 
 
-def celery_app(runs: Runs, said: list[Event], register: DispatchRegister | None = None) -> Celery:
-    app = Celery("test", broker=NOBODY_LISTENS, set_as_current=False)
+def celery_app(
+    runs: Runs, said: list[Event], register: DispatchRegister | None = None, broker: str = NOBODY_LISTENS
+) -> Celery:
+    app = Celery("test", broker=broker, set_as_current=False)
     app.conf.update(task_publish_retry=False, broker_transport_options={"max_retries": 1, "interval_start": 0})
     register_generate_task(app, run=runs, tell=said.append, register=register or DispatchRegister())
     return app
@@ -55,6 +58,17 @@ def test_a_postponed_run_is_run_again_by_celery() -> None:
     # Celery runs an eager task's retry at once.
     celery_app(runs, said).tasks[TASK_NAME].apply(args=["{}"], task_id="d1")
     assert said == [RunStarted("d1"), RunPostponed("d1", DELAY_SECONDS), RunStarted("d1"), RunFinished("d1")]
+
+
+def test_a_postponed_run_waits_as_long_as_it_asked_for() -> None:
+    task = celery_app(Runs([Postponed(DELAY_SECONDS)]), [], broker="memory://localhost").tasks[TASK_NAME]
+    task.push_request(id="d1", args=["{}"], kwargs={}, called_directly=False, is_eager=False, retries=0)
+    try:
+        with pytest.raises(Retry) as retry:
+            task.run("{}")
+    finally:
+        task.pop_request()
+    assert retry.value.when == retry.value.sig.options["countdown"] == DELAY_SECONDS
 
 
 @pytest.mark.parametrize("result", [Finished(), Returned()])
