@@ -56,9 +56,7 @@ _HTML: Final = {"content-type": "text/html"}
 _JSON: Final = {"content-type": "application/json"}
 
 INSTEAD: Final = {
-    EdgeFault.PAGE: _Instead(
-        "/", 404, b"<html><body><h1>404 page not found</h1></body></html>", {"content-type": "text/html"}
-    ),
+    EdgeFault.PAGE: _Instead("/", 404, b"<html><body><h1>404 page not found</h1></body></html>", _HTML),
     EdgeFault.REDIRECT: _Instead("/", 302, b"", {"location": "/maintenance"}),
     EdgeFault.OTHER_JSON: _Instead(FUNCTIONS, 200, b'{"message": "no route matched with those values"}', _JSON),
     EdgeFault.READ_ONLY: _Instead(
