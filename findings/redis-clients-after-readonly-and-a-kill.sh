@@ -137,16 +137,19 @@ def mailboxes_after(broker: redis.Redis, port: int, end: int) -> int:
     """How many are bound after three workers with names of their own came and went."""
     broker.flushall()
     for number in range(3):
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "killed_app", "worker", "-P", "threads", "-c", "1", "-n", f"worker{number}"],
-            env={**os.environ, "BROKER": f"redis://127.0.0.1:{port}/0"},
-            cwd=FOLDER,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        name = f"worker{number}".encode()
-        wait_until(lambda name=name: any(name in each for each in broker.smembers(MAILBOXES)), "it bound its mailbox")
-        time.sleep(3)  # it is ready to be told to end
+        name, log = f"worker{number}", FOLDER / f"worker{number}.log"
+        with log.open("wb") as said:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "killed_app", "worker", "-P", "threads", "-c", "1", "-n", name]
+                + ["--loglevel", "INFO"],
+                env={**os.environ, "BROKER": f"redis://127.0.0.1:{port}/0"},
+                cwd=FOLDER,
+                stdout=said,
+                stderr=said,
+            )
+        bound = name.encode()
+        wait_until(lambda bound=bound: any(bound in each for each in broker.smembers(MAILBOXES)), "it bound its mailbox")
+        wait_until(lambda log=log: b" ready." in log.read_bytes(), "it is ready to be told to end")
         worker.send_signal(end)
         worker.wait()
     return broker.scard(MAILBOXES)

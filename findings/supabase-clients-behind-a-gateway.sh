@@ -16,7 +16,7 @@
 #   upload, 200 with a list        TypeError (no StorageException or httpx error)
 #   upload, 307                    StorageApiError (a StorageException or httpx error)
 #
-# Exits 0 when both behave so, 1 when one does not any more.
+# Needs Python 3.11 or newer and pip. Exits non-zero when one of them does so no longer.
 set -euo pipefail
 
 folder=$(mktemp -d)
