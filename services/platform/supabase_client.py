@@ -180,9 +180,9 @@ class SupabaseClient:
                 "p_fence": str(fence),
                 "p_generated_image_url": image_url,
                 "p_processing_time_ms": processing_time_ms,
-                "p_input_tokens": image.usage and image.usage.input_tokens,
-                "p_output_tokens": image.usage and image.usage.output_tokens,
-                "p_estimated_cost_usd": image.estimated_cost_usd and _number(image.estimated_cost_usd),
+                "p_input_tokens": None if image.usage is None else image.usage.input_tokens,
+                "p_output_tokens": None if image.usage is None else image.usage.output_tokens,
+                "p_estimated_cost_usd": None if image.estimated_cost_usd is None else _number(image.estimated_cost_usd),
             },
         )
         return platform_answers.completion(Function.COMPLETE, answer)

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -94,6 +95,20 @@ class TestSessionState:
         assert (row.status, row.generated_image_url, row.processing_time_ms) == (SessionStatus.COMPLETED, URL, 21_500)
         assert (row.input_tokens, row.output_tokens, row.estimated_cost_usd) == (3_200, 1_056, Decimal("0.042251"))
         assert row.completed_at is not None
+
+    def test_what_a_picture_cost_stays_empty_where_the_provider_did_not_tell_and_0_is_0(
+        self, store: SupabaseClient, producer: Producer, executor: UUID
+    ) -> None:
+        told: list[tuple[int | None, Decimal | None]] = []
+        free = Usage(input_text_tokens=0, input_image_tokens=0, output_tokens=0)
+        for usage, cost_usd in ((None, None), (free, Decimal(0))):
+            session, fence = producer.submit_b2c([], push=False).session, uuid4()
+            claim(store, session, executor, fence)
+            image = replace(IMAGE, usage=usage, estimated_cost_usd=cost_usd)
+            store.complete(session, fence=fence, image_url=URL, processing_time_ms=1, image=image)
+            row = producer.session(session)
+            told.append((row.output_tokens, row.estimated_cost_usd))
+        assert told == [(None, None), (0, Decimal(0))]
 
     def test_every_outcome_of_a_claim_is_understood(
         self, store: SupabaseClient, producer: Producer, executor: UUID
