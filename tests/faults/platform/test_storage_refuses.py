@@ -8,7 +8,7 @@ from tests.support.platform_acts import give_up
 from tests.support.platform_faults import bucket_limited, bucket_renamed
 from tests.support.platform_proxy import UPLOAD, PlatformProxy, Reply, page, storage_error
 from tests.support.refused_platform import AGAIN_SECONDS, CONCURRENCY, assert_all_completed, is_degraded, submit_many
-from tests.support.worker import Stage, Worker, wait_until
+from tests.support.worker import HELD, Stage, Worker, wait_until
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 
@@ -43,9 +43,11 @@ def test_while_storage_lets_nobody_in_what_others_settled_is_let_go(
 ) -> None:
     before = len(worker.lines("settled_by_others_while_waiting"))
     proxy.answer(UPLOAD, storage_error(status, "Unauthorized", "not now"))
-    settled = submit_many(stage, f"HTTP {status}", CONCURRENCY - 1)
+    settled = submit_many(stage, f"{HELD} HTTP {status}", CONCURRENCY - 1)
+    stage.wait_until_held(len(settled))
+    stage.release()
     wait_until(lambda: is_degraded(worker, "storage"), "the health check tells")
-    wait_until(lambda: len(stage.in_flight(worker.executor())) == len(settled), "all wait")
+    assert len(stage.in_flight(worker.executor())) == len(settled), "all wait"
     waiting = submit_many(stage, f"not taken {status}")
     for session in settled:
         with psycopg.connect(stage.world.postgres.dsn, options="-c search_path=public") as connection:
