@@ -6,8 +6,6 @@ from tests.infra.engine.rig import Rig
 from tests.infra.engine.two_hosts import TASKS, Outcome
 
 REQUESTS_PER_MINUTE = 300
-"""Exactly, which needs a machine that does little else: a provider without a processor reads late, and counts in
-bunches (docs/notes/0121-proofs-on-an-engine.md)."""
 
 STAND_INS = ("redis", "python", "provider", "platform", "two projects on one engine for two hosts")
 
@@ -21,7 +19,7 @@ def test_two_hosts_keep_to_one_rate_limit_and_the_one_that_is_left_finishes_ever
     assert outcome.survivor_is_healthy
     rig.report.proved(
         f"two hosts, one queue, {TASKS} tasks, one host killed in the middle",
-        f"{outcome.delivered} delivered after {outcome.seconds:.0f} s, at most {outcome.peak_requests} provider "
-        f"requests in any 60 s ({outcome.requests} in all), 0 wrong credits",
+        f"{outcome.delivered} delivered after {outcome.seconds:.0f} s, at most {outcome.peak_requests} "
+        f"requests on the provider's wire in any 60 s ({outcome.requests} in all), 0 wrong credits",
         stand_ins=STAND_INS,
     )
