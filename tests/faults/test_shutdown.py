@@ -12,7 +12,7 @@ from tests.support.worker import HELD, WAIT_SECONDS, Stage, Worker, wait_until
 pytest_plugins = ["tests.support.worker_fixtures"]
 
 CONCURRENCY = 4
-GRACE_SECONDS = 6
+GRACE_SECONDS = 15
 """No shorter than a task may take, so a task goes beyond it only when its process does not go on."""
 
 
@@ -49,9 +49,9 @@ def test_what_has_not_begun_or_does_not_finish_in_time_goes_back_to_the_queue_in
     stopped.start()
     postponed = stage.submit("[[sim:429-once]] postponed")
     wait_until(lambda: stage.claim(postponed).get("rate_limited"), "the task is sent back to the queue")
+    stage.wait_for(stage.submit("takes the second turn"))
     hanging = stage.submit("[[sim:hang-once]] at the provider")
     wait_until(lambda: stage.provider_requests("at the provider"), "the provider hangs")
-    stage.wait_for(stage.submit("takes the third turn"))
     waiting = stage.submit("waits for its turn")
     stage.wait_for_status("processing", waiting)
     queued = stage.submit("still in the queue")
