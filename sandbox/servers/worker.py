@@ -16,8 +16,6 @@ from sandbox.servers.processes import ChildProcess, start_child
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-HEALTH_TIMEOUT_SECONDS = 2.0
-
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "VIRTUAL_ENV")
 """All that the worker gets from the environment of whoever starts the sandbox: its settings come from the sandbox."""
 
@@ -26,6 +24,7 @@ class LocalWorker(LocalServer):
     """One worker with the given settings (``NAME=value``); ready when it takes tasks."""
 
     name: ClassVar[str] = "worker"
+    health_timeout_seconds: ClassVar[float] = 2.0
 
     def __init__(self, directory: Path, settings: Mapping[str, str], port: int = 0) -> None:
         super().__init__(directory, port)
@@ -39,7 +38,7 @@ class LocalWorker(LocalServer):
     def health(self) -> dict[str, Any]:
         """Body of GET /health. Raises ``httpx.HTTPError`` while it does not answer."""
         answer: dict[str, Any] = httpx.get(
-            f"{self.url}/health", timeout=HEALTH_TIMEOUT_SECONDS, trust_env=False, verify=NO_AUTHORITIES
+            f"{self.url}/health", timeout=self.health_timeout_seconds, trust_env=False, verify=NO_AUTHORITIES
         ).json()
         return answer
 

@@ -81,7 +81,7 @@ def test_a_run_that_celery_gives_back_is_dispatched_again_at_once_though_the_que
             [taken] = wait_until(
                 lambda: executor.state() and [line for line in lines if line["event"] == "task_taken"],
                 "it is dispatched again",
-                BLOCKING_POP_SECONDS / 4,
+                BLOCKING_POP_SECONDS * 3 / 4,
             )
         assert taken["again"]
         assert "consumer_error" not in {line["event"] for line in lines}

@@ -1,6 +1,6 @@
 """When the account behind the provider is blocked, a model goes away, or a task's own time runs out.
 
-One worker for the module; a task here may take two seconds, and a pause lasts three.
+One worker for the module; a task here may take six seconds, and a pause lasts three.
 """
 
 import time
@@ -17,9 +17,9 @@ pytest_plugins = ["tests.support.worker_fixtures"]
 
 FIRST, SECOND = DEFAULT_IMAGE_MODELS.split(",")
 
-TASK_LIMIT_SECONDS = 2
+TASK_LIMIT_SECONDS = 6
 PAUSE_SECONDS = 3
-"""Longer than a task may take: who waits for the end of a pause must not be charged the time."""
+BLOCKED, PAUSE = "wearon:provider:blocked", "wearon:provider:pause"
 
 SHUTDOWN = datetime.now(UTC).date() + timedelta(days=20)
 
@@ -42,7 +42,7 @@ def worker(stage: Stage) -> Worker:
 @pytest.fixture(autouse=True)
 def _calls_may_be_made(stage: Stage) -> Iterator[None]:
     """No pause is left over from the test before."""
-    stage.redis.delete("wearon:provider:blocked", "wearon:provider:pause", "wearon:provider:probe")
+    stage.redis.delete(BLOCKED, PAUSE, "wearon:provider:probe")
     yield
     assert stage.wrong_books() == []
 
@@ -67,7 +67,7 @@ def test_an_account_that_is_blocked_fails_the_task_refunds_it_and_pauses_all_cal
     assert stage.refund(session)["reason"] == reason
     assert len(stage.provider_requests(f"[[sim:{marker}]]")) == 1  # not a rate limit: not tried again
     assert len(worker.lines("provider_calls_paused", reason=reason)) == pauses_before + 1
-    assert stage.redis.exists("wearon:provider:pause")
+    assert stage.redis.get(BLOCKED) == reason.encode()
 
 
 def test_health_names_the_provider_while_calls_are_paused_and_is_well_again_afterwards(
@@ -87,14 +87,18 @@ def test_health_names_the_provider_while_calls_are_paused_and_is_well_again_afte
 
 def test_a_pause_burns_one_task_while_the_others_wait_without_using_up_their_time(stage: Stage, worker: Worker) -> None:
     stage.wait_for(stage.submit("[[sim:quota]] the first"))
+    stage.redis.set(PAUSE, "until the test ends it")
     waiting = [stage.submit(f"waits for the end of the pause {number}") for number in range(4)]
     stage.wait_for_status("processing", *waiting)
+    all_wait_since = time.monotonic()
+    wait_until(
+        lambda: time.monotonic() - all_wait_since > TASK_LIMIT_SECONDS, "they have waited longer than a task may take"
+    )
+    assert stage.provider_requests("waits for the end of the pause") == []
+    stage.redis.delete(PAUSE)
     rows = stage.wait_for(*waiting)
-    [blocked] = stage.provider_requests("[[sim:quota]] the first")
-    arrivals = [request["arrived_at"] for request in stage.provider_requests("waits for the end of the pause")]
     assert [row.status for row in rows] == [SessionStatus.COMPLETED] * 4
-    assert len(arrivals) == 4
-    assert min(arrivals) - blocked["arrived_at"] > PAUSE_SECONDS - 0.1
+    assert len(stage.provider_requests("waits for the end of the pause")) == 4
     assert all((row.processing_time_ms or 0) > TASK_LIMIT_SECONDS * 1000 for row in rows)
     worker.wait_for_line("provider_calls_resumed")
 
@@ -139,8 +143,11 @@ def test_a_model_the_account_may_not_use_is_passed_over_within_the_task(stage: S
     assert row.status is SessionStatus.COMPLETED
     assert models == [FIRST, SECOND]
     assert "must be verified" in refused["reason"]
-    assert not stage.redis.exists("wearon:provider:pause")
-    assert worker.metric("wearon_openai_requests_total", model=FIRST, code="model_refused") == 1
+    assert not stage.redis.exists(BLOCKED)
+    wait_until(
+        lambda: worker.metric("wearon_openai_requests_total", model=FIRST, code="model_refused") == 1,
+        "the metric tells of it",
+    )
 
 
 def test_with_every_model_refused_calls_pause_and_all_are_asked_again(stage: Stage, worker: Worker) -> None:
@@ -165,15 +172,16 @@ def test_a_model_that_is_gone_is_replaced_within_the_task_until_none_is_left(sta
     assert replaced.status is SessionStatus.COMPLETED
     assert models == [FIRST, SECOND]
     assert (gone["level"], gone["next_model"]) == ("error", SECOND)
-    assert worker.metric("wearon_model_gone_total", model=FIRST) == 1
-    assert worker.metric("wearon_openai_models_left") == 1
+    wait_until(lambda: worker.metric("wearon_model_gone_total", model=FIRST) == 1, "the metric tells of it")
+    wait_until(lambda: worker.metric("wearon_openai_models_left") == 1, "one is left")
 
     stage.wait_for(stage.submit("with the new model at once"))
     [straight] = stage.provider_requests("with the new model at once")
     assert straight["fields"]["model"] == SECOND
 
+    pauses_before = len(worker.lines("provider_calls_paused", reason="no_model_left"))
     last = stage.submit("[[sim:model-gone]]")
     [row] = stage.wait_for(last)
     assert (row.status, row.error_message) == (SessionStatus.FAILED, NOT_AVAILABLE)
     assert stage.refund(last)["reason"] == "no_model_left"
-    worker.wait_for_line("provider_calls_paused", reason="no_model_left")
+    worker.wait_for_line("provider_calls_paused", count=pauses_before + 1, reason="no_model_left")

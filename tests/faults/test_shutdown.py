@@ -60,6 +60,7 @@ def test_what_has_not_begun_or_does_not_finish_in_time_goes_back_to_the_queue_in
     stopped.terminate()
     wait_until(lambda: stage.claim(waiting).get("attempt") == 0, "what waits for its turn is released")
     wait_until(lambda: stopped.lines("session_released", rate_limited=False), "and told so")
+    wait_until(lambda: stopped.metric("wearon_tasks_in_flight") == 2, "and the main process knows")
     os.kill(stopped.celery_pid(), signal.SIGSTOP)
     assert stopped.wait(GRACE_SECONDS + WAIT_SECONDS) == 0
     assert stage.waiting_sessions() == ids(everything)

@@ -25,7 +25,7 @@ from worker.supervision.supervisor import EXIT_PART_DIED, EXIT_STOPPED, MAX_REST
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 
-HANG_SECONDS = 0.5
+HANG_SECONDS = 2.0
 """In place of 30."""
 
 
@@ -159,18 +159,23 @@ def test_an_executor_whose_child_nobody_listens_to_is_replaced_after_what_runs_h
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     unheard, deaths_before = supervisor.executor_id(), restarts(registry, "link_died")
+    running = stage.submit(f"{HELD} runs when the link dies")
+    stage.wait_until_held(1)
 
     def end_this_thread(_: Sample) -> None:
         monkeypatch.undo()
         raise SystemExit
 
     monkeypatch.setattr(metrics, "record", end_this_thread)
-    running = stage.submit("[[sim:latency=1]] runs when the link dies")
+    [last_told] = stage.wait_for(stage.submit("the link dies when it tells of this one"))
+    wait_until(lambda: restarts(registry, "link_died") == deaths_before + 1, "the link's death is noticed")
+    assert (supervisor.executor_id(), stage.platform.session(running).status) == (unheard, SessionStatus.PROCESSING)
+    stage.release()
     [row] = stage.wait_for(running)
     wait_until(lambda: supervisor.executor_id() != unheard, "the executor is replaced")
     after = stage.submit("given to the executor after it")
     [row_after] = stage.wait_for(after)
-    assert (row.status, row_after.status) == (SessionStatus.COMPLETED, SessionStatus.COMPLETED)
+    assert [each.status for each in (last_told, row, row_after)] == [SessionStatus.COMPLETED] * 3
     assert [stage.claim(session)["attempt"] for session in (running, after)] == [1, 1]
     assert restarts(registry, "link_died") == deaths_before + 1
 

@@ -11,14 +11,17 @@ from tests.support.worker import HELD, Stage, Worker, wait_until
 
 pytest_plugins = ["tests.support.worker_fixtures"]
 
-LONG_ENOUGH_TO_BE_JUDGED = "[[sim:latency=6]]"
-"""The new worker needs 3 s to come up and a lease time until it may judge others."""
+LEASE_SECONDS = 6
+"""A worker that a busy machine does not let run for a moment is not dead yet."""
+
+ROUNDS_SECONDS = 2
+"""Some rounds of recovery."""
 
 
 @pytest.fixture(scope="module")
 def pair(stage: Stage) -> Iterator[tuple[Worker, Worker]]:
     """The old worker, and the new one that comes up while the old one works."""
-    old, new = stage.worker("old"), stage.worker("new")
+    old, new = (stage.worker(name, WORKER_LEASE_SECONDS=str(LEASE_SECONDS)) for name in ("old", "new"))
     old.start()
     yield old, new
     assert stage.wrong_books() == []
@@ -30,10 +33,29 @@ def owner_of(stage: Stage, session: SessionRef) -> UUID | None:
     return UUID(executor) if executor else None
 
 
+def may_judge_others(stage: Stage, worker: Worker) -> bool:
+    """Whether it has held its own lease for as long as it must, and for some rounds more."""
+    return bool(
+        stage.platform.value(
+            "SELECT continuous_since < clock_timestamp() - make_interval(secs => %s)"
+            " FROM wearon_worker.executors WHERE executor = %s",
+            LEASE_SECONDS + ROUNDS_SECONDS,
+            worker.executor(),
+        )
+    )
+
+
+def waiting_consumers(stage: Stage) -> int:
+    """How many wait at the platform's queue this moment."""
+    clients: list[dict[str, str]] = stage.redis.client_list()  # type: ignore[assignment] # redis-py types both as one
+    return sum(client["cmd"] == "blmove" and "b" in client["flags"] for client in clients)
+
+
 def start_one_by_one(stage: Stage, *prompts: str) -> list[SessionRef]:
-    """Submit tasks, each when the one before has been claimed, so that both workers get some."""
+    """Submit tasks, each when both workers wait for one, and Redis serves whoever has waited longest: both get some."""
     sessions = []
     for prompt in prompts:
+        wait_until(lambda: waiting_consumers(stage) == 2, "both wait for a task")
         sessions.append(stage.submit(prompt))
         stage.wait_for_status("processing", sessions[-1])
     return sessions
@@ -41,11 +63,13 @@ def start_one_by_one(stage: Stage, *prompts: str) -> list[SessionRef]:
 
 def test_a_worker_that_comes_up_leaves_alone_what_a_living_one_does(stage: Stage, pair: tuple[Worker, Worker]) -> None:
     old, new = pair
-    under_way = [stage.submit(f"{LONG_ENOUGH_TO_BE_JUDGED} begun by the old one {number}") for number in range(3)]
-    stage.wait_for_status("processing", *under_way)
+    under_way = [stage.submit(f"{HELD} begun by the old one {number}") for number in range(3)]
+    stage.wait_until_held(len(under_way))
     executor = old.executor()
     assert {owner_of(stage, session) for session in under_way} == {executor}
     new.start()
+    wait_until(lambda: may_judge_others(stage, new), "the new one has judged the old one")
+    stage.release()
     rows = stage.wait_for(*under_way)
     assert [row.status for row in rows] == [SessionStatus.COMPLETED] * 3
     assert [stage.claim(session)["attempt"] for session in under_way] == [1] * 3
@@ -102,7 +126,7 @@ def test_the_celery_process_dies_with_its_main_process_and_the_other_worker_runs
     dead_executor, child_pid = dead.executor(), dead.celery_pid()
     orphans = [session for session in sessions if owners[session] == dead_executor]
     dead.kill_main()
-    wait_until(lambda: not psutil.pid_exists(child_pid), "the child is gone", timeout_seconds=2)
+    wait_until(lambda: not psutil.pid_exists(child_pid), "the child is gone")
     wait_until(lambda: len(stage.provider_requests("orphan")) == len(sessions) + len(orphans), "the survivor runs them")
     stage.wait_until_held(len(sessions))
     stage.release()

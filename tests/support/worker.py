@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 from uuid import UUID
 
 import httpx
@@ -39,13 +39,14 @@ QUICK_SETTINGS: Final = {
     "WORKER_CONCURRENCY": "8",
     "WORKER_LEASE_SECONDS": "2",
     "RECOVERY_INTERVAL_SECONDS": "0.5",
-    "ORPHAN_GRACE_SECONDS": "3",
+    "ORPHAN_GRACE_SECONDS": "600",
     "OPENAI_PAUSE_SECONDS": "1",
     "PLATFORM_PAUSE_SECONDS": "1",
     "OPENAI_MAX_RETRIES": "1",
     "OPENAI_REQUESTS_PER_MINUTE": "3000",
 }
-"""Everything that takes a minute in production takes a second or two here."""
+"""Everything that takes a minute in production takes a second or two here; but a row without a task is left alone for
+longer than any test takes from the row to the task."""
 
 WAIT_SECONDS: Final = 60.0
 """For anything that happens within a few seconds on an idle machine."""
@@ -62,15 +63,19 @@ Found = TypeVar("Found")
 def wait_until(look: Callable[[], Found], what: str, timeout_seconds: float = WAIT_SECONDS) -> Found:
     """Look again and again until the answer is truthy, and return it. Raises ``TimeoutError`` that says ``what``."""
     pauses = Pauses()
-    while not (found := look()):
-        if pauses.waited_seconds > timeout_seconds:
+    while True:
+        is_the_last = pauses.waited_seconds > timeout_seconds
+        if found := look():
+            return found
+        if is_the_last:
             raise TimeoutError(f"not within {timeout_seconds:g} s: {what}")
         pauses.take()
-    return found
 
 
 class Worker(LocalWorker):
     """A worker under test."""
+
+    health_timeout_seconds: ClassVar[float] = WAIT_SECONDS
 
     def __init__(self, directory: Path, settings: Mapping[str, str], port: int = 0) -> None:
         super().__init__(directory, settings, port)

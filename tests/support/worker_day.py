@@ -194,3 +194,4 @@ def wait_until_everything_is_over(day: Day) -> None:
         if name not in {*unknown, "a row that is gone"}:
             day.stage.platform.wait_for(submitted.session, timeout_seconds=DONE_SECONDS)
     wait_until(lambda: not day.stage.in_flight(day.worker.executor()), "nothing in flight")
+    wait_until(lambda: day.worker.metric("wearon_tasks_in_flight") == 0, "and the metrics have it")

@@ -19,7 +19,12 @@ def proxy(stage: Stage) -> Iterator[PlatformProxy]:
 @pytest.fixture(scope="module")
 def worker(stage: Stage, proxy: PlatformProxy) -> Worker:
     """One worker for the whole module: it must survive everything."""
-    worker = stage.worker(SUPABASE_URL=proxy.url, WORKER_CONCURRENCY=str(CONCURRENCY), PLATFORM_PAUSE_SECONDS="2")
+    worker = stage.worker(
+        SUPABASE_URL=proxy.url,
+        WORKER_CONCURRENCY=str(CONCURRENCY),
+        PLATFORM_PAUSE_SECONDS="2",
+        ORPHAN_GRACE_SECONDS="3",
+    )
     worker.start()
     return worker
 

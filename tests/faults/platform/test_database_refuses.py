@@ -49,18 +49,20 @@ def test_whatever_answers_in_the_database_s_place_a_queue_waits_and_nothing_is_b
 def test_a_gateway_that_stays_in_the_database_s_place_degrades_health_with_its_words(
     stage: Stage, worker: Worker, proxy: PlatformProxy
 ) -> None:
+    before = len(worker.lines("part_down", part="database"))
     proxy.answer(EVERYTHING, page(404, "Nothing here"))
+    down = worker.wait_for_line("part_down", count=before + 1, part="database")
     wait_until(lambda: is_degraded(worker, "database"), "the health check tells")
-    down = worker.wait_for_line("part_down", part="database")
     assert down["level"] == "error"
     assert "HTTP 404 (404 Nothing here)" in down["reason"]
 
 
 def test_a_database_that_takes_no_writes_buries_nothing(stage: Stage, worker: Worker) -> None:
     stage.platform.execute("SET default_transaction_read_only = off")  # the app's own connection goes elsewhere
+    before = len(worker.lines("platform_away", operation="claim", reason="25006"))
     with read_only_database(stage.world.postgres.dsn):
         sessions = submit_many(stage, "read-only")
-        worker.wait_for_line("platform_away", operation="claim", reason="25006")
+        worker.wait_for_line("platform_away", count=before + 1, operation="claim", reason="25006")
     assert_all_completed(stage, sessions)
     assert stage.dead_letters() == []
 

@@ -23,13 +23,15 @@ def test_while_storage_refuses_for_good_no_picture_is_bought_and_those_in_hand_a
         "wrong type": (bucket_limited(dsn, types=["image/png"]), "image/jpeg is not supported"),
         "size limit": (bucket_limited(dsn, size_bytes=100), "exceeded the maximum allowed size"),
     }[fault]
-    before = len(worker.lines("storage_refuses_pictures"))
+    before, still_before = (len(worker.lines(f"storage_{words}")) for words in ("refuses_pictures", "still_refuses"))
     with refusing:
-        in_hand = submit_many(stage, f"{fault}: bought", CONCURRENCY - 1)
+        in_hand = submit_many(stage, f"{HELD} {fault}: bought", CONCURRENCY - 1)
+        stage.wait_until_held(len(in_hand))
+        stage.release()
         refused = worker.wait_for_line("storage_refuses_pictures", count=before + 1)
         later = submit_many(stage, f"{fault}: not yet")
         wait_until(lambda: is_degraded(worker, "storage"), "the health check tells")
-        worker.wait_for_line("storage_still_refuses")
+        worker.wait_for_line("storage_still_refuses", count=still_before + 1)
         bought = len(stage.provider_requests(f"{fault}: "))
     assert (refused["level"], words in refused["detail"]) == ("error", True)
     assert_all_completed(stage, [*in_hand, *later])

@@ -348,7 +348,7 @@ def test_no_process_of_the_worker_grows_by_an_element_of_200_megabytes(stage: St
     world = World(own_redis, stage.world.postgres, stage.world.supabase, stage.world.simulator)
     with closing(Stage(world, stage.pictures, stage.directory)) as own_stage:
         # On a busy machine the push alone takes longer than the quick settings' 3 s; until then there is no task.
-        worker = own_stage.worker("huge", ORPHAN_GRACE_SECONDS="600")
+        worker = own_stage.worker("huge")
         worker.start()
         wait_until(lambda: worker.health()["status"] == "ok", "all parts of the worker are there")
         submitted = own_stage.platform.submit_b2c([stage.photo], push=False)

@@ -70,7 +70,6 @@ def day(stage: Stage, own_redis: LocalRedis, tmp_path_factory: pytest.TempPathFa
             SSL_CERT_FILE=str(authority.certificate_path),
             WORKER_CONCURRENCY="64",
             LOG_LEVEL="DEBUG",
-            ORPHAN_GRACE_SECONDS="60",
         )
         day = Day(own_stage, worker)
         try:
