@@ -88,10 +88,17 @@ def supervisor(settings: Settings, metrics: Metrics) -> Iterator[Supervisor]:
 
 @pytest.fixture(scope="module", autouse=True)
 def crashing(stage: Stage) -> Iterator[tuple[Worker, Future[int]]]:
-    """A worker whose Celery cannot live, beside the other tests of the module: it needs a while to give up."""
-    worker = stage.worker()
+    """A worker whose Celery cannot live, beside the other tests of the module: it needs a while to give up, and takes
+    none of their tasks meanwhile.
+    """
+    worker = stage.worker(REDIS_URL=another_database(stage.world.redis.url))
     with ThreadPoolExecutor(1) as background:
         yield worker, background.submit(crash_again_and_again, worker)
+
+
+def another_database(redis_url: str) -> str:
+    """Of the same server, which nobody else uses."""
+    return redis_url.removesuffix("/0") + "/1"
 
 
 def celery_children() -> list[psutil.Process]:
