@@ -127,6 +127,11 @@ class TasksRecovered:
 
 
 @dataclass(frozen=True, slots=True)
+class SettlementRefused:
+    """The database refused to settle a session that has lost its task: it stays open, and the charge with it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorUnforeseen:
     """An error that nobody foresaw was survived; the log has its traceback."""
 
@@ -144,6 +149,7 @@ Sample = (
     | ModelsUsable
     | LetterBuried
     | TasksRecovered
+    | SettlementRefused
     | ErrorUnforeseen
 )
 

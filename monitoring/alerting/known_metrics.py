@@ -21,6 +21,7 @@ KNOWN_METRICS: Final[Mapping[str, str]] = {
     "wearon_ledger_faults": "worker",
     "wearon_ledger_audit_last_success_timestamp_seconds": "worker",
     "wearon_refund_total": "worker",
+    "wearon_settlement_refused_total": "worker",
     "celery_queue_length": "celery-exporter",
     "wearon_backup_last_success_timestamp_seconds": "node-exporter",
     "wearon_certificate_renewal_last_success_timestamp_seconds": "node-exporter",

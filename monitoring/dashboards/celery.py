@@ -309,13 +309,15 @@ HELP_PANELS: Final[tuple[Panel, ...]] = (
             unit=units.Short,
             description=(
                 "Tasks handed back after a worker died, and sessions settled that had lost their task. Normal after"
-                " a crash or a deploy; without one, look at why workers die."
+                " a crash or a deploy; without one, look at why workers die. Refused: the database will not settle a"
+                " session; lost_session_not_settled in the log says why."
             ),
             empty=NO_WORKER,
             thresholds=at_most(limits.ANY),
             links=(logs_of("worker", "warning"), RELIABILITY),
         ),
         Metrics(total(increase(of_workers(names.RECOVERED)), "action"), "{{action}}"),
+        Metrics(total(increase(of_workers(names.SETTLEMENT_REFUSED))), "refused"),
         width=QUARTER,
         bars=True,
     ),

@@ -16,6 +16,7 @@ RATE_WINDOW: Final = "wearon_rate_window_requests"
 RATE_WINDOW_LIMIT: Final = "wearon_rate_window_limit_requests"
 REFUNDS: Final = "wearon_refund_total"
 RECOVERED: Final = "wearon_recovered_total"
+SETTLEMENT_REFUSED: Final = "wearon_settlement_refused_total"
 DEAD_LETTERS: Final = "wearon_dead_letters_total"
 EXECUTOR_RESTARTS: Final = "wearon_executor_restarts_total"
 UNFORESEEN_ERRORS: Final = "wearon_unforeseen_errors_total"
@@ -86,6 +87,7 @@ WORKER: Final[Mapping[str, tuple[str, ...]]] = {
     RATE_WINDOW_LIMIT: (),
     REFUNDS: ("kind",),
     RECOVERED: ("action",),
+    SETTLEMENT_REFUSED: (),
     DEAD_LETTERS: ("reason",),
     EXECUTOR_RESTARTS: ("reason",),
     UNFORESEEN_ERRORS: ("where",),

@@ -574,6 +574,30 @@ MONEY: Final = [
     ),
     Case("unproven-charges", "no worker is there", {}, 30 * MINUTE, A),
     Case(
+        "session-stays-open",
+        "recovery is refused twice a minute",
+        {worker("wearon_settlement_refused_total"): growing(2)},
+        30 * MINUTE,
+        F,
+        [{"severity": "warning", "component": "credits"}],
+    ),
+    Case(
+        "session-stays-open",
+        "it was refused for three minutes, and settled then",
+        {worker("wearon_settlement_refused_total"): steps((0, 0), (600, 2), (660, 4), (720, 6))},
+        20 * MINUTE,
+        Q,
+    ),
+    Case(
+        "session-stays-open",
+        "a new worker is refused, too",
+        ended_with({worker("wearon_settlement_refused_total"): growing(2)}, 25 * MINUTE)
+        | begun_with({worker("wearon_settlement_refused_total", NEW): growing(2)}, 25 * MINUTE),
+        40 * MINUTE,
+        F,
+    ),
+    Case("session-stays-open", "no worker is there", {}, 30 * MINUTE, A),
+    Case(
         "unproven-charges",
         "a new worker settles one before it is scraped for the first time",
         begun_with({worker("wearon_refund_total", NEW, kind="unproven_charge"): flat(1)}, 65 * MINUTE),

@@ -27,7 +27,7 @@ from worker.celery_app import forget
 from worker.queue_elements import TRANSFER_LIMITS, session_named_by
 from worker.recovery.letter_retention import LetterRetention
 from worker.recovery.lost_sessions import judge
-from worker.samples import RecordSample, TasksRecovered
+from worker.samples import RecordSample, SettlementRefused, TasksRecovered
 from worker.settlement.policy import Fail, message_for
 from worker.settlement.settle import Settlement
 
@@ -158,6 +158,7 @@ class Reaper:
                 log.error(
                     "lost_session_not_settled", operation=error.operation, reason=error.reason, detail=error.detail
                 )
+                self._record(SettlementRefused())
                 return
             if answer.outcome == "failed":
                 self._record(TasksRecovered("settled_lost_session"))

@@ -11,12 +11,13 @@ from worker.samples import (
     ErrorUnforeseen,
     LetterBuried,
     RecoveryAction,
+    SettlementRefused,
     TasksRecovered,
     UnforeseenPlace,
 )
 from worker.series.fresh_gauge import WATCHED_FRESH_SECONDS, FreshGauge
 
-TaskSample = LetterBuried | TasksRecovered | ErrorUnforeseen
+TaskSample = LetterBuried | TasksRecovered | SettlementRefused | ErrorUnforeseen
 
 
 class TaskSeries:
@@ -41,6 +42,11 @@ class TaskSeries:
             "wearon_recovered",
             "Tasks given back after a death, and sessions settled that had lost theirs.",
             ["action"],
+            registry=registry,
+        )
+        self._settlement_refused = Counter(
+            "wearon_settlement_refused",
+            "How often the database refused to settle a session that has lost its task; recovery tries again.",
             registry=registry,
         )
         self._executor_restarts = Counter(
@@ -68,6 +74,8 @@ class TaskSeries:
                 self._dead_letters.labels(reason).inc()
             case TasksRecovered(action, count):
                 self._recovered.labels(action).inc(count)
+            case SettlementRefused():
+                self._settlement_refused.inc()
             case ErrorUnforeseen(where):
                 self._unforeseen.labels(where).inc()
             case _:

@@ -12,6 +12,8 @@ UNKNOWN_MEANS_UNCHANGED: Final = Fallback(
 
 UNPROVEN: Final = 'wearon_refund_total{job="worker",kind="unproven_charge"}'
 
+REFUSED: Final = 'wearon_settlement_refused_total{job="worker"}'
+
 RULES: Final = (
     Rule(
         uid="ledger-faults",
@@ -73,6 +75,25 @@ RULES: Final = (
         value_text="about {{ $values.A }} in an hour",
         no_data=TOLD_BY_WORKER_GONE,
         look_back=timedelta(minutes=70),
+    ),
+    Rule(
+        uid="session-stays-open",
+        title="A session cannot be settled",
+        question="Has the database refused for ten minutes to settle a session that has lost its task?",
+        group="money",
+        expression=f"sum({added(REFUSED, '5m')})",
+        side=Side.ABOVE,
+        threshold=0.5,
+        hold=timedelta(minutes=10),
+        severity=Severity.WARNING,
+        component="credits",
+        summary="A shopper has neither a picture nor the credit back: the database refuses to settle the session.",
+        description=(
+            "Recovery tries again in every round; {{ $values.A }} refusals in 5 minutes. The log line"
+            " lost_session_not_settled names the session and says in the database's words what it refuses."
+        ),
+        value_text="{{ $values.A }} refusals in 5 minutes",
+        no_data=TOLD_BY_WORKER_GONE,
     ),
     Rule(
         uid="backup-old",

@@ -21,8 +21,10 @@ from sandbox.servers.processes import LOOPBACK, free_port
 from services.platform.supabase_client import SupabaseClient
 from services.queue.connection import connect
 from services.queue.task_queue import Element, TaskQueue, TransferLimits
+from tests.support.platform_faults import frozen_balances
 from tests.support.worker import QUICK_SETTINGS, Stage
 from worker.recovery.reaper import FORGET_LIMIT, FORGET_PAUSE_SECONDS, PAGE_SIZE, SURELY_GONE_SECONDS, Reaper
+from worker.samples import RecordSample, Sample, SettlementRefused
 from worker.settlement.policy import ATTEMPT_LIMIT
 from worker.settlement.settle import Settlement
 
@@ -57,6 +59,7 @@ def new_reaper(
     queue: TaskQueue | None = None,
     now: Callable[[], float] = time.monotonic,
     forget_limit: int = FORGET_LIMIT,
+    record: RecordSample = lambda _: None,
 ) -> Reaper:
     """The reaper of a worker that has been alive for long enough to judge others."""
     settings = {**stage.world.settings(**QUICK_SETTINGS), "WORKER_LEASE_SECONDS": str(LEASE_SECONDS)}
@@ -68,7 +71,7 @@ def new_reaper(
         broker=client,
         store=store,
         settlement=Settlement(store, lambda _: None),
-        record=lambda _: None,
+        record=record,
         current_executor=lambda: executor,
         now=now,
         forget_limit=forget_limit,
@@ -136,6 +139,27 @@ def test_what_is_logged_about_a_lost_session_carries_its_ids(stage: Stage, store
             ("session_failed", request_id, submitted.session.channel),
             ("lost_session_settled", request_id, submitted.session.channel),
         ]
+
+
+def test_a_lost_session_that_the_database_refuses_to_settle_is_told_each_time_and_settled_when_it_no_longer_does(
+    stage: Stage, store: SupabaseClient
+) -> None:
+    lost = stage.submit(push=False)
+    age(stage)
+    measured: list[Sample] = []
+    reaper = new_reaper(stage, store, record=measured.append)
+    with frozen_balances(stage.platform), capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        rounds(reaper, count=4)
+    told = [line for line in lines if line["event"] == "lost_session_not_settled"]
+    assert {(line["log_level"], line["reason"], line["session_id"]) for line in told} == {
+        ("error", "23514", str(lost.session_id))
+    }
+    assert measured == [SettlementRefused()] * len(told)
+    assert len(told) >= 2
+    assert status_of(stage, lost) is SessionStatus.QUEUED
+    rounds(reaper)
+    assert status_of(stage, lost) is SessionStatus.FAILED
+    assert stage.wrong_books() == []
 
 
 def test_many_workers_that_find_the_same_lost_sessions_refund_each_once(stage: Stage, store: SupabaseClient) -> None:

@@ -43,6 +43,7 @@ from worker.samples import (
     ModelsUsable,
     PictureBilled,
     ProviderAsked,
+    SettlementRefused,
     StagesTimed,
     TasksRecovered,
 )
@@ -69,6 +70,7 @@ EVENTS: list[Event] = [
     ModelsUsable(["gpt-image-2.6-flare"]),
     LetterBuried("not_json"),
     TasksRecovered("handed_back", 3),
+    SettlementRefused(),
     ErrorUnforeseen("run"),
 ]
 

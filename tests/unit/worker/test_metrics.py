@@ -38,6 +38,7 @@ from worker.samples import (
     PictureBilled,
     ProviderAsked,
     Sample,
+    SettlementRefused,
     StagesTimed,
     TasksRecovered,
 )
@@ -76,6 +77,7 @@ COUNTED: list[tuple[Sample, str, dict[str, str]]] = [
     (ModelRetired("gpt-image-1.5"), "wearon_model_gone_total", {"model": "gpt-image-1.5"}),
     (LetterBuried("not_json"), "wearon_dead_letters_total", {"reason": "not_json"}),
     (TasksRecovered("settled_lost_session"), "wearon_recovered_total", {"action": "settled_lost_session"}),
+    (SettlementRefused(), "wearon_settlement_refused_total", {}),
     (ErrorUnforeseen("link"), "wearon_unforeseen_errors_total", {"where": "link"}),
 ]
 
@@ -212,6 +214,7 @@ CLOSED_SETS: dict[str, set[tuple[str, ...]]] = {
     "wearon_model_gone_total": {(model,) for model in MODELS},
     "wearon_dead_letters_total": {(reason,) for reason in {"bad_task", *REJECTIONS}},
     "wearon_recovered_total": {("handed_back",), ("settled_lost_session",)},
+    "wearon_settlement_refused_total": {()},
     "wearon_executor_restarts_total": {
         (state.value,) for state in ExecutorState if state not in {ExecutorState.STARTING, ExecutorState.RUNNING}
     },
