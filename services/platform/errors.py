@@ -34,6 +34,9 @@ SQLSTATE_CHARACTERS: Final = 5
 CLASSES_ABOUT_ONE_SESSION: Final = frozenset({"22", "23"})
 """PostgreSQL, appendix A: data exception; integrity constraint violation."""
 
+CLASSES_ABOUT_EVERY_SESSION: Final = frozenset({"08", "25", "53", "58", "XX"})
+"""Connection exception; invalid transaction state (a read-only database); too few resources; system and internal error."""
+
 LOCKED_STATUSES: Final = frozenset({401, 402, 403})
 LOCKED_CODES: Final = frozenset({"42501", "PGRST300", "PGRST301", "PGRST302", "PGRST303", "InvalidJWT"})
 """The key is wrong or lacks the right, or the project is paused."""
@@ -78,6 +81,14 @@ class Answer:
 def is_about_one_session(code: str) -> bool:
     """Whether a code of PostgreSQL can be the fault of the session in the arguments."""
     return code == RAISED_BY_A_FUNCTION or (len(code) == SQLSTATE_CHARACTERS and code[:2] in CLASSES_ABOUT_ONE_SESSION)
+
+
+def may_spare_other_sessions(code: str) -> bool:
+    """Whether PostgreSQL said it while it ran a function, and may not say it of the next session: a right or a function
+    that one kind of refund lacks, a row that somebody else holds. Wider than :func:`is_about_one_session`: for whoever
+    goes on with other sessions and comes back to this one."""
+    is_sqlstate = len(code) == SQLSTATE_CHARACTERS and code.isalnum() and code[:2] == code[:2].upper()
+    return is_sqlstate and code[:2] not in CLASSES_ABOUT_EVERY_SESSION
 
 
 def judge_function(operation: str, answer: Answer) -> PlatformFailure:

@@ -74,3 +74,16 @@ def frozen_balances(platform: Producer) -> Iterator[None]:
         yield
     finally:
         platform.execute("ALTER TABLE user_credits DROP CONSTRAINT frozen")
+
+
+@contextmanager
+def shoppers_balances_refused(platform: Producer, code: str) -> Iterator[None]:
+    """Shoppers' balances refuse every change with this SQLSTATE, as after a trigger that somebody added."""
+    platform.execute(
+        f"CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '{code}'; END $$"
+    )
+    platform.execute("CREATE TRIGGER no BEFORE UPDATE ON store_shopper_credits FOR EACH ROW EXECUTE FUNCTION no()")
+    try:
+        yield
+    finally:
+        platform.execute("DROP FUNCTION no() CASCADE")

@@ -18,9 +18,10 @@ import redis
 import structlog
 
 from config.settings import Settings
-from models.failures import PlatformRefused, TaskLost
+from models.failures import PlatformFailure, TaskLost
 from models.generation import SessionRef
 from services.platform.answers import UnownedSession
+from services.platform.errors import may_spare_other_sessions
 from services.platform.supabase_client import SupabaseClient
 from services.queue.task_queue import TaskQueue
 from worker.celery_app import forget
@@ -154,7 +155,9 @@ class Reaper:
         with structlog.contextvars.bound_contextvars(session_id=str(session.session_id), channel=session.channel.value):
             try:
                 answer = self._settlement.fail_unowned(session, Fail(message_for(TaskLost()), TaskLost.kind))
-            except PlatformRefused as error:
+            except PlatformFailure as error:
+                if not may_spare_other_sessions(error.reason):
+                    raise
                 log.error(
                     "lost_session_not_settled", operation=error.operation, reason=error.reason, detail=error.detail
                 )

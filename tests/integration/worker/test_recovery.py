@@ -15,13 +15,14 @@ import structlog
 from structlog.testing import capture_logs
 
 from config.settings import Settings
+from models.failures import PlatformFailure
 from models.generation import Channel, SessionRef, SessionStatus
 from sandbox.platform.producer import QUEUE_KEY, StoreMode
 from sandbox.servers.processes import LOOPBACK, free_port
 from services.platform.supabase_client import SupabaseClient
 from services.queue.connection import connect
 from services.queue.task_queue import Element, TaskQueue, TransferLimits
-from tests.support.platform_faults import frozen_balances
+from tests.support.platform_faults import shoppers_balances_refused
 from tests.support.worker import QUICK_SETTINGS, Stage
 from worker.recovery.reaper import FORGET_LIMIT, FORGET_PAUSE_SECONDS, PAGE_SIZE, SURELY_GONE_SECONDS, Reaper
 from worker.samples import RecordSample, Sample, SettlementRefused
@@ -141,25 +142,42 @@ def test_what_is_logged_about_a_lost_session_carries_its_ids(stage: Stage, store
         ]
 
 
-def test_a_lost_session_that_the_database_refuses_to_settle_is_told_each_time_and_settled_when_it_no_longer_does(
-    stage: Stage, store: SupabaseClient
+@pytest.mark.parametrize("code", ["23514", "42501", "42883", "57014"])
+def test_a_lost_session_that_the_database_refuses_to_settle_is_told_each_time_and_holds_up_no_other(
+    stage: Stage, store: SupabaseClient, code: str
 ) -> None:
-    lost = stage.submit(push=False)
+    refused = stage.platform.submit_b2b([stage.photo], mode=StoreMode.RESELL, push=False).session
+    behind = [stage.submit(push=False) for _ in range(3)]
     age(stage)
     measured: list[Sample] = []
     reaper = new_reaper(stage, store, record=measured.append)
-    with frozen_balances(stage.platform), capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+    with (
+        shoppers_balances_refused(stage.platform, code),
+        capture_logs([structlog.contextvars.merge_contextvars]) as lines,
+    ):
         rounds(reaper, count=4)
     told = [line for line in lines if line["event"] == "lost_session_not_settled"]
     assert {(line["log_level"], line["reason"], line["session_id"]) for line in told} == {
-        ("error", "23514", str(lost.session_id))
+        ("error", code, str(refused.session_id))
     }
-    assert measured == [SettlementRefused()] * len(told)
-    assert len(told) >= 2
-    assert status_of(stage, lost) is SessionStatus.QUEUED
+    assert measured.count(SettlementRefused()) == len(told) >= 2
+    assert status_of(stage, refused) is SessionStatus.QUEUED
+    assert {status_of(stage, session) for session in behind} == {SessionStatus.FAILED}
     rounds(reaper)
-    assert status_of(stage, lost) is SessionStatus.FAILED
+    assert status_of(stage, refused) is SessionStatus.FAILED
     assert stage.wrong_books() == []
+
+
+def test_a_database_that_takes_no_writes_ends_the_round(stage: Stage, store: SupabaseClient) -> None:
+    lost = stage.platform.submit_b2b([stage.photo], mode=StoreMode.RESELL, push=False).session
+    age(stage)
+    measured: list[Sample] = []
+    reaper = new_reaper(stage, store, record=measured.append)
+    reaper.round()
+    with shoppers_balances_refused(stage.platform, "25006"), pytest.raises(PlatformFailure, match="25006"):
+        reaper.round()
+    assert measured == []
+    assert status_of(stage, lost) is SessionStatus.QUEUED
 
 
 def test_many_workers_that_find_the_same_lost_sessions_refund_each_once(stage: Stage, store: SupabaseClient) -> None:
