@@ -35,7 +35,7 @@ CLASSES_ABOUT_ONE_SESSION: Final = frozenset({"22", "23"})
 """PostgreSQL, appendix A: data exception; integrity constraint violation."""
 
 CLASSES_ABOUT_EVERY_SESSION: Final = frozenset({"08", "25", "53", "58", "XX"})
-"""Connection exception; invalid transaction state (a read-only database); too few resources; system and internal error."""
+"""No connection; a read-only database; too few resources; a system's or an internal error."""
 
 LOCKED_STATUSES: Final = frozenset({401, 402, 403})
 LOCKED_CODES: Final = frozenset({"42501", "PGRST300", "PGRST301", "PGRST302", "PGRST303", "InvalidJWT"})

@@ -107,14 +107,14 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFa
         "code": error.code or error.type or None,
         "provider_request_id": headers.get("x-request-id"),
     }
+    if _is_person_refused(status, error):
+        return Moderated(reason, **facts)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING_STATUSES:
         return Retryable(ProviderUnavailable(reason, **facts))
     if status < HTTPStatus.BAD_REQUEST:
         return ProviderAnswerUnusable(reason, **facts)
-    if _is_model_refused(status, error):
-        return ModelGone(ProviderFailure(reason, **facts), for_good=False)
-    if _is_model_gone(status, error):
-        return ModelGone(ProviderFailure(reason, **facts))
+    if _is_model_refused(status, error) or _is_model_gone(status, error):
+        return ModelGone(ProviderFailure(reason, **facts), for_good=not _is_model_refused(status, error))
     kind = next((kind for applies, kind in _CLIENT_ERRORS if applies(status, error)), ProviderRejectedRequest)
     if kind is RateLimited:
         return RateLimited(reason, **facts, retry_after_seconds=named_wait_seconds(headers, error.message))
@@ -124,7 +124,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFa
 def _is_model_refused(status: int, error: ProviderError) -> bool:
     if status == HTTPStatus.FORBIDDEN and error.code in MODEL_GONE_CODES:
         return True
-    if status == HTTPStatus.UNAUTHORIZED or error.code in MODERATION_CODES:
+    if status == HTTPStatus.UNAUTHORIZED:
         return False
     no_access = status in _NO_ACCESS_STATUSES and _NO_ACCESS_MESSAGE.search(error.message)
     return bool(no_access or _UNVERIFIED_MESSAGE.search(error.message))
@@ -157,7 +157,7 @@ def _is_rate_limited(status: int, _error: ProviderError) -> bool:
 
 
 def _is_person_refused(status: int, error: ProviderError) -> bool:
-    # Whatever the status says, it is about this picture or this person; the account works.
+    # Whatever the status and the param say, it is about this picture or this person; account and model work.
     if status == HTTPStatus.UNAUTHORIZED:
         return False
     return error.code in MODERATION_CODES or bool(_PERSON_LIMITED_MESSAGE.search(error.message))
@@ -168,7 +168,6 @@ def _is_moderated(_status: int, error: ProviderError) -> bool:
 
 
 _CLIENT_ERRORS: Final[tuple[tuple[Callable[[int, ProviderError], bool], type[ProviderFailure]], ...]] = (
-    (_is_person_refused, Moderated),
     (_is_account_limit, QuotaExhausted),
     (_is_credentials_rejected, CredentialsRejected),
     (_is_rate_limited, RateLimited),

@@ -129,6 +129,27 @@ CASES = [
     ),
     pytest.param(403, body(SAFETY_TEXT, code="moderation_blocked"), Moderated, id="moderation with 403"),
     pytest.param(429, body(SAFETY_TEXT, code="moderation_blocked"), Moderated, id="moderation with 429"),
+    *(
+        pytest.param(
+            status,
+            body(SAFETY_TEXT, code="moderation_blocked", param="model"),
+            Moderated,
+            id=f"moderation that names the model, {status}",
+        )
+        for status in (400, 404, 408, 409, 500, 503)
+    ),
+    pytest.param(
+        404,
+        body("This model is no longer supported for such pictures.", code="content_policy_violation"),
+        Moderated,
+        id="moderation that sounds like a model's end",
+    ),
+    pytest.param(
+        400,
+        body("This user's access to gpt-image-1.5 has been temporarily limited.", param="model"),
+        Moderated,
+        id="the end user is limited, of the model",
+    ),
     pytest.param(401, body("Incorrect API key.", code="moderation_blocked"), CredentialsRejected, id="401 stays 401"),
     *(
         pytest.param(
@@ -141,7 +162,7 @@ CASES = [
             Moderated,
             id=f"the end user is limited, {status}",
         )
-        for status in (400, 403, 429)
+        for status in (400, 403, 404, 429, 500)
     ),
     pytest.param(
         400,
