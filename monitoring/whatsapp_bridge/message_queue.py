@@ -8,7 +8,7 @@ which cannot be helped because Meta knows no idempotency key (ADR 0124).
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -140,15 +140,18 @@ class MessageQueue:
             connection.execute("INSERT INTO signatures VALUES (?, ?)", (signature, now_seconds))
         return Taken.TAKEN
 
-    def heads(self) -> list[Waiting]:
-        """Each recipient's oldest message, the oldest of all first."""
+    def heads(self, *, without: Collection[int] = ()) -> list[Waiting]:
+        """Each recipient's oldest message whose id is not in ``without``, the oldest of all first."""
         with self._transaction() as connection:
             rows = connection.execute(
                 """
                 SELECT m.id, m.recipient, m.parameters, m.taken_at, m.unreadable_answers, coalesce(r.lent_until, 0)
                 FROM messages m LEFT JOIN recipients r USING (recipient)
-                WHERE m.id IN (SELECT min(id) FROM messages GROUP BY recipient) ORDER BY m.id
-                """
+                WHERE m.id IN (
+                    SELECT min(id) FROM messages WHERE id NOT IN (SELECT value FROM json_each(?)) GROUP BY recipient)
+                ORDER BY m.id
+                """,
+                (json.dumps(list(without)),),
             ).fetchall()
         return [Waiting(i, to, tuple(json.loads(text)), at, tries, lent) for i, to, text, at, tries, lent in rows]
 

@@ -3,7 +3,8 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -39,6 +40,14 @@ class _Recipient:
     not_before: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A message that is over: Meta has accepted it, or it is given up."""
+
+    message: Waiting
+    is_accepted: bool
+
+
 class Sender:
     """One sends at a time, so that the order per recipient is kept.
 
@@ -65,9 +74,9 @@ class Sender:
         self._now, self._ticks = now_seconds, ticks_seconds
         self._chance = random.Random()  # noqa: S311 - jitter
         self._recipients: dict[str, _Recipient] = {}
-        self._answered: dict[int, bool] = {}
-        """What Meta has accepted (True) or refused for good, by id, while the queue cannot take it out: on a full disk
-        it would be sent again every few seconds."""
+        self._answered: dict[int, _Answered] = {}
+        """What is over, by id, while the queue cannot take it out: on a full disk it would be sent again every few
+        seconds."""
         self._failures = 0
         self._not_before = 0.0
         self._failed_last = 0
@@ -119,47 +128,56 @@ class Sender:
         return LOOK_SECONDS
 
     def round(self) -> float:
-        """Send what may be sent now, one message for each recipient; returns the seconds until the next look is due."""
+        """Send what may be sent now, one message for each recipient; returns the seconds until the next look is due.
+
+        Raises:
+            QueueUnusable: it could not be written; whatever could be read was sent all the same.
+        """
+        faults: list[QueueUnusable] = []
+        with _noted(faults):
+            self._expire()
+        if not self._settings.can_send:
+            return LOOK_SECONDS
+        for answered in list(self._answered.values()):
+            with _noted(faults):
+                self._take_out(answered)
+        waits = [LOOK_SECONDS]
+        for message in sorted(self._queue.heads(without=self._answered), key=self._turn):
+            if self._stopping:
+                break
+            wait_seconds = self._due_in(message)
+            if wait_seconds <= 0:
+                with _noted(faults):
+                    self._handle(message)
+                wait_seconds = 0.0
+            waits.append(wait_seconds)
+        if faults:
+            raise faults[0]
+        return min(waits)
+
+    def _expire(self) -> None:
         expired = self._queue.expire(self._now())
         if expired:
             self._metrics.messages.labels("expired").inc(expired)
             log.error(
                 "messages_too_old", messages=expired, advice="They were never accepted. The lines before say why."
             )
-        if not self._settings.can_send:
-            return LOOK_SECONDS
-        waits = [LOOK_SECONDS]
-        for message in sorted(self._queue.heads(), key=self._turn):
-            if self._stopping:
-                break
-            wait_seconds = self._due_in(message)
-            if wait_seconds <= 0:
-                self._handle(message)
-                wait_seconds = 0.0
-            waits.append(wait_seconds)
-        return min(waits)
 
-    def _turn(self, head: Waiting) -> tuple[bool, bool, int]:
-        """What failed last comes late, so that one message that Meta cannot take does not stand in everybody's way;
-        what the queue could not take out comes last, for it ends the round if it still cannot."""
-        return head.id in self._answered, head.id == self._failed_last, head.id
+    def _turn(self, head: Waiting) -> tuple[bool, int]:
+        """What failed last comes late, so that one message that Meta cannot take does not stand in everybody's way."""
+        return head.id == self._failed_last, head.id
 
     def _due_in(self, message: Waiting) -> float:
-        if message.id in self._answered:
-            return 0.0
         ticks, now = self._ticks(), self._now()
         recipient = self._recipients.setdefault(message.recipient, _Recipient())
         pair_wait = pacing.earliest(message.lent_until_seconds, now) - now
         return max(self._not_before - ticks, recipient.not_before - ticks, pair_wait, 0.0)
 
     def _handle(self, message: Waiting) -> None:
-        if message.id in self._answered:
-            self._take_out(message)
-            return
         if message.recipient not in self._settings.recipients:
-            self._queue.remove(message)
             self._metrics.messages.labels("refused").inc()
             log.warning("recipient_gone", to=masked(message.recipient), advice="It is no more in WHATSAPP_RECIPIENTS.")
+            self._is_over(message, is_accepted=False)
             return
         verdict = self._api.send(message.parameters, message.recipient)
         self._metrics.requests.labels(verdict.rule.result.value).inc()
@@ -173,7 +191,6 @@ class Sender:
             self._hold_all(message, verdict)
 
     def _accept(self, message: Waiting) -> None:
-        self._answered[message.id] = True
         self._metrics.messages.labels("accepted").inc()
         self._failures, self._not_before, self.blocked = 0, 0.0, None
         self._recipients[message.recipient] = _Recipient()
@@ -184,29 +201,31 @@ class Sender:
             message=message.parameters[0],
             waited_seconds=waited_seconds,
         )
-        self._take_out(message)
+        self._is_over(message, is_accepted=True)
 
     def _refuse(self, message: Waiting, verdict: Verdict) -> None:
-        self._answered[message.id] = False
         self._metrics.messages.labels("refused").inc()
         # The whole text: the log is now the only place that has it.
         log.error("message_refused", **_facts(message, verdict), text=list(message.parameters))
-        self._take_out(message)
+        self._is_over(message, is_accepted=False)
 
-    def _take_out(self, message: Waiting) -> None:
-        """Raises ``QueueUnusable`` when the queue cannot; the next round tries again, and sends nothing for it."""
-        if self._answered[message.id]:
-            self._queue.accepted(message, self._now())
+    def _is_over(self, message: Waiting, *, is_accepted: bool) -> None:
+        """Raises ``QueueUnusable`` when it cannot be taken out; each round tries that again, and sends nothing."""
+        self._answered[message.id] = _Answered(message, is_accepted)
+        self._take_out(self._answered[message.id])
+
+    def _take_out(self, answered: _Answered) -> None:
+        if answered.is_accepted:
+            self._queue.accepted(answered.message, self._now())
         else:
-            self._queue.remove(message)
-        del self._answered[message.id]
+            self._queue.remove(answered.message)
+        del self._answered[answered.message.id]
 
     def _hold_recipient(self, message: Waiting, verdict: Verdict) -> None:
-        if verdict.rule.result is Result.UNKNOWN:
-            if message.unreadable_answers + 1 >= UNREADABLE_ANSWERS_MAX:
-                self._refuse(message, verdict)
-                return
-            self._queue.count_unreadable(message)
+        is_unknown = verdict.rule.result is Result.UNKNOWN
+        if is_unknown and message.unreadable_answers + 1 >= UNREADABLE_ANSWERS_MAX:
+            self._refuse(message, verdict)
+            return
         recipient = self._recipients[message.recipient]
         recipient.failures += 1
         wait = pacing.at_least(
@@ -214,6 +233,8 @@ class Sender:
         )
         recipient.not_before = self._ticks() + wait
         log.warning("recipient_waits", **_facts(message, verdict), again_in_seconds=round(wait, 1))
+        if is_unknown:
+            self._queue.count_unreadable(message)  # last, for a full disk must not undo the wait
 
     def _hold_all(self, message: Waiting, verdict: Verdict) -> None:
         needs_operator = verdict.rule.action is Action.WAIT_FOR_OPERATOR
@@ -224,6 +245,15 @@ class Sender:
         self._not_before, self._failed_last, self.blocked = self._ticks() + wait, message.id, verdict
         tell = log.error if needs_operator else log.warning
         tell("nothing_is_sent", **_facts(message, verdict), again_in_seconds=round(wait, 1))
+
+
+@contextmanager
+def _noted(faults: list[QueueUnusable]) -> Iterator[None]:
+    """A queue that cannot be written is told at the round's end; the messages of others are sent before."""
+    try:
+        yield
+    except QueueUnusable as error:
+        faults.append(error)
 
 
 def _facts(message: Waiting, verdict: Verdict) -> dict[str, object]:

@@ -40,6 +40,15 @@ class FullDisk(MessageQueue):
         self._refuse_when_full()
         super().remove(message)
 
+    def count_unreadable(self, message: Waiting) -> None:
+        self._refuse_when_full()
+        super().count_unreadable(message)
+
+    def expire(self, now_seconds: float) -> int:
+        if self.depth().messages and (self.depth().oldest_taken_at_seconds or 0) < now_seconds - USEFUL_SECONDS:
+            self._refuse_when_full()
+        return super().expire(now_seconds)
+
     def _refuse_when_full(self) -> None:
         if self.is_full:
             raise QueueUnusable("database or disk is full")
@@ -264,6 +273,41 @@ def test_while_the_disk_is_full_each_recipient_gets_a_message_once(stage: Stage,
     assert {to: len(answers) for to, answers in stage.answers.items()} == left
     outcome = "refused" if is_refused else "accepted"
     assert stage.counted("wearon_whatsapp_messages_total", outcome=outcome) == 2
+
+
+def test_while_the_disk_is_full_all_that_waits_for_a_recipient_is_sent_once(stage: Stage) -> None:
+    for name in ("one", "two", "three"):
+        stage.add(name, ANNA)
+    stage.queue.is_full = True
+    stage.pass_seconds(600)
+    assert stage.sent == [(ANNA, "one"), (ANNA, "two"), (ANNA, "three")]
+    stage.queue.is_full = False
+    stage.pass_seconds(10)
+    assert (stage.queue.depth().messages, len(stage.sent)) == (0, 3)
+
+
+def test_while_the_disk_is_full_an_unknown_answer_is_waited_for_and_stands_in_nobodys_way(stage: Stage) -> None:
+    stage.answers[ANNA] = [UNKNOWN] * 100
+    stage.add("one")
+    stage.queue.is_full = True
+    stage.pass_seconds(600)
+    assert stage.sent == [(BEN, "one")]
+    asked = 100 - len(stage.answers[ANNA])
+    assert 2 <= asked <= 8, "the waits grow as they do with room on the disk"
+
+
+def test_while_the_disk_is_full_neither_who_is_gone_nor_what_is_too_old_stands_in_anybodys_way(stage: Stage) -> None:
+    stage.add("too old", BEN)
+    stage.now += USEFUL_SECONDS + 1
+    stage.add("for nobody", "+491555000009")
+    stage.add("one", ANNA)
+    stage.queue.is_full = True
+    stage.pass_seconds(600)
+    assert (ANNA, "one") in stage.sent
+    assert stage.counted("wearon_whatsapp_messages_total", outcome="refused") == 1
+    stage.queue.is_full = False
+    stage.pass_seconds(10)
+    assert stage.queue.depth().messages == 0
 
 
 def test_after_metas_return_the_next_failure_waits_as_shortly_as_a_first_one(stage: Stage) -> None:
