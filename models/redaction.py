@@ -26,7 +26,7 @@ _RUN: Final = re.compile(r"[^\s\"'<>]+")
 _STARS: Final = "**"
 """The provider itself shows a key as its beginning, stars and its end."""
 
-_E_MAIL: Final = re.compile(r"[^\s\"'<>@/=:(,]{1,64}@[a-z0-9.-]{1,253}\.[a-z]{2,63}", re.IGNORECASE)
+_E_MAIL: Final = re.compile(r"[^\s\"'<>@/=:(,\]]{1,64}@[\w.-]{1,253}\.[^\W\d_]{2,63}")
 """A database's words may hold a shopper's address. The lengths are those of RFC 5321, and keep refusing quick."""
 
 _CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)[^\s/@]+@")

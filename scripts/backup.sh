@@ -34,7 +34,7 @@ save_redis() {
 
 save_files() {
   local file
-  for file in "$ENV_FILE" "$RELEASE_FILE" "$HISTORY_FILE"; do
+  for file in "$ENV_FILE" "$RELEASE_FILE" "$HISTORY_FILE" "$MIGRATIONS_FILE"; do
     if [[ -e $file ]]; then cp -p "$file" "$1/"; fi
   done
 }

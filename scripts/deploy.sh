@@ -21,7 +21,8 @@ Killed at any moment and run again, it goes on where it was; a plain `docker com
   --dry-run      says what the release asks of you and what would be done, and changes nothing. To read that it pulls the
                  image NAME-bundle:TAG, which is small.
 
-DATABASE_URL in the environment: supabase/migrations are applied before the new worker starts. It is not stored.
+DATABASE_URL in the environment: supabase/migrations are applied before the new worker starts, unless the database has had
+newer ones from here. It is not stored.
 WEARON_HOME: the host's directory, /opt/wearon if not set.
 
   scripts/deploy.sh v1.4.0

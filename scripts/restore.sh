@@ -132,6 +132,7 @@ main() {
   restore_file "$WORK_DIRECTORY" "$ENV_FILE" 0600
   restore_file "$WORK_DIRECTORY" "$RELEASE_FILE" 0644
   restore_file "$WORK_DIRECTORY" "$HISTORY_FILE" 0644
+  restore_file "$WORK_DIRECTORY" "$MIGRATIONS_FILE" 0644
   make_own_settings # an older archive knows nothing of a newer part
   step certificates
   restore_certificates "$WORK_DIRECTORY"

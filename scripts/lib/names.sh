@@ -12,6 +12,7 @@ readonly ENV_FILE="$WEARON_HOME/.env"              # the operator's settings, 06
 readonly RELEASE_FILE="$WEARON_HOME/release.env"   # one line, WORKER_TAG=...: the tag in force
 readonly VERSIONS_FILE="$WEARON_HOME/versions.env" # the pinned images
 readonly HISTORY_FILE="$WEARON_HOME/deploys.log"   # one line per deploy: time, tag, digest (ADR 0117)
+readonly MIGRATIONS_FILE="$WEARON_HOME/migrations.log" # the last migration that the database has had from here
 readonly BACKUP_DIRECTORY="$WEARON_HOME/backups"
 readonly METRICS_DIRECTORY="$WEARON_HOME/metrics" # read by node-exporter's textfile collector
 

@@ -44,7 +44,7 @@ check_no_placeholders() {
   for key in "${NEVER_A_PLACEHOLDER[@]}"; do
     value=$(read_env_value "$ENV_FILE" "$key") || continue
     case "$value" in
-      "" | change-me | your-* | redis://localhost*) found+="${found:+, }$key" ;;
+      "" | change-me | your-* | *@example.com | redis://localhost*) found+="${found:+, }$key" ;;
     esac
   done
   [[ -z $found ]] ||

@@ -136,7 +136,7 @@ def first_deploy(rig: Rig) -> FirstDeploy:
         output = host.script(
             *("first-deploy.sh", "--tag", rig.images.worker_tag, DOMAIN),
             bundle=REPOSITORY,
-            env={"CERTBOT_EMAIL": "ops@example.com", **given},
+            env={"CERTBOT_EMAIL": "ops@wearon.example", **given},
         )
     return FirstDeploy(output, time.monotonic() - began_at, events)
 

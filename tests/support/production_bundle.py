@@ -19,7 +19,7 @@ PARTS: Final = (STACK, "versions.env", "compose", "redis")
 TAG: Final = "1.2.3"
 HOST_VALUES: Final = {
     "DOMAIN": "worker.example.com",
-    "CERTBOT_EMAIL": "ops@example.com",
+    "CERTBOT_EMAIL": "ops@wearon.example",
     "REDIS_PASSWORD": "Redis-Password_1",
     "REDIS_URL": "redis://default:Redis-Password_1@redis:6379/0",
     "SUPABASE_URL": "https://abcdefgh.supabase.co",

@@ -37,7 +37,7 @@ RUN_TIMEOUT_SECONDS: Final = 60.0
 """For one script on stand-ins; it takes a few seconds on a busy machine."""
 
 ANSWERS: Final = {
-    "CERTBOT_EMAIL": "ops@example.com",
+    "CERTBOT_EMAIL": "ops@wearon.example",
     "SUPABASE_URL": "https://abcdefgh.supabase.co",
     "SUPABASE_SERVICE_ROLE_KEY": "eyJ-service-role",
     "OPENAI_API_KEY": "sk-proj-secret",

@@ -93,7 +93,7 @@ class Host:
             "REDIS_PASSWORD": password,
             "REDIS_URL": f"redis://default:{password}@redis:6379/0",
             "DOMAIN": DOMAIN,
-            "CERTBOT_EMAIL": "ops@example.com",
+            "CERTBOT_EMAIL": "ops@wearon.example",
             "GF_SECURITY_ADMIN_PASSWORD": secrets.token_urlsafe(24),
             "WHATSAPP_WEBHOOK_SECRET": secrets.token_urlsafe(24),
             "DOCKER_SOCKET": str(self.docker.socket),

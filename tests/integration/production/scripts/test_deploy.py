@@ -309,6 +309,22 @@ def test_migrations_come_before_the_new_worker_and_the_address_is_nowhere(host: 
     assert not any(b"s3cret" in content for content in host.files().values())
 
 
+def test_after_a_rollback_of_the_files_the_older_migrations_are_not_applied_again(host: ScriptHost) -> None:
+    """They would bring older functions back, whose worker nobody can tell."""
+    newer = "20991231000000_wearon_worker_of_v2.sql"
+    for tag in ("v1", "v2"):
+        host.make_bundle(host.folder / "bundles" / tag)
+    (host.folder / "bundles" / "v2" / "supabase" / "migrations" / newer).write_text("select 2;\n")
+    done = host.run("deploy.sh", "--with-bundle", "v2", DATABASE_URL="postgresql://x")
+    assert done.status == 0, done.said
+    assert host.state["migrated"][-1] == f"/migrations/{newer}"
+    host.save(migrated=[])
+    done = host.run("deploy.sh", "--with-bundle", "rollback", DATABASE_URL="postgresql://x")
+    assert done.status == 0, done.said
+    assert f"the database has had {newer}" in done.stderr
+    assert host.state["migrated"] == []
+
+
 def test_a_database_that_refuses_stops_the_deploy_before_the_new_worker(host: ScriptHost) -> None:
     before = host.state["containers"]
     host.save(database_refuses=True)
@@ -440,7 +456,7 @@ def test_the_files_of_the_old_release_come_back_when_the_new_worker_is_not_well(
     assert host.files() == files
 
 
-@pytest.mark.parametrize("key", ["GF_SECURITY_ADMIN_PASSWORD", "REDIS_URL"])
+@pytest.mark.parametrize("key", ["GF_SECURITY_ADMIN_PASSWORD", "REDIS_URL", "CERTBOT_EMAIL"])
 def test_a_placeholder_of_the_example_is_refused_before_anything_is_asked(host: ScriptHost, key: str) -> None:
     example = (REPOSITORY / ".env.example").read_text().splitlines()
     [placeholder] = [line for line in example if line.startswith(f"{key}=")]

@@ -135,14 +135,14 @@ def asked(host: ScriptHost, answers: str) -> Finished:
 
 
 def test_what_is_missing_is_asked_for_and_a_refused_answer_is_asked_for_again(fresh_host: ScriptHost) -> None:
-    done = asked(fresh_host, "ops@example.com\nhttps://x.supabase.co\neyJ-key\nwith$dollar\nsk-right\nv1\n")
+    done = asked(fresh_host, "ops@wearon.example\nhttps://x.supabase.co\neyJ-key\nwith$dollar\nsk-right\nv1\n")
     assert done.status == 0, done.said
     assert settings(fresh_host)["OPENAI_API_KEY"] == "sk-right"
     assert "OPENAI_API_KEY has a $" in done.stderr
 
 
 def test_no_secret_is_shown_or_stands_in_a_process_list(fresh_host: ScriptHost) -> None:
-    done = asked(fresh_host, "ops@example.com\nhttps://x.supabase.co\neyJ-key\nsk-right\nv1\n")
+    done = asked(fresh_host, "ops@wearon.example\nhttps://x.supabase.co\neyJ-key\nsk-right\nv1\n")
     written = settings(fresh_host)
     made = ("REDIS_PASSWORD", "GF_SECURITY_ADMIN_PASSWORD", "WHATSAPP_WEBHOOK_SECRET")
     secrets = ["eyJ-key", "sk-right", *(written[name] for name in made)]
@@ -211,7 +211,7 @@ def test_a_copy_of_the_example_is_refused_with_every_key_that_has_to_be_filled_i
 def test_every_secret_of_the_example_that_a_host_needs_is_known_for_a_placeholder(fresh_host: ScriptHost) -> None:
     fresh_host.make_bundle(fresh_host.home)
     filled_in = ANSWERS | {"DOMAIN": DOMAIN}
-    placeholders = {key: value for key, value in lines_of_the_example().items() if key not in filled_in}
+    placeholders = {key: value for key, value in lines_of_the_example().items() if filled_in.get(key) != value}
     never_needed = {name for name in placeholders if name.startswith("WHATSAPP_")} - {"WHATSAPP_WEBHOOK_SECRET"}
     for key in placeholders.keys() - never_needed:
         text = "".join(f"{name}={value}\n" for name, value in (filled_in | {key: placeholders[key]}).items())
@@ -223,7 +223,7 @@ def test_every_secret_of_the_example_that_a_host_needs_is_known_for_a_placeholde
 def test_without_the_lines_of_the_example_the_settings_are_made_and_asked_for(fresh_host: ScriptHost) -> None:
     fresh_host.make_bundle(fresh_host.home)
     refused = {"SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY", "OPENAI_API_KEY", "REDIS_PASSWORD", "REDIS_URL"}
-    refused |= {"GF_SECURITY_ADMIN_PASSWORD", "WHATSAPP_WEBHOOK_SECRET"}
+    refused |= {"CERTBOT_EMAIL", "GF_SECURITY_ADMIN_PASSWORD", "WHATSAPP_WEBHOOK_SECRET"}
     kept = {key: value for key, value in lines_of_the_example().items() if key not in refused}
     (fresh_host.home / ".env").write_text("".join(f"{key}={value}\n" for key, value in kept.items()))
     done = fresh_host.first_deploy()
