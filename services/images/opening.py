@@ -69,6 +69,13 @@ CODE_POINTS = "wearon_code_points"
 MUST_DIFFER = "wearon_must_differ"
 """Entry of a picture's ``info``: as a completion of an incomplete file it proves something only if it differs."""
 
+_TRANSPARENCY = "transparency"
+"""Pillow's entry of a picture's ``info``: which sample is transparent, or what a palette has of it."""
+_EIGHT_BITS_OF_SAMPLES = {2: 85, 4: 17, 16: 1 / 256}
+"""A PNG's depth → what makes of its samples those that Pillow decodes. It leaves the transparent one as it was
+(findings/pillow-loses-transparency-of-few-greys.sh)."""
+_PNG_DEPTH_AT = 24
+
 _SEVERAL_SCANS = "wearon_several_scans"
 """Entry of a picture's ``info``: it is a JPEG in several scans, progressive or one component after another; libjpeg
 treats both alike."""
@@ -151,11 +158,18 @@ def _essence(data: bytes) -> _Essence:
 
 def _note_facts(picture: ImageFile, essence: _Essence) -> None:
     picture.info[CODE_POINTS] = essence.colours
+    if picture.format == "PNG" and picture.mode != "P" and _TRANSPARENCY in picture.info:
+        picture.info[_TRANSPARENCY] = _as_decoded(picture.info[_TRANSPARENCY], essence.data[_PNG_DEPTH_AT])
     if essence.jpeg is not None:
         # The file in one piece: Pillow's own pieces of 64 KiB cost a twentieth of a large photo's decoding.
         picture.decodermaxblock = len(essence.data)
         picture.info[_SEVERAL_SCANS] = essence.jpeg.keeps_coefficients or "progressive" in picture.info
         picture.info[WHOLE_ONLY] = essence.jpeg.is_lossless
+
+
+def _as_decoded(sample: int | tuple[int, ...], depth: int) -> int | tuple[int, ...]:
+    factor = _EIGHT_BITS_OF_SAMPLES.get(depth, 1)
+    return int(sample * factor) if isinstance(sample, int) else tuple(int(level * factor) for level in sample)
 
 
 def peak_decode_bytes(picture: ImageFile) -> int:

@@ -48,6 +48,7 @@ from tests.support.images import (
     jpeg_announcing,
     jpeg_with_scans,
     plain,
+    png_chunk,
     png_file,
     swapped_primaries_profile,
     webp_announcing,
@@ -87,6 +88,21 @@ def grey_ramp_16_bit() -> bytes:
     image = Image.new("I;16", (80, 40), 0x8000)
     image.paste(0xFFFF, (40, 0, 80, 40))
     return encoded(image, "PNG")
+
+
+def with_a_transparent_level(bit_depth: int, *levels: int, channels: int = 1) -> bytes:
+    """A grey or coloured PNG with a level in each quarter, of which the first one is transparent."""
+
+    def rows(left: int, right: int) -> bytes:
+        bits = "".join(f"{level:0{bit_depth}b}" * channels * 40 for level in (left, right))
+        return (b"\0" + int(bits, 2).to_bytes(len(bits) // 8)) * 20
+
+    pixels = zlib.compress(rows(*levels[:2]) + rows(*levels[2:]))
+    png = png_file(80, 40, pixels, bit_depth=bit_depth, colour_type=0 if channels == 1 else 2)
+    return png.replace(
+        png_chunk(b"IDAT", pixels),
+        png_chunk(b"tRNS", struct.pack(">H", levels[0]) * channels) + png_chunk(b"IDAT", pixels),
+    )
 
 
 def adobe_inverted_cmyk() -> bytes:
@@ -139,6 +155,22 @@ ACCEPTED: dict[str, tuple[Callable[[], bytes], tuple[tuple[int, ...], ...]]] = {
     "interlaced palette PNG": (lambda: encoded(four_corners().quantize(8), "PNG"), UPRIGHT_CORNERS),
     "palette PNG with a transparent colour": (palette_with_transparent_corner, WITHOUT_RED),
     "RGB PNG with a transparent colour": (lambda: encoded(four_corners(), "PNG", transparency=RED), WITHOUT_RED),
+    "2-bit PNG with a transparent grey": (
+        lambda: with_a_transparent_level(2, 1, 0, 2, 3),
+        (WHITE, BLACK, (170,) * 3, WHITE),
+    ),
+    "4-bit PNG with a transparent grey": (
+        lambda: with_a_transparent_level(4, 5, 0, 10, 15),
+        (WHITE, BLACK, (170,) * 3, WHITE),
+    ),
+    "16-bit PNG with a transparent grey": (
+        lambda: with_a_transparent_level(16, 0x1234, 0x3456, 0x8000, 0xFFFF),
+        (WHITE, (0x34,) * 3, (128,) * 3, WHITE),
+    ),
+    "16-bit PNG with a transparent colour": (
+        lambda: with_a_transparent_level(16, 0x1234, 0x3456, 0x8000, 0xFFFF, channels=3),
+        (WHITE, (0x34,) * 3, (128,) * 3, WHITE),
+    ),
     "16-bit grey PNG": (grey_ramp_16_bit, ((128,) * 3, WHITE, (128,) * 3, WHITE)),
     "1-bit PNG": (
         lambda: encoded(four_corners().convert("L").point(lambda v: 255 * (v > 200)).convert("1"), "PNG"),
