@@ -1,8 +1,10 @@
 """[pure] The boxes of AVIF and HEIC (ISO/IEC 14496-12, 23008-12), as far as the decoders do not tell. Bounded."""
 
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
+from fractions import Fraction
+from typing import Final, NamedTuple
 
 from services.images.colours import CodePoints
 
@@ -11,6 +13,9 @@ MAX_BOXES: Final = 1_000
 
 _HEADER_BYTES: Final = 8
 _LARGE_HEADER_BYTES: Final = 16
+_CLEAN_APERTURE: Final = struct.Struct(">4I iI iI")
+"""Width, height, and two offsets, which may be negative; each a numerator and a denominator."""
+_HALF: Final = Fraction(1, 2)
 _AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 _FULL_BOX_BYTES: Final = 4
 """Version and flags."""
@@ -36,19 +41,46 @@ def missing_bytes(data: bytes) -> int:
     return max(0, max((end for _, _, end in _boxes(data, 0, len(data))), default=0) - len(data))
 
 
-def code_points(data: bytes) -> CodePoints | None:
-    """What the primary item's ``colr`` box of type ``nclx`` says; ``None`` without one, or for broken boxes."""
+class CleanAperture(NamedTuple):
+    """What is to be seen of a picture (``clap``, ISO/IEC 14496-12 section 12.1.4), in pixels as stored: its size, and
+    how far its middle lies to the right of the picture's and below it."""
+
+    width: Fraction
+    height: Fraction
+    right: Fraction
+    down: Fraction
+
+    def within(self, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+        """left, top, right and bottom in a picture of that size; ``None`` if nothing would be left of it.
+
+        MIAF allows whole pixels inside the picture only (ISO/IEC 23000-22 section 7.3.6.7). Others are rounded, and cut
+        off at its border, as by libheif: a HEIC and an AVIF of the same boxes show the same.
+        """
+        left = int((size[0] - self.width) / 2 + self.right)
+        top = int((size[1] - self.height) / 2 + self.down + _HALF)
+        right, bottom = left + int(self.width + _HALF), top + int(self.height + _HALF)
+        box = max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
+        return box if box[0] < box[2] and box[1] < box[3] else None
+
+
+class PrimaryItem(NamedTuple):
+    """What the container says of the picture to be shown; ``None`` where it says nothing that makes sense."""
+
+    colours: CodePoints | None = None
+    """Its ``colr`` box of type ``nclx``."""
+    aperture: CleanAperture | None = None
+
+
+def primary_item(data: bytes) -> PrimaryItem:
+    """The first of each kind that makes sense counts; of broken boxes nothing is believed."""
+    colours = aperture = None
     with suppress(ValueError, IndexError):
-        meta = _find(data, b"meta", 0, len(data))
-        first = meta[0] + _FULL_BOX_BYTES
-        properties_start, properties_end = _find(data, b"iprp", first, meta[1])
-        container = _find(data, b"ipco", properties_start, properties_end)
-        properties = list(_boxes(data, *container))
-        wanted = _property_indices(data, _primary_item(data, first, meta[1]), properties_start, properties_end)
-        for name, start, _ in (properties[index - 1] for index in wanted if index):
+        for name, start, end in _primary_properties(data):
             if name == b"colr" and data[start : start + 4] == b"nclx":
-                return CodePoints(_number(data, start + 4, 2), _number(data, start + 6, 2))
-    return None
+                colours = colours or CodePoints(_number(data, start + 4, 2), _number(data, start + 6, 2))
+            if name == b"clap":
+                aperture = aperture or _clean_aperture(data, start, end)
+    return PrimaryItem(colours, aperture)
 
 
 def lacks_only_the_end_of_a_slice(data: bytes) -> bool:
@@ -57,15 +89,36 @@ def lacks_only_the_end_of_a_slice(data: bytes) -> bool:
     A decoder that meets a piece it can do nothing with leaves its place empty, without a word.
     """
     with suppress(ValueError, IndexError):
-        meta = _find(data, b"meta", 0, len(data))
-        first = meta[0] + _FULL_BOX_BYTES
-        pictures = _hevc_items(data, first, meta[1])
+        meta = _meta(data)
+        pictures = _hevc_items(data, *meta)
         return all(
             _begins_every_slice(data, start, end)
-            for item, start, end in _extents(data, first, meta[1])
+            for item, start, end in _extents(data, *meta)
             if item in pictures and end > len(data)
         )
     return False
+
+
+def _primary_properties(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    first, end = _meta(data)
+    start, end_of_properties = _find(data, b"iprp", first, end)
+    properties = list(_boxes(data, *_find(data, b"ipco", start, end_of_properties)))
+    wanted = _property_indices(data, _primary_item_id(data, first, end), start, end_of_properties)
+    return (properties[index - 1] for index in wanted if index)
+
+
+def _meta(data: bytes) -> tuple[int, int]:
+    start, end = _find(data, b"meta", 0, len(data))
+    return start + _FULL_BOX_BYTES, end
+
+
+def _clean_aperture(data: bytes, start: int, end: int) -> CleanAperture | None:
+    if min(end, len(data)) - start < _CLEAN_APERTURE.size:
+        return None
+    numbers = _CLEAN_APERTURE.unpack_from(data, start)
+    if 0 in numbers[1::2]:
+        return None
+    return CleanAperture(*map(Fraction, numbers[::2], numbers[1::2]))
 
 
 def _begins_every_slice(data: bytes, start: int, end: int) -> bool:
@@ -110,7 +163,7 @@ def _extents(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]
             position += offset_bytes + length_bytes
 
 
-def _primary_item(data: bytes, start: int, end: int) -> int:
+def _primary_item_id(data: bytes, start: int, end: int) -> int:
     body, _ = _find(data, b"pitm", start, end)
     return _number(data, body + _FULL_BOX_BYTES, 2 if data[body] == 0 else 4)
 

@@ -5,10 +5,11 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
-from pillow_heif import register_heif_opener
+from pillow_heif import HeifImageFile, register_heif_opener
 
 from models.failures import Failure, ImageTooLarge, IncompletePicture, NotAnImage
 from services.images import isobmff, jpeg_structure, png_structure
@@ -66,8 +67,16 @@ WHOLE_ONLY = "wearon_whole_only"
 CODE_POINTS = "wearon_code_points"
 """Entry of a picture's ``info``: its colours, where they stand outside of an ICC profile."""
 
+SHOWN_BOX = "wearon_shown_box"
+"""Entry of a picture's ``info``: left, top, right and bottom of what its container wants to be seen, in pixels as
+stored, before any turn (ISO/IEC 23000-22 section 7.3.6.7: clap, then irot, then imir); ``None`` for all. Only of AVIF,
+where Pillow leaves it to its caller (findings/pillow-shows-what-an-avif-cut-away.sh); libheif's pictures are cut."""
+
 MUST_DIFFER = "wearon_must_differ"
 """Entry of a picture's ``info``: as a completion of an incomplete file it proves something only if it differs."""
+
+_CODED_PIXELS = "wearon_coded_pixels"
+"""Entry of a picture's ``info``: how many libheif decodes before it cuts. The size is that of what is left."""
 
 _TRANSPARENCY = "transparency"
 """Pillow's entry of a picture's ``info``: which sample is transparent, or what a palette has of it."""
@@ -141,6 +150,7 @@ class _Essence:
     colours: CodePoints | None = None
     jpeg: jpeg_structure.JpegFacts | None = None
     ends_early: bool = False
+    aperture: isobmff.CleanAperture | None = None
 
 
 def _essence(data: bytes) -> _Essence:
@@ -152,12 +162,18 @@ def _essence(data: bytes) -> _Essence:
     if data.startswith(png_structure.SIGNATURE):
         png = png_structure.essential_png(data)
         return _Essence(png.data, png.colours, ends_early=png.ends_early)
-    colours = isobmff.code_points(data) if isobmff.is_isobmff(data) else None
-    return _Essence(data, colours)
+    if isobmff.is_isobmff(data):
+        item = isobmff.primary_item(data)
+        return _Essence(data, item.colours, aperture=item.aperture)
+    return _Essence(data)
 
 
 def _note_facts(picture: ImageFile, essence: _Essence) -> None:
     picture.info[CODE_POINTS] = essence.colours
+    if picture.format == "AVIF" and essence.aperture is not None:
+        picture.info[SHOWN_BOX] = essence.aperture.within(picture.size)
+    if isinstance(picture, HeifImageFile):
+        picture.info[_CODED_PIXELS] = _pixels_before_cutting(picture)
     if picture.format == "PNG" and picture.mode != "P" and _TRANSPARENCY in picture.info:
         picture.info[_TRANSPARENCY] = _as_decoded(picture.info[_TRANSPARENCY], essence.data[_PNG_DEPTH_AT])
     if essence.jpeg is not None:
@@ -167,6 +183,13 @@ def _note_facts(picture: ImageFile, essence: _Essence) -> None:
         picture.info[WHOLE_ONLY] = essence.jpeg.is_lossless
 
 
+def _pixels_before_cutting(picture: HeifImageFile) -> int:
+    """By libheif's own word, which nothing public hands on: what ``clap`` cuts has its size at the end of the entry."""
+    frames: Any = picture._heif_file  # noqa: SLF001
+    steps = frames[frames.primary_index]._c_image.transformations  # noqa: SLF001
+    return max((step[-2] * step[-1] for step in steps if step[0] == "clap"), default=0)
+
+
 def _as_decoded(sample: int | tuple[int, ...], depth: int) -> int | tuple[int, ...]:
     factor = _EIGHT_BITS_OF_SAMPLES.get(depth, 1)
     return int(sample * factor) if isinstance(sample, int) else tuple(int(level * factor) for level in sample)
@@ -174,7 +197,12 @@ def _as_decoded(sample: int | tuple[int, ...], depth: int) -> int | tuple[int, .
 
 def peak_decode_bytes(picture: ImageFile) -> int:
     """Estimate, from the header alone, of the memory decoding ``picture`` takes at its peak."""
-    return int(picture.width * picture.height * _peak_bytes_per_pixel(picture))
+    return int(_decoded_pixels(picture) * _peak_bytes_per_pixel(picture))
+
+
+def _decoded_pixels(picture: ImageFile) -> int:
+    coded_pixels: int = picture.info.get(_CODED_PIXELS, 0)
+    return max(picture.width * picture.height, coded_pixels)
 
 
 def _peak_bytes_per_pixel(picture: ImageFile) -> float:
@@ -196,5 +224,5 @@ def _peak_bytes_per_pixel(picture: ImageFile) -> float:
 
 def _refuse_too_large(picture: ImageFile, limits: DecodeLimits) -> None:
     max_pixels = min(limits.max_pixels, int(limits.max_decode_bytes / _peak_bytes_per_pixel(picture)))
-    if picture.width * picture.height > max_pixels:
+    if _decoded_pixels(picture) > max_pixels:
         raise ImageTooLarge(limit=max_pixels, unit="pixels")

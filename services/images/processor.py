@@ -59,9 +59,10 @@ def prepare_image(
 ) -> PreparedImage:
     """Make any accepted picture a JPEG of at most ``max_side_px`` on its longer side; never enlarged.
 
-    JPEG, PNG, WebP, AVIF, HEIC and GIF are accepted (the first frame of an animation). Orientation is applied,
-    transparency becomes white, colours become sRGB, metadata is left behind. Of JPEG, WebP and HEIC the last bytes may
-    be missing, as long as nothing visible is lost. Blocks while ``CONCURRENT_PICTURES`` others are being worked on.
+    JPEG, PNG, WebP, AVIF, HEIC and GIF are accepted (the first frame of an animation). Crop and orientation are
+    applied, transparency becomes white, colours become sRGB, metadata is left behind. Of JPEG, WebP and HEIC the last
+    bytes may be missing, as long as nothing visible is lost. Blocks while ``CONCURRENT_PICTURES`` others are being
+    worked on.
 
     Raises:
         NotAnImage: another format, or a broken picture.

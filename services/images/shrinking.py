@@ -1,6 +1,6 @@
 """An opened picture of any kind → upright 8-bit sRGB on white, no larger than asked, with as little work as possible.
 
-The order saves the work: reduce the scale while decoding, then resample, and only then convert colours and turn.
+The order saves the work: reduce the scale while decoding, cut, then resample, and only then convert colours and turn.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from PIL.ImageFile import ImageFile
 
 from services.images.colours import in_srgb, profile_of
 from services.images.incomplete_pictures import mend
-from services.images.opening import CODE_POINTS, MUST_DIFFER, WHOLE_ONLY
+from services.images.opening import CODE_POINTS, MUST_DIFFER, SHOWN_BOX, WHOLE_ONLY
 from services.images.resizing import Box, resized
 
 ContentBox = Callable[[Image.Image], tuple[int, int, int, int]]
@@ -90,9 +90,12 @@ def shrunken_rgb(
     profile, orientation = _profile(picture), _orientation(picture)
 
     small: Image.Image = picture
-    if picture.mode not in _RESIZABLE_MODES or picture.has_transparency_data:
-        factor = int(max(picture.size) / max(target) / shrinking.oversampling)
-        small, box = _rgb_in_bands(picture, max(1, factor), band_bytes), None
+    if box is None:
+        small = _shown(picture)
+        target = _target_size(small.size, max_side_px)
+    if small.mode not in _RESIZABLE_MODES or small.has_transparency_data:
+        factor = int(max(small.size) / max(target) / shrinking.oversampling)
+        small, box = _rgb_in_bands(small, max(1, factor), band_bytes), None
         picture.close()
     content = None if content_box is None else content_box(small)
     if content is not None and content != (0, 0, *small.size):
@@ -106,6 +109,17 @@ def shrunken_rgb(
     upright = in_srgb(small, profile)
     turn = _TURN_UPRIGHT.get(orientation)
     return upright if turn is None else upright.transpose(turn)
+
+
+def _shown(picture: ImageFile) -> Image.Image:
+    """What is to be seen of a picture decoded in full. libheif may leave less of it than its header promised."""
+    box: tuple[int, int, int, int] | None = picture.info.get(SHOWN_BOX)
+    if box is None:
+        return picture
+    vars(picture).pop("_decoder", None)  # libavif's planes: beside the copy they would be more than decoding took
+    shown = picture.crop(box)
+    picture.close()
+    return shown
 
 
 def _reduced(

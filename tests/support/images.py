@@ -112,6 +112,58 @@ def heif_family_announcing(width: int, height: int, image_format: str) -> bytes:
     return honest.replace(box + struct.pack(">II", 64, 64), box + struct.pack(">II", width, height))
 
 
+def with_properties(file: bytes, *properties: bytes) -> bytes:
+    """A still AVIF or HEIC, written here, whose primary item, its first one, gets further properties, in this order."""
+    indices_at, longer = 18, sum(map(len, properties)) + len(properties)
+    file = _with_later_pixels(file, longer)
+    associations = file.index(b"ipma") - 4
+    count_at = associations + indices_at
+    end = count_at + 1 + file[count_at]
+    first_index = 1 + _boxes_in_property_container(file)
+    indices = bytes(_ESSENTIAL | (first_index + nth) for nth in range(len(properties)))
+    counted = bytes([file[count_at] + len(properties)]) + file[count_at + 1 : end] + indices
+    file = file[:associations] + b"".join(properties) + file[associations:count_at] + counted + file[end:]
+    by = {b"meta": longer, b"iprp": longer, b"ipco": longer - len(properties), b"ipma": len(properties)}
+    for name, more in by.items():
+        at = file.index(name) - 4
+        file = file[:at] + struct.pack(">I", int.from_bytes(file[at : at + 4]) + more) + file[at + 4 :]
+    return file
+
+
+_ESSENTIAL = 0x80
+
+
+def _with_later_pixels(file: bytes, by: int) -> bytes:
+    """Every item's place (``iloc``) so many bytes later: libavif gives it as its one piece's, libheif as its base."""
+    body = file.index(b"iloc") + 4
+    entry_bytes, place_at = {b"\x44\x00": (14, 6), b"\x44\x40": (18, 4)}[file[body + 4 : body + 6]]
+    changed = bytearray(file)
+    for nth in range(int.from_bytes(file[body + 6 : body + 8])):
+        at = body + 8 + nth * entry_bytes + place_at
+        struct.pack_into(">I", changed, at, int.from_bytes(file[at : at + 4]) + by)
+    return bytes(changed)
+
+
+def _boxes_in_property_container(file: bytes) -> int:
+    position = file.index(b"ipco") + 4
+    end, count = file.index(b"ipma") - 4, 0
+    while position < end:
+        position += int.from_bytes(file[position : position + 4])
+        count += 1
+    return count
+
+
+def box(name: bytes, body: bytes) -> bytes:
+    """A box of ISO/IEC 14496-12."""
+    return struct.pack(">I", 8 + len(body)) + name + body
+
+
+def clean_aperture(*numbers: int) -> bytes:
+    """Width and height of what is to be seen, and how far its middle is to the right of the picture's and below it;
+    each a numerator and a denominator."""
+    return box(b"clap", struct.pack(">4I iI iI", *numbers))
+
+
 def swapped_primaries_profile() -> bytes:
     """A profile that is not sRGB: sRGB with red and green swapped, so that ignoring it cannot go unnoticed."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
