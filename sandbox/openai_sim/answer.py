@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from sandbox.openai_sim.edit_request import EditRequest
 from sandbox.openai_sim.errors import ApiError, WaitNamedIn
 from sandbox.openai_sim.faults import AnswerDefect
+from sandbox.openai_sim.held import HeldRequests
 from sandbox.openai_sim.picture import compose, fixed_result
 from sandbox.openai_sim.profiles import Size
 from sandbox.openai_sim.usage import half_cached, usage
@@ -129,6 +130,25 @@ class DrippedAnswer(Response):
             piece = bytes(self.body[start : start + piece_bytes])
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class AnswerHeldMidway(Response):
+    """Sends half of its body, and the rest when it is released."""
+
+    def __init__(self, body: bytes, headers: Mapping[str, str], *, held: HeldRequests, closing: asyncio.Event) -> None:
+        super().__init__(body, headers=dict(headers), media_type="application/json")
+        self._held = held
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends until done; raises :class:`ClientGone` when nobody listens any more."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body = bytes(self.body)
+        half = len(body) // 2
+        await send({"type": "http.response.body", "body": body[:half], "more_body": True})
+        with self._held.one_more() as released:
+            await wait_while_client_listens(receive, self._closing, None, until=released)
+        await send({"type": "http.response.body", "body": body[half:], "more_body": False})
 
 
 def _picture_base64(edit: EditRequest, defect: AnswerDefect | None, *, fixed: bool) -> bytes:

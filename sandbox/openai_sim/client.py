@@ -65,7 +65,8 @@ class SimulatorClient:
         self._post("/settings", {"requests_per_minute": limit})
 
     def release(self, requests: int | None = None) -> None:
-        """The oldest ``requests`` that ``[[sim:held]]`` holds get their answer (``None``: all); refused if too many."""
+        """The oldest ``requests`` that ``[[sim:held]]`` holds get their answer, or the second half of it if
+        ``[[sim:held-midway]]`` does (``None``: all); refused if too many."""
         self._post("/release", {"requests": requests})
 
     def stats(self, *, arrivals: bool = False) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from sandbox.openai_sim import errors
 from sandbox.openai_sim.answer import (
+    AnswerHeldMidway,
     ClientGone,
     DrippedAnswer,
     DroppedAnswer,
@@ -160,6 +161,8 @@ class ImagesEdits:
             seconds = plan.fault.seconds
             seconds = DEFAULT_DRIP_SECONDS if seconds is None else seconds
             return DrippedAnswer(body, headers, seconds=seconds, closing=self._closing)
+        if effect is ConnectionFault.HELD_MIDWAY:
+            return AnswerHeldMidway(body, headers, held=self._state.held, closing=self._closing)
         return json_answer(body, headers)
 
     def _plan(self, edit: EditRequest) -> Plan:

@@ -50,6 +50,7 @@ class ConnectionFault(StrEnum):
     HANG = "never answers"
     DROP = "closes in the middle of the answer"
     SLOW_DRIP = "sends the answer a little at a time"
+    HELD_MIDWAY = "sends the second half of the answer when the control API says so"
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +287,11 @@ _CATALOGUE: Final = (
         f"sends a 200 answer a little at a time over {DEFAULT_DRIP_SECONDS:g} s, or over =SECONDS",
         ConnectionFault.SLOW_DRIP,
         takes=Takes.SECONDS,
+    ),
+    Fault(
+        "held-midway",
+        "sends half of a 200 answer, and the rest only when the control API releases it",
+        ConnectionFault.HELD_MIDWAY,
     ),
     Fault("malformed", "200 with broken JSON", AnswerDefect.MALFORMED_JSON),
     Fault("no-image", "200 with an empty data list", AnswerDefect.EMPTY_DATA),

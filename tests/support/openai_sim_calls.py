@@ -5,6 +5,7 @@ import io
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import httpx
 from PIL import Image
@@ -31,7 +32,17 @@ def post(
     base_url: str, prompt: str, *, model: str = MODEL, content: bytes = PICTURE, timeout_seconds: float = 30
 ) -> httpx.Response:
     """One good edit apart from what the prompt asks for."""
-    return httpx.post(
+    with posted(base_url, prompt, model=model, content=content, timeout_seconds=timeout_seconds) as response:
+        response.read()
+        return response
+
+
+def posted(
+    base_url: str, prompt: str, *, model: str = MODEL, content: bytes = PICTURE, timeout_seconds: float = 30
+) -> AbstractContextManager[httpx.Response]:
+    """The same, with an answer whose body was not read yet."""
+    return httpx.stream(
+        "POST",
         f"{base_url}/images/edits",
         headers=KEY,
         data={"prompt": prompt, "model": model, "output_format": "jpeg", "size": "1024x1024"},

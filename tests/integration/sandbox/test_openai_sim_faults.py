@@ -18,6 +18,7 @@ from tests.support.openai_sim_calls import (
     OTHER_MODEL,
     picture_of,
     post,
+    posted,
     wait_until,
 )
 
@@ -219,6 +220,19 @@ def test_a_reset_releases_what_is_held(simulator: SimulatorClient) -> None:
         wait_until(lambda: bool(simulator.stats()["held"] == 1))
         simulator.reset()
         assert call.result().status_code == 200
+
+
+def test_what_is_held_midway_has_sent_half_and_sends_the_rest_when_it_is_released(simulator: SimulatorClient) -> None:
+    with posted(simulator.base_url, "[[sim:held-midway]]") as response:
+        half = int(response.headers["content-length"]) // 2
+        pieces = response.iter_raw()
+        arrived = b""
+        while len(arrived) < half:
+            arrived += next(pieces)
+        wait_until(lambda: bool(simulator.stats()["held"] == 1))
+        assert len(arrived) == half
+        simulator.release()
+        assert json.loads(arrived + b"".join(pieces))["data"]
 
 
 def test_a_slow_drip_passes_the_read_timeout_and_takes_its_time(simulator: SimulatorClient) -> None:
