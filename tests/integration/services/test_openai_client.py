@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import math
 import socket
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import redis
@@ -28,14 +30,20 @@ from services.queue.connection import connect
 from services.shutdown import ShuttingDown
 from services.turns.breaker import ProviderBreaker
 from services.turns.gate import TurnGate
-from services.turns.window import RateGate
-from tests.support.openai_sim_calls import wait_until
+from services.turns.window import RateGate, Slot
+from tests.support.clock import SteppableLoop, run_in
+from tests.support.worker import HELD, wait_until
 
 API_KEY = "sk-test-0123456789"
 SIZE = (80, 120)
 MODELS = "gpt-image-1.5,gpt-image-2.6-sunburst"
 
-EVERY_TURN_IS_STALE = ExchangeLimits(turn_fresh_seconds=0.0)
+EVERY_TURN_IS_STALE = ExchangeLimits(turn_fresh_seconds=-math.inf)
+
+MINUTE = 60.0
+HOUR = 3600.0
+MICROSECOND = 2e-6
+"""To which stamps are rounded."""
 
 
 def picture(colour: str) -> bytes:
@@ -48,23 +56,51 @@ IMAGES = [picture("tan"), picture("navy")]
 
 
 class Clock:
-    """A task's clock on real time."""
+    """A task's clock, on real time unless told otherwise."""
 
-    def __init__(self, limit_seconds: float = 60.0) -> None:
+    def __init__(self, limit_seconds: float = MINUTE, *, now: Callable[[], float] = time.monotonic) -> None:
         self.limit_seconds = limit_seconds
         self.paused_seconds = 0.0
-        self._started = time.monotonic()
+        self.is_paused = False
+        self._now = now
+        self._started = now()
 
     def remaining_seconds(self) -> float:
-        return self.limit_seconds - (time.monotonic() - self._started - self.paused_seconds)
+        return self.limit_seconds - (self._now() - self._started - self.paused_seconds)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        started = time.monotonic()
+        started = self._now()
+        self.is_paused = True
         try:
             yield
         finally:
-            self.paused_seconds += time.monotonic() - started
+            self.is_paused = False
+            self.paused_seconds += self._now() - started
+
+
+class WatchedGate(RateGate):
+    """Keeps what slots it gave and how late they were used; each takes as much longer as the test says."""
+
+    def __init__(self, store: redis.Redis, **options: Any) -> None:
+        super().__init__(store, **options)
+        self.slots: list[Slot] = []
+        self.late_seconds: list[float] = []
+        self.wait: Callable[[], None] = lambda: None
+
+    @property
+    def moments(self) -> list[float]:
+        return [float(slot.stamp) for slot in self.slots]
+
+    def acquire(self, cancelled: Callable[[], bool], *, input_images: int = 1) -> Slot:
+        self.wait()
+        slot = super().acquire(cancelled, input_images=input_images)
+        self.slots.append(slot)
+        return slot
+
+    def sent(self, slot: Slot) -> None:
+        self.late_seconds.append(time.monotonic() - slot.opens_at)
+        super().sent(slot)
 
 
 @dataclass
@@ -78,21 +114,25 @@ class Told:
 
 @dataclass
 class Caller:
-    """A client and its listener."""
+    """A client, its listener and the gate where it takes its turns."""
 
     client: ImageClient
     told: Told
+    gate: WatchedGate
 
-    def edit(self, prompt: str = "wear it", *, clock: Clock | None = None) -> GeneratedImage:
+    def edit(
+        self, prompt: str = "wear it", *, clock: Clock | None = None, loop: SteppableLoop | None = None
+    ) -> GeneratedImage:
         """One call in an event loop of its own, as a task makes it."""
-        return asyncio.run(
+        return run_in(
+            loop or SteppableLoop(),
             self.client.edit(
                 images=IMAGES,
                 person_size=SIZE,
                 prompt=prompt,
                 safety_identifier="a" * 64,
                 clock=clock or Clock(),
-            )
+            ),
         )
 
 
@@ -128,8 +168,9 @@ def make_caller(
     pause_seconds: float = 0.3,
     cancelled: Callable[[], bool] = lambda: False,
     limits: ExchangeLimits = EXCHANGE_LIMITS,
+    random_unit: Callable[[], float] = lambda: 0.5,
 ) -> Caller:
-    gate = RateGate(
+    gate = WatchedGate(
         store,
         turns_per_window=turns_per_window,
         images_per_window=images_per_window,
@@ -153,9 +194,9 @@ def make_caller(
         on_model_gone=told.gone.append,
         limits=limits,
         sleep=sleep,
-        random_unit=lambda: 0.5,
+        random_unit=random_unit,
     )
-    return Caller(client, told)
+    return Caller(client, told, gate)
 
 
 @pytest.fixture
@@ -280,11 +321,17 @@ def test_a_refused_connection_is_tried_again_and_then_given_up(store: redis.Redi
 
 
 @pytest.mark.parametrize("fault", ["hang", "slow-drip"])
-def test_a_provider_that_is_silent_ends_with_the_tasks_time(caller: Caller, fault: str) -> None:
-    clock = Clock(1.5)
-    with pytest.raises(failures.DeadlineExceeded) as caught:
-        caller.edit(f"[[sim:{fault}]]", clock=clock)
-    assert caught.value.limit_seconds == 1.5
+def test_a_provider_that_is_silent_ends_with_the_tasks_time(caller: Caller, sim: SimulatorClient, fault: str) -> None:
+    limit_seconds = EXCHANGE_LIMITS.answer_timeout_seconds / 2
+    loop = SteppableLoop()
+    clock = Clock(limit_seconds, now=loop.time)
+    with ThreadPoolExecutor(1) as pool:
+        edit = pool.submit(caller.edit, f"[[sim:{fault}]]", clock=clock, loop=loop)
+        wait_until(lambda: sim.stats()["requests"] == 1, "the provider is asked")
+        loop.advance_threadsafe(limit_seconds)
+        with pytest.raises(failures.DeadlineExceeded) as caught:
+            edit.result()
+    assert caught.value.limit_seconds == limit_seconds
     assert clock.remaining_seconds() < 0.1, "not before"
     assert clock.remaining_seconds() > -EXCHANGE_LIMITS.answer_timeout_seconds / 2, "long before other limits end it"
     assert caller.told.attempts == [("gpt-image-1.5", None, "deadline_exceeded")]
@@ -297,33 +344,32 @@ def test_a_silent_attempt_is_given_up_in_time_for_another(store: redis.Redis, si
     assert len(caller.told.attempts) == 4
 
 
-def test_answers_that_trickle_hold_up_nobody(store: redis.Redis, sim: SimulatorClient) -> None:
+def test_answers_that_trickle_hold_up_nobody(caller: Caller, sim: SimulatorClient) -> None:
     """Neither one another nor an answer that lies ready, and none is asked and paid for again."""
-    caller = make_caller(store, sim.base_url, limits=ExchangeLimits(attempt_timeout_seconds=3.0))
     with ThreadPoolExecutor(12) as pool:
-        trickling = [pool.submit(caller.edit, "[[sim:slow-drip=4]]") for _ in range(12)]
-        wait_until(lambda: sim.stats()["in_flight"] == 12)
+        trickling = [pool.submit(caller.edit, "[[sim:held-midway]]") for _ in range(12)]
+        wait_until(lambda: sim.stats()["held"] == 12, "half of each answer was sent")
         assert caller.edit().jpeg
         assert not any(edit.done() for edit in trickling)
+        sim.release()
         assert all(edit.result().jpeg for edit in trickling)
     assert caller.told.attempts == [("gpt-image-1.5", 200, "ok")] * 13
 
 
 def test_waiting_for_memory_counts_neither_against_the_attempt_nor_against_the_task(
-    store: redis.Redis, sim: SimulatorClient
+    caller: Caller, sim: SimulatorClient
 ) -> None:
     """An answer that lies ready is not given up and paid for again."""
-    limits = ExchangeLimits(answer_timeout_seconds=0.5)
-    caller = make_caller(store, sim.base_url, limits=limits)
-    memory, half_bytes = caller.client._wire._memory, limits.answer_memory_bytes // 2
-    longer_than_all_limits_seconds = 2.2
+    memory, half_bytes = caller.client._wire._memory, EXCHANGE_LIMITS.answer_memory_bytes // 2
+    loop = SteppableLoop()
+    clock = Clock(now=loop.time)
     with ThreadPoolExecutor(1) as pool:
         with memory.holding("one half") as one, memory.holding("the other") as other:
             for others in (one, other):
                 asyncio.run(others.hold(half_bytes, half_bytes))
-            edit = pool.submit(caller.edit, clock=Clock(2.0))
-            wait_until(lambda: bool(memory._waiting))
-            threading.Event().wait(longer_than_all_limits_seconds)
+            edit = pool.submit(caller.edit, clock=clock, loop=loop)
+            wait_until(lambda: memory._waiting and clock.is_paused, "an answer waits for memory")
+            loop.advance_threadsafe(HOUR)
         assert edit.result().jpeg
     assert caller.told.attempts == [("gpt-image-1.5", 200, "ok")]
     assert sim.stats()["requests"] == 1
@@ -347,10 +393,11 @@ def test_an_answer_that_trickles_does_not_keep_its_memory(store: redis.Redis, si
     assert len(caller.told.attempts) == 4
 
 
-def test_no_retry_begins_that_the_tasks_time_does_not_cover(caller: Caller) -> None:
-    """0.25 s of backoff do not fit into what is left: the cause is told, not the clock."""
+def test_no_retry_begins_that_the_tasks_time_does_not_cover(store: redis.Redis, sim: SimulatorClient) -> None:
+    """A minute of backoff does not fit into what is left: the cause is told, not the clock."""
+    caller = make_caller(store, sim.base_url, random_unit=lambda: 120.0)
     with pytest.raises(failures.ProviderUnavailable):
-        caller.edit("[[sim:500-always]]", clock=Clock(0.24))
+        caller.edit("[[sim:500-always]]", clock=Clock(MINUTE - 1))
     assert caller.told.slept_seconds == []
 
 
@@ -360,12 +407,11 @@ def test_a_task_without_time_asks_nobody(caller: Caller, sim: SimulatorClient) -
     assert sim.stats()["requests"] == 0
 
 
-def test_waiting_for_a_turn_does_not_count_against_the_task(store: redis.Redis, sim: SimulatorClient) -> None:
-    caller = make_caller(store, sim.base_url, turns_per_window=1, window_seconds=2)
-    caller.edit()
-    clock = Clock(1.5)
-    assert caller.edit(clock=clock).jpeg
-    assert clock.paused_seconds > 1
+def test_waiting_for_a_turn_does_not_count_against_the_task(caller: Caller) -> None:
+    loop = SteppableLoop()
+    clock = Clock(now=loop.time)
+    caller.gate.wait = lambda: loop.advance(HOUR)
+    assert caller.edit(clock=clock, loop=loop).jpeg
     assert clock.remaining_seconds() > 0
 
 
@@ -373,10 +419,11 @@ def test_every_attempt_takes_its_turn(store: redis.Redis, sim: SimulatorClient) 
     caller = make_caller(store, sim.base_url, turns_per_window=2, window_seconds=2)
     with pytest.raises(failures.ProviderUnavailable):
         caller.edit("[[sim:500-always]]")
-    arrivals = sim.stats(arrivals=True)["arrivals"]
-    assert len(arrivals) == 4
-    assert arrivals[2] - arrivals[0] > 1.9
-    assert arrivals[3] - arrivals[1] > 1.9
+    moments = caller.gate.moments
+    assert sim.stats()["requests"] == len(moments) == 4
+    assert moments[2] - moments[0] >= 2 - MICROSECOND
+    assert moments[3] - moments[1] >= 2 - MICROSECOND
+    assert min(caller.gate.late_seconds) >= -MICROSECOND, "none leaves before its moment"
 
 
 def test_every_picture_of_an_attempt_counts_against_the_limit_on_pictures(
@@ -387,19 +434,21 @@ def test_every_picture_of_an_attempt_counts_against_the_limit_on_pictures(
     late_caller = make_caller(store, sim.base_url, images_per_window=4, window_seconds=2, limits=EVERY_TURN_IS_STALE)
     sim.set_faults({"name": "500-always", "times": 1})
     caller.edit()
-    assert store.llen("wearon:provider:rate:input-images") == 4
     late_caller.edit()
-    arrivals = sim.stats(arrivals=True)["arrivals"]
-    assert arrivals[2] - arrivals[0] > 1.6
+    assert [slot.input_images for slot in caller.gate.slots + late_caller.gate.slots] == [2, 2, 2, 2]
+    moments = caller.gate.moments + late_caller.gate.moments
+    assert moments[2] - moments[0] >= 2 - MICROSECOND
+    assert moments[3] - moments[1] >= 2 - MICROSECOND
 
 
 def test_a_request_whose_turn_went_stale_takes_another(store: redis.Redis, sim: SimulatorClient) -> None:
-    caller = make_caller(store, sim.base_url, turns_per_window=3, window_seconds=3, limits=EVERY_TURN_IS_STALE)
-    caller.edit()
-    assert store.llen("wearon:provider:rate:window") == 2
-    clock = Clock(1.5)
-    caller.edit(clock=clock)
-    assert clock.paused_seconds > 1.5, "the other turn's wait, longer than the task's time, did not count"
+    """Waiting for the other one does not count against the task either."""
+    caller = make_caller(store, sim.base_url, limits=EVERY_TURN_IS_STALE)
+    loop = SteppableLoop()
+    caller.gate.wait = lambda: loop.advance(HOUR)
+    assert caller.edit(clock=Clock(now=loop.time), loop=loop).jpeg
+    assert len(caller.gate.slots) == 2
+    assert caller.told.attempts == [("gpt-image-1.5", 200, "ok")]
 
 
 def test_a_shutdown_ends_a_call_that_waits_for_its_turn(store: redis.Redis, sim: SimulatorClient) -> None:
@@ -463,13 +512,13 @@ def test_a_model_that_goes_under_many_calls_is_counted_once(caller: Caller, sim:
 
 
 def test_without_any_model_calls_fail_one_by_one_at_the_breakers_pace(store: redis.Redis, sim: SimulatorClient) -> None:
-    caller = make_caller(store, sim.base_url, models="gpt-image-1.5")
+    caller = make_caller(store, sim.base_url, models="gpt-image-1.5", pause_seconds=1)
     sim.retire("gpt-image-1.5")
+    started = time.monotonic()
     for _ in range(2):
-        started = time.monotonic()
         with pytest.raises(failures.NoModelLeft):
             caller.edit()
-    assert time.monotonic() - started >= 0.25, "the second waited for the pause to end"
+    assert time.monotonic() - started >= 1, "the second waited for the pause to end"
     assert sim.stats()["requests"] == 2, "each asks once, in case the account was mended"
 
 
@@ -485,14 +534,16 @@ def test_models_that_come_back_are_used_again_without_a_restart(store: redis.Red
 
 
 def test_a_used_up_quota_pauses_all_calls_until_one_probe_goes_through(
-    caller: Caller, store: redis.Redis, sim: SimulatorClient
+    store: redis.Redis, sim: SimulatorClient
 ) -> None:
+    one_host, other_host = (make_caller(store, sim.base_url, pause_seconds=1) for _ in range(2))
+    started = time.monotonic()
     with pytest.raises(failures.QuotaExhausted):
-        caller.edit("[[sim:quota]]")
+        one_host.edit("[[sim:quota]]")
     clock = Clock()
-    other_host = make_caller(store, sim.base_url)
     assert other_host.edit(clock=clock).jpeg
-    assert clock.paused_seconds >= 0.25
+    assert time.monotonic() - started >= 1
+    assert clock.paused_seconds > 0
     assert not store.exists("wearon:provider:blocked")
 
 
@@ -530,9 +581,9 @@ def test_an_endless_answer_is_cut_off(store: redis.Redis, sim: SimulatorClient) 
 
 
 def test_many_calls_at_once_all_get_their_picture(caller: Caller, sim: SimulatorClient) -> None:
-    """Each in its own thread and event loop, their answers read a few at a time."""
-    sim.set_latency("1")
+    """Each in its own thread and event loop."""
     with ThreadPoolExecutor(24) as pool:
-        images = list(pool.map(lambda _: caller.edit(), range(24)))
-    assert all(image.jpeg for image in images)
-    assert sim.stats()["peak_in_flight"] > 12
+        edits = [pool.submit(caller.edit, HELD) for _ in range(24)]
+        wait_until(lambda: sim.stats()["held"] == 24, "all are under way")
+        sim.release()
+        assert all(edit.result().jpeg for edit in edits)
