@@ -140,6 +140,8 @@ class TlsFront:
         self._sockets: list[socket.socket] = []
         self.handshakes = 0
         """TLS connections that both sides agreed to."""
+        self.passed_on: list[float] = []
+        """When the first content of each was passed on, by ``time.monotonic``."""
 
     @property
     def port(self) -> int:
@@ -177,6 +179,7 @@ class TlsFront:
         with suppress(OSError):
             first = secured.recv(BLOCK_BYTES)
             time.sleep(self._way_delay_seconds())
+            self.passed_on.append(time.monotonic())
             target.sendall(first)
         _pump(secured, target)
 
