@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,6 +15,7 @@ from uuid import UUID, uuid4
 import httpx
 import psycopg
 import pytest
+from psycopg.sql import SQL
 
 from models.failures import PlatformFailure, PlatformLocked, PlatformRefused, PlatformUnavailable, StorageRefused
 from models.generation import Channel, GeneratedImage, SessionRef, SessionStatus, Usage
@@ -248,6 +250,9 @@ CALLS: dict[str, Call] = {
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
 
+WAITS_FOR_LOCKS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+
 class TestAway:
     def test_an_api_that_is_down_is_away_and_comes_back(self, store: SupabaseClient, supabase: LocalSupabase) -> None:
         CALLS["an upload"](store)
@@ -288,14 +293,16 @@ class TestAway:
         def fail() -> FailAnswer:
             return store.fail(submitted.session, fence=None, message="Sorry.", reason="task_lost")
 
-        # Postgres ends whichever waits longer than its deadlock_timeout (1 s) and finds the cycle: never the job.
+        # Postgres ends whichever has waited for its deadlock_timeout and finds the cycle: the failure, which looks for
+        # it so late that the job waits too by then.
         with (
+            deadlocks_are_looked_for_after("5s", postgres),
             psycopg.connect(postgres.dsn, options="-c deadlock_timeout=60s") as job,
             ThreadPoolExecutor(1) as pool,
         ):
             job.execute("SELECT refund_credits(%s, 1)", [submitted.owner_id])
             failing = pool.submit(fail)
-            wait_until_somebody_waits_for_a_lock(producer)
+            wait_until(lambda: producer.value(WAITS_FOR_LOCKS), "somebody waits for a lock")
             job.execute(
                 "UPDATE generation_sessions SET status = 'failed' WHERE id = %s", [submitted.session.session_id]
             )
@@ -305,12 +312,24 @@ class TestAway:
         assert producer.balances().users == {submitted.owner_id: 10}
 
 
-def wait_until_somebody_waits_for_a_lock(producer: Producer) -> None:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    for _ in range(10_000):
-        if producer.value(waiting):
-            return
-    raise AssertionError("nobody waits")
+@contextmanager
+def deadlocks_are_looked_for_after(timeout: str, postgres: LocalPostgres) -> Iterator[None]:
+    """By every connection, those that are open among them."""
+
+    def shown() -> str:
+        # To a new connection: before it takes one, Postgres has told all others of the change.
+        with psycopg.connect(postgres.dsn) as connection:
+            return str(connection.execute("SHOW deadlock_timeout").fetchone()[0])  # type: ignore[index]
+
+    with psycopg.connect(postgres.dsn, autocommit=True) as admin:
+        admin.execute(SQL("ALTER SYSTEM SET deadlock_timeout = {}").format(timeout))
+        try:
+            admin.execute("SELECT pg_reload_conf()")
+            wait_until(lambda: shown() == timeout, "the timeout is another")
+            yield
+        finally:
+            admin.execute("ALTER SYSTEM RESET deadlock_timeout")
+            admin.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="module")
