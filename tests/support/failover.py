@@ -7,7 +7,7 @@ go. Those that exist stay where they are, with a server that lives on read-only.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import redis
 
@@ -15,6 +15,8 @@ from sandbox.servers.processes import LOOPBACK
 from sandbox.servers.redis import LocalRedis
 from sandbox.servers.switchboard import Switchboard
 from tests.support.worker import wait_until
+
+COPY_MILLISECONDS: Final = 30_000
 
 
 class FailingOverRedis:
@@ -65,9 +67,17 @@ class FailingOverRedis:
         wait_until(lambda: b"master_link_status:up" in replication(self.other), "the replica follows")
 
     def promote_the_replica(self) -> None:
-        """The first half of a failover: the primary becomes a replica and keeps its connections, and the name."""
+        """The first half of a failover: the primary becomes a replica and keeps its connections, and the name. Nothing
+        that it has answered is lost."""
+        self._wait_for_the_copy()
         command(self.other, "REPLICAOF", "NO", "ONE")
         command(self.primary, "REPLICAOF", LOOPBACK, str(self.other.port))
+
+    def _wait_for_the_copy(self) -> None:
+        with redis.Redis.from_url(self.primary.url, single_connection_client=True) as client:
+            client.publish("failover", "")  # WAIT waits for what its own connection has written, and all before that
+            if not client.wait(1, COPY_MILLISECONDS):
+                raise TimeoutError("the replica does not copy")
 
     def move_the_name(self) -> None:
         """The second half: new connections go to the new primary."""
