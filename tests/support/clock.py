@@ -53,7 +53,15 @@ class SteppableLoop(asyncio.SelectorEventLoop):
             raise TimeoutError("the loop does not go on")
 
 
+async def sleep_at_once(seconds: float) -> None:
+    """``asyncio.sleep`` in a :class:`SteppableLoop`, over in no time; what is due before it happens before it."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SteppableLoop)
+    loop.call_soon(loop.advance, seconds)
+    await asyncio.sleep(seconds)
+
+
 def run_in(loop: SteppableLoop, work: Coroutine[Any, Any, Result]) -> Result:
-    """``asyncio.run`` in this loop."""
+    """``asyncio.run`` in this loop, which is closed in the end."""
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(work)

@@ -14,6 +14,7 @@ import pytest
 from models.failures import Failure, ImageAddressRefused, ImageTooLarge, ImageUnreachable, ImageWithoutType, NotAnImage
 from services.byte_budget import Holding
 from services.fetching.image_download import (
+    DOWNLOAD_DEADLINE_SECONDS,
     MAX_ADDRESSES_TRIED,
     MAX_DOWNLOAD_BYTES,
     DownloadedImage,
@@ -22,6 +23,7 @@ from services.fetching.image_download import (
     resolve_host,
 )
 from services.fetching.url_guard import TrustedHosts
+from tests.support.clock import SteppableLoop, run_in, sleep_at_once
 from tests.support.fault_server import PICTURE, TINY_CHUNKS_BYTES, FaultServer, fault_server
 
 LOOPBACK = TrustedHosts.parse("127.0.0.1")
@@ -62,7 +64,7 @@ def outcome(path: str, **options: Any) -> DownloadedImage | Failure:
             return await download_image(server.url(path), trusted_hosts=LOOPBACK, **options)
 
     try:
-        return asyncio.run(run())
+        return run_in(SteppableLoop(), run())
     except Failure as failure:
         return failure
 
@@ -447,7 +449,7 @@ def test_a_host_that_sends_two_bytes_at_a_time_costs_no_more_memory_than_its_byt
 
 
 class SlowMemory(Holding):
-    """Memory that is there only after a while, the first time; keeps what it was asked for."""
+    """Memory that is there only after a while by the loop's time, the first time; keeps what it was asked for."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -459,13 +461,11 @@ class SlowMemory(Holding):
     async def hold(self, size_bytes: int, at_most_bytes: int) -> None:
         self.asked.append((size_bytes, at_most_bytes))
         seconds, self._seconds = self._seconds, 0.0
-        await asyncio.sleep(seconds)
+        await sleep_at_once(seconds)
 
 
 def test_waiting_for_memory_is_not_held_against_the_host() -> None:
-    memory = SlowMemory(2 * SHORT_DEADLINE_SECONDS)
-    ended = outcome("/honest", memory=memory, deadline_seconds=SHORT_DEADLINE_SECONDS)
-    assert isinstance(ended, DownloadedImage)
+    assert isinstance(outcome("/honest", memory=SlowMemory(2 * DOWNLOAD_DEADLINE_SECONDS)), DownloadedImage)
 
 
 def test_what_the_host_takes_after_waiting_for_memory_is_still_bounded() -> None:
