@@ -4,19 +4,22 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
-from services.byte_budget import ByteBudget
+from services.byte_budget import ByteBudget, Holding
+from services.fetching.image_download import DOWNLOAD_DEADLINE_SECONDS
 from services.fetching.url_guard import TrustedHosts
 from size_rec.photo_fetching import PhotoFetcher
 from size_rec.problems import Overloaded, PhotoTooSlow
+from tests.support.clock import SteppableLoop, run_in, sleep_at_once
 
 SLOW_HOST, OTHER_HOST = "127.0.0.1", "127.0.0.2"
 LOOPBACK = TrustedHosts.parse((SLOW_HOST, OTHER_HOST))
-PATIENT_SECONDS = 30.0
-SHORT_SECONDS = 0.3
-LONGER_SECONDS = 1.5
+PATIENT_SECONDS = 60.0
+SHORT_SECONDS = DOWNLOAD_DEADLINE_SECONDS / 3
+"""A test lets so much of the loop's time pass at once."""
 POLL_SECONDS = 0.01
 LARGEST_BYTES = 64 * 1024
 MEMORY_BYTES = 4 * LARGEST_BYTES
@@ -66,7 +69,7 @@ def with_host(use: Callable[[PhotoHost], Awaitable[None]]) -> None:
                 open_servers.callback(server.close)
             await use(host)
 
-    asyncio.run(run())
+    run_in(SteppableLoop(), run())
 
 
 async def fetch(photos: PhotoFetcher, url: str, seconds: float = PATIENT_SECONDS) -> int:
@@ -81,8 +84,21 @@ async def end(tasks: list[asyncio.Task[int]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def small_memory() -> ByteBudget:
-    return ByteBudget(MEMORY_BYTES, largest_bytes=LARGEST_BYTES)
+class SmallMemory(ByteBudget):
+    """Keeps which tasks had to ask for all that their photograph needs."""
+
+    def __init__(self) -> None:
+        super().__init__(MEMORY_BYTES, largest_bytes=LARGEST_BYTES)
+        self._askers: set[asyncio.Task[Any] | None] = set()
+
+    def reserve(self, holding: Holding, at_most_bytes: int) -> asyncio.Event:
+        self._askers.add(asyncio.current_task())
+        return super().reserve(holding, at_most_bytes)
+
+    async def was_asked(self, *tasks: asyncio.Task[int]) -> None:
+        """Wait until one of these has asked, or is done."""
+        while self._askers.isdisjoint(tasks) and not any(task.done() for task in tasks):  # noqa: ASYNC110  # no event
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def test_a_silent_host_takes_its_own_places_only() -> None:
@@ -113,13 +129,16 @@ def test_all_hosts_together_have_a_bound_too() -> None:
 
 def test_a_fetched_photograph_keeps_its_memory_but_no_place_until_it_is_measured() -> None:
     async def run(host: PhotoHost) -> None:
-        memory = small_memory()
+        memory = SmallMemory()
         photos = PhotoFetcher(LOOPBACK, max_downloads=1, max_downloads_per_host=1, memory=memory)
         ends_at = asyncio.get_running_loop().time() + PATIENT_SECONDS
         async with photos.photo(host.url("/good"), ends_at=ends_at):
             async with photos.photo(host.url("/good"), ends_at=ends_at):
+                third = asyncio.create_task(fetch(photos, host.url("/good"), SHORT_SECONDS))
+                await memory.was_asked(third)
+                await sleep_at_once(SHORT_SECONDS)
                 with pytest.raises(Overloaded):
-                    await fetch(photos, host.url("/good"), SHORT_SECONDS)
+                    await third
             assert await fetch(photos, host.url("/good")) == LARGEST_BYTES
 
     with_host(run)
@@ -127,12 +146,16 @@ def test_a_fetched_photograph_keeps_its_memory_but_no_place_until_it_is_measured
 
 def test_hosts_that_stop_halfway_hold_no_more_than_their_share_and_keep_no_other_host_waiting() -> None:
     async def run(host: PhotoHost) -> None:
-        photos = PhotoFetcher(LOOPBACK, memory=small_memory())
+        memory = SmallMemory()
+        photos = PhotoFetcher(LOOPBACK, memory=memory)
         stalled = [asyncio.create_task(fetch(photos, host.url("/stalls"))) for _ in range(STALLED)]
-        await host.was_asked(STALLED)
+        await memory.was_asked(*stalled)
+        good = asyncio.create_task(fetch(photos, host.url("/good"), SHORT_SECONDS))
+        await memory.was_asked(good)
+        await sleep_at_once(SHORT_SECONDS)
         with pytest.raises(Overloaded):
-            await fetch(photos, host.url("/good"), SHORT_SECONDS)
-        assert await fetch(photos, host.url("/good", OTHER_HOST)) == LARGEST_BYTES
+            await good
+        assert await fetch(photos, host.url("/good", OTHER_HOST), SHORT_SECONDS) == LARGEST_BYTES
         await end(stalled)
         assert await fetch(photos, host.url("/good")) == LARGEST_BYTES
 
@@ -142,9 +165,12 @@ def test_hosts_that_stop_halfway_hold_no_more_than_their_share_and_keep_no_other
 @pytest.mark.parametrize("path", ["/silent", "/stalls"])
 def test_a_host_that_is_not_done_in_time_is_told_from_an_overload(path: str) -> None:
     async def run(host: PhotoHost) -> None:
-        photos = PhotoFetcher(LOOPBACK, memory=small_memory())
+        photos = PhotoFetcher(LOOPBACK, memory=SmallMemory())
+        slow = asyncio.create_task(fetch(photos, host.url(path), SHORT_SECONDS))
+        await host.was_asked(1)
+        await sleep_at_once(SHORT_SECONDS)
         with pytest.raises(PhotoTooSlow):
-            await fetch(photos, host.url(path), SHORT_SECONDS)
+            await slow
         assert await fetch(photos, host.url("/good")) == LARGEST_BYTES
 
     with_host(run)
@@ -152,13 +178,13 @@ def test_a_host_that_is_not_done_in_time_is_told_from_an_overload(path: str) -> 
 
 def test_a_host_that_stalls_after_a_wait_for_memory_is_told_from_an_overload() -> None:
     async def run(host: PhotoHost) -> None:
-        memory = small_memory()
+        memory = SmallMemory()
         photos = PhotoFetcher(LOOPBACK, memory=memory)
         ends_at = asyncio.get_running_loop().time() + PATIENT_SECONDS
         async with photos.photo(host.url("/good"), ends_at=ends_at), photos.photo(host.url("/good"), ends_at=ends_at):
-            third = asyncio.create_task(fetch(photos, host.url("/stalls"), LONGER_SECONDS))
-            while not memory._waiting:  # noqa: ASYNC110  # it happens on a turn of the loop; there is no event
-                await asyncio.sleep(POLL_SECONDS)
+            third = asyncio.create_task(fetch(photos, host.url("/stalls"), SHORT_SECONDS))
+            await memory.was_asked(third)
+        await sleep_at_once(SHORT_SECONDS)
         with pytest.raises(PhotoTooSlow):
             await third
 
