@@ -30,6 +30,8 @@ RUNNING = ExecutorState.RUNNING
 GRACE_SECONDS = 320.0
 HANG_GRACE_SECONDS = 300.0
 LEASE_SECONDS = 40.0
+SOME_SECONDS = 9.0
+"""Less than half of what lies between any two of these."""
 
 
 class ScriptedExecutor:
@@ -41,7 +43,7 @@ class ScriptedExecutor:
         self, states: Sequence[ExecutorState], *, start_errors: Sequence[Exception] = (), at_end: Callable[[], None]
     ) -> None:
         self.executor_id: UUID = uuid4()
-        self.done: list[str] = []
+        self.done: list[object] = []
         self._states = iter(states)
         self._last = states[-1]
         self._start_errors = iter(start_errors)
@@ -61,7 +63,7 @@ class ScriptedExecutor:
         return state
 
     def stop(self, latest_end: Callable[[], float]) -> None:
-        self.done.append(f"stop within {latest_end() - time.monotonic():.0f} s")
+        self.done.append(("stop within", latest_end() - time.monotonic()))
 
     def end(self) -> None:
         self.done.append("end")
@@ -74,6 +76,16 @@ class ScriptedExecutor:
 
     def in_flight(self) -> int:
         return 3
+
+
+def stop_within(seconds: float) -> tuple[str, object]:
+    """Of what was done to an executor."""
+    return ("stop within", about(seconds))
+
+
+def about(seconds: float) -> object:
+    """On a busy machine some have gone by."""
+    return pytest.approx(seconds, abs=SOME_SECONDS)
 
 
 class ScriptedPart:
@@ -138,7 +150,7 @@ def test_only_a_stop_is_a_success_for_whoever_restarts_the_container() -> None:
 def test_a_stop_lets_running_tasks_finish_and_exits_with_zero() -> None:
     history = History([RUNNING])
     assert history.play() == EXIT_STOPPED
-    assert history.executors[0].done == ["start", "stop within 320 s"]
+    assert history.executors[0].done == ["start", stop_within(320)]
 
 
 @pytest.mark.parametrize("state", [state for state in ExecutorState if state in STATES_TO_REPLACE - STATES_TO_DRAIN])
@@ -147,7 +159,7 @@ def test_an_executor_that_fails_is_ended_and_replaced_by_a_new_one(state: Execut
     assert history.play() == EXIT_STOPPED
     first, second = history.executors
     assert first.done == ["start", "end"]
-    assert second.done == ["start", "stop within 320 s"]
+    assert second.done == ["start", stop_within(320)]
     assert history.supervisor.executor_id() == second.executor_id != first.executor_id
     assert history.restarts(state) == 1
 
@@ -156,12 +168,12 @@ def test_an_executor_that_fails_is_ended_and_replaced_by_a_new_one(state: Execut
 def test_what_runs_in_a_child_that_is_well_may_finish_first(state: ExecutorState) -> None:
     history = History([state], [RUNNING])
     assert history.play() == EXIT_STOPPED
-    assert history.executors[0].done == ["start", "stop within 300 s"]
+    assert history.executors[0].done == ["start", stop_within(300)]
     assert history.restarts(state) == 1
 
 
 def test_a_stop_asked_for_during_a_long_drain_shortens_it_to_the_shutdown_grace() -> None:
-    history = History([ExecutorState.HUNG], [RUNNING], shutdown_grace_seconds=5.0)
+    history = History([ExecutorState.HUNG], [RUNNING], shutdown_grace_seconds=50.0)
     ends: list[float] = []
 
     def stop(latest_end: Callable[[], float]) -> None:
@@ -171,13 +183,13 @@ def test_a_stop_asked_for_during_a_long_drain_shortens_it_to_the_shutdown_grace(
 
     history.executors[0].stop = stop  # type: ignore[method-assign]  # the signal comes while it drains
     assert history.play() == EXIT_STOPPED
-    assert [round(end) for end in ends] == [300, 5]
+    assert ends == [about(300), about(50)]
 
 
 def test_without_heartbeats_the_process_is_gone_before_its_lease_is_over() -> None:
     history = History([RUNNING] * 10)
     assert history.play(ScriptedPart(dies_at_look=3, name=HEARTBEAT)) == EXIT_PART_DIED
-    assert history.executors[0].done == ["start", "stop within 20 s"]
+    assert history.executors[0].done == ["start", stop_within(20)]
 
 
 @pytest.mark.parametrize("state", [ExecutorState.STARTING, RUNNING])
@@ -203,14 +215,14 @@ def test_failures_far_apart_do_not_end_the_process() -> None:
 def test_a_dead_part_ends_the_process_in_good_order() -> None:
     history = History([RUNNING] * 10)
     assert history.play(ScriptedPart(dies_at_look=3)) == EXIT_PART_DIED
-    assert history.executors[0].done == ["start", "stop within 320 s"]
+    assert history.executors[0].done == ["start", stop_within(320)]
 
 
 @pytest.mark.parametrize("error", [redis.ConnectionError("away"), PlatformUnavailable("heartbeat", "HTTP 503")])
 def test_an_executor_that_cannot_register_is_started_again_until_it_can(error: Exception) -> None:
     history = History([RUNNING], start_errors=[error, error])
     assert history.play() == EXIT_STOPPED
-    assert history.executors[0].done == ["start"] * 3 + ["stop within 320 s"]
+    assert history.executors[0].done == ["start"] * 3 + [stop_within(320)]
 
 
 def test_a_stop_before_the_first_start_starts_nothing() -> None:
