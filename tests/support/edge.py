@@ -26,21 +26,25 @@ from tests.support.tracked import REPOSITORY
 DOMAIN: Final = "wearon.test"
 WORKER: Final = "worker"
 GRAFANA: Final = "grafana"
+WORKER_PROCESSES: Final = 2
+"""As nginx.conf says."""
+
 NGINX_USER_ID: Final = 101
 """Of nginx in the official image; used where these tests run as root, else they run as whoever runs them."""
 
-WAIT_SECONDS: Final = 10.0
+WAIT_SECONDS: Final = 30.0
+"""Bounds a failure only: everything here happens within a second or two on an idle machine."""
+
 POLL_SECONDS: Final = 0.02
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> float:
-    """Wait until it holds, and return after how many seconds it did."""
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
+    """Wait until it holds."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
             raise AssertionError(f"not within {seconds:.0f} s: {what}")
         time.sleep(POLL_SECONDS)
-    return time.monotonic() - began
 
 
 class Edge:
@@ -116,7 +120,8 @@ class Edge:
     def is_healthy(self) -> bool:
         """What the container's health check asks; an answer shows that all ports are taken."""
         with suppress(httpx.TransportError):
-            return httpx.get(f"http://{LOOPBACK}:{self.status_port}/healthy", trust_env=False).status_code == 200
+            address = f"http://{LOOPBACK}:{self.status_port}/healthy"
+            return httpx.get(address, trust_env=False, timeout=WAIT_SECONDS).status_code == 200
         return False
 
     def start_sh(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -139,6 +144,11 @@ class Edge:
         done = self.start_sh("reload")
         assert done.returncode == 0, done.stderr
         wait_until(lambda: not before & self.worker_processes(accepting=True), "nginx has new worker processes")
+
+    def serving(self) -> set[int]:
+        """Ids of the worker processes that take connections, once there are as many as there should be."""
+        wait_until(lambda: len(self.worker_processes(accepting=True)) == WORKER_PROCESSES, "no process comes or goes")
+        return self.worker_processes(accepting=True)
 
     def worker_processes(self, *, accepting: bool = False) -> set[int]:
         """Ids of nginx's worker processes; with ``accepting`` without those that only finish what they have."""
@@ -184,7 +194,12 @@ class Edge:
 
     def plain_client(self, host: str = DOMAIN) -> httpx.Client:
         """A client of port 80 that follows no redirect."""
-        return httpx.Client(base_url=f"http://{LOOPBACK}:{self.http_port}", headers={"Host": host}, trust_env=False)
+        return httpx.Client(
+            base_url=f"http://{LOOPBACK}:{self.http_port}",
+            headers={"Host": host},
+            trust_env=False,
+            timeout=WAIT_SECONDS,
+        )
 
     def log_lines(self) -> list[dict[str, Any]]:
         """The access log. Whoever asks waits for the lines: nginx writes one when the answer is over."""

@@ -2,7 +2,6 @@
 request (ADR 0114; langgenius/dify #40448)."""
 
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -15,17 +14,26 @@ from tests.support.edge import GRAFANA, WORKER, Edge, wait_until
 from tests.support.name_server import NameServer
 
 FIRST, SECOND = "127.0.0.2", "127.0.0.3"
-FOUND_WITHIN_SECONDS = 3.0
 REQUESTS = 20
+
+QUESTIONS_UNTIL_FOUND = 2
+"""Whoever asks for the second time has taken in the first answer."""
 
 
 @contextmanager
 def edge_before(names: NameServer, port: int) -> Iterator[httpx.Client]:
     """A client of an nginx whose workers listen on ``port``."""
+    with edge_and_client(names, port) as (_, client):
+        yield client
+
+
+@contextmanager
+def edge_and_client(names: NameServer, port: int) -> Iterator[tuple[Edge, httpx.Client]]:
+    """Both, for whoever reads nginx's log too."""
     edge = Edge(names.address, port)
     edge.certify()
     with edge, edge.client() as client:
-        yield client
+        yield edge, client
 
 
 def answers_with(client: httpx.Client, name: str) -> bool:
@@ -47,14 +55,14 @@ def test_a_replaced_worker_is_found_and_a_stranger_at_its_old_address_gets_nothi
             wait_until(lambda: answers_with(client, "old"), "the old worker answers")
         containers.enter_context(Backend("new", port, address=SECOND))
         names.names = names.names | {WORKER: (SECOND,)}
-        wait_until(lambda: answers_with(client, "new"), "the new worker answers", seconds=FOUND_WITHIN_SECONDS)
-        names.wait_until_asked_again(WORKER)
+        names.wait_until_asked_again(WORKER, QUESTIONS_UNTIL_FOUND)
+        assert answers_with(client, "new")
 
         stranger = containers.enter_context(Backend("stranger", port, address=FIRST))
-        ends = time.monotonic() + FOUND_WITHIN_SECONDS
-        while time.monotonic() < ends:
-            assert client.post("/estimate-body", json={}).json()["backend"] == "new"
-            time.sleep(0.12)  # below the limit for one client
+        for _ in range(2):
+            names.wait_until_asked_again(WORKER)
+            for _ in range(REQUESTS // 2):
+                assert client.post("/estimate-body", json={}).json()["backend"] == "new"
         assert stranger.seen == []
 
 
@@ -68,7 +76,8 @@ def test_a_worker_that_goes_away_and_comes_back_under_another_address_is_found(n
         names.wait_until_asked_again(WORKER)
         with Backend("new", port, address=SECOND):
             names.names[WORKER] = (SECOND,)
-            wait_until(lambda: answers_with(client, "new"), "the new worker answers", seconds=FOUND_WITHIN_SECONDS)
+            names.wait_until_asked_again(WORKER, QUESTIONS_UNTIL_FOUND)
+            assert answers_with(client, "new")
 
 
 def test_no_post_is_lost_while_one_of_two_workers_refuses(names: NameServer) -> None:
@@ -99,14 +108,21 @@ def test_a_post_on_which_a_worker_breaks_off_is_answered_by_the_other(names: Nam
         assert [seen.method for seen in dying.seen].count("POST") >= 1, "it was asked"
 
 
-def test_an_address_that_is_silent_costs_a_second_and_no_answer(names: NameServer) -> None:
+def test_an_address_that_is_silent_is_put_aside_after_one_try_and_costs_no_answer(names: NameServer) -> None:
+    """It is tried again after a second: on a machine that is slow, by a few more requests."""
     port = free_port()
     names.names[WORKER] = (FIRST, SECOND)
-    with silent_address(FIRST, port), Backend("other", port, address=SECOND), edge_before(names, port) as client:
+    with (
+        silent_address(FIRST, port),
+        Backend("other", port, address=SECOND),
+        edge_and_client(names, port) as (edge, client),
+    ):
         wait_until(lambda: answers_with(client, "other"), "the other worker answers")
-        began = time.monotonic()
-        assert {client.get("/health").status_code for _ in range(REQUESTS)} == {200}
-        assert time.monotonic() - began < FOUND_WITHIN_SECONDS, "a silent address is put aside after one try"
+        ids = {f"counted-{number}" for number in range(REQUESTS)}
+        assert {client.get("/health", headers={"X-Request-Id": each}).status_code for each in ids} == {200}
+        wait_until(lambda: ids <= {line["request_id"] for line in edge.log_lines()}, "all lines are written")
+        tried = [line for line in edge.log_lines() if line["request_id"] in ids and FIRST in line["upstream"]]
+        assert len(tried) < REQUESTS / 2
 
 
 @contextmanager

@@ -90,6 +90,17 @@ def test_the_worker_has_its_time_and_the_client_its_answer() -> None:
     assert DEADLINE_SECONDS < int(milliseconds) / 1000 < CLIENT_SECONDS
 
 
+def test_who_sends_slowly_is_let_go_before_a_client_would_give_up() -> None:
+    limits = directives(NGINX / "snippets" / "limits.conf")
+    for part in ("header", "body"):
+        assert int(the_one(rf"client_{part}_timeout\s+(\d+)s;", limits)) < CLIENT_SECONDS
+
+
+def test_an_address_is_asked_for_again_after_a_second() -> None:
+    """Docker's DNS allows ten minutes, in which another container may get it (ADR 0114)."""
+    assert the_one(r"resolver\s+\S+ valid=(\S+) ", directives(NGINX / "nginx.conf")) == "1s"
+
+
 def test_connections_to_the_worker_are_let_go_before_it_lets_go_of_them() -> None:
     kept = re.findall(r"keepalive_timeout (\d+)s;", directives(NGINX / "nginx.conf"))
     assert kept
