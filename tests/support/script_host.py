@@ -33,7 +33,7 @@ BUNDLE: Final = (
     *(f"monitoring/{name}" for name in ("alloy", "blackbox", "docker-socket", "grafana", "loki", "prometheus")),
 )
 DOMAIN: Final = "worker.example.com"
-RUN_TIMEOUT_SECONDS: Final = 60.0
+RUN_TIMEOUT_SECONDS: Final = 120.0
 """For one script on stand-ins; it takes a few seconds on a busy machine."""
 
 ANSWERS: Final = {
@@ -146,7 +146,7 @@ class ScriptHost:
             "WEARON_OS_RELEASE": str(self.folder / "os-release"),
             "WEARON_MEMINFO": str(self.folder / "meminfo"),
             "WEARON_POLL_SECONDS": "0.05",
-            "WEARON_HEALTHY_WITHIN_SECONDS": "5",
+            "WEARON_HEALTHY_WITHIN_SECONDS": "60",
             "WEARON_PUBLIC_ANSWER_WITHIN_SECONDS": "1",
             **more,
         }

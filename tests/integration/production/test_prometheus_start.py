@@ -28,7 +28,7 @@ def started(directory: Path, domain: str | None) -> "subprocess.CompletedProcess
         "PROMETHEUS_RENDERED": str(directory / "rendered.yml"),
         **({} if domain is None else {"DOMAIN": domain}),
     }
-    return subprocess.run(["/bin/sh", START], env=environment, capture_output=True, text=True, check=False, timeout=10)
+    return subprocess.run(["/bin/sh", START], env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_the_hosts_name_is_where_the_probe_needs_it(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_password_that_would_need_an_escape_is_refused_without_being_repeated(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=60,
         check=False,
     )
     assert ended.returncode == EXIT_CONFIGURATION

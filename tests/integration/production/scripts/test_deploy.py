@@ -372,7 +372,8 @@ def test_a_deploy_that_is_killed_while_the_old_worker_drains_keeps_nobody_out(ho
     drains.touch()
     deploy = host.start("deploy.sh", "v2")
     try:
-        wait_until(lambda: any(call.startswith("docker stop") for call in host.calls), "the old worker drains")
+        draining = "the old worker drains"
+        wait_until(lambda: any(call.startswith("docker stop") for call in host.calls), draining, seconds=60)
         assert not lock_is_free(host)
         deploy.kill()
         deploy.wait()
@@ -382,7 +383,7 @@ def test_a_deploy_that_is_killed_while_the_old_worker_drains_keeps_nobody_out(ho
         deploy.kill()
         deploy.wait()
         drains.unlink()
-    wait_until(lambda: bool(host.state["stopped"]), "the old worker has ended")
+    wait_until(lambda: bool(host.state["stopped"]), "the old worker has ended", seconds=60)
     done = host.run("deploy.sh", "v2")
     assert done.status == 0, done.said
     assert [worker["tag"] for worker in host.workers()] == ["v2"]
