@@ -41,7 +41,7 @@ def test_every_target_is_up(bed: Bed) -> None:
 @pytest.mark.parametrize("job", ["worker", "grafana-whatsapp-webhook"])
 def test_names_units_and_types_are_as_prometheus_wants_them(bed: Bed, promtool: Path, job: str) -> None:
     url = next(target["scrapeUrl"] for target in bed.prometheus.targets() if target["labels"]["job"] == job)
-    text = httpx.get(url, trust_env=False, verify=NO_AUTHORITIES).text
+    text = httpx.get(url, trust_env=False, timeout=30.0, verify=NO_AUTHORITIES).text
     checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 

@@ -39,7 +39,9 @@ def edge(supabase: LocalSupabase) -> Iterator[ApiEdge]:
 def caller(edge: ApiEdge, supabase: LocalSupabase) -> Iterator[httpx.Client]:
     key = supabase.service_role_key
     headers = {"apikey": key, "authorization": f"Bearer {key}", "content-type": "image/jpeg", "x-upsert": "true"}
-    with httpx.Client(base_url=edge.url, headers=headers, trust_env=False, verify=NO_AUTHORITIES) as client:
+    with httpx.Client(
+        base_url=edge.url, headers=headers, trust_env=False, timeout=30.0, verify=NO_AUTHORITIES
+    ) as client:
         yield client
 
 
@@ -84,6 +86,7 @@ def test_the_gateway_passes_requests_and_answers_on_unchanged(caller: httpx.Clie
         f"{supabase.url}/rest/v1/stores?select=id&limit=1",
         headers=caller.headers,
         trust_env=False,
+        timeout=30.0,
         verify=NO_AUTHORITIES,
     )
     through = caller.get("/rest/v1/stores?select=id&limit=1")

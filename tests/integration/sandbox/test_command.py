@@ -115,7 +115,7 @@ def test_a_sandbox_serves_survives_a_dead_worker_and_a_restart_and_can_be_wiped(
         assert "2 completed, 1 failed" in run(data, "status")[1]
         status, said = run(data, "wearon", "status")
         assert (status, "2 completed, 1 failed (moderated 1)" in said) == (0, True)
-        signed_before_the_restart = httpx.get(picture[1], trust_env=False, verify=NO_AUTHORITIES)
+        signed_before_the_restart = httpx.get(picture[1], trust_env=False, timeout=30.0, verify=NO_AUTHORITIES)
         assert signed_before_the_restart.headers["content-type"] == "image/jpeg"
 
         sandbox.process_of("main.py").terminate()

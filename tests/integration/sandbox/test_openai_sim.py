@@ -243,7 +243,7 @@ def test_a_request_without_a_proper_key_is_refused(
 ) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
     url = f"{simulator.base_url}/images/edits"
-    response = httpx.post(url, headers=headers, data=PLAIN, files=upload(), verify=NO_AUTHORITIES)
+    response = httpx.post(url, headers=headers, data=PLAIN, files=upload(), timeout=30.0, verify=NO_AUTHORITIES)
     assert (response.status_code, response.json()["error"]["code"]) == (401, code)
     assert "c2stdGVzdA" not in response.text
 
@@ -259,7 +259,7 @@ def test_a_request_without_a_proper_key_is_refused(
 def test_another_address_or_method_is_refused(
     simulator: SimulatorClient, method: str, path: str, status: int, code: str
 ) -> None:
-    response = httpx.request(method, simulator.url + path, headers=KEY, verify=NO_AUTHORITIES)
+    response = httpx.request(method, simulator.url + path, headers=KEY, timeout=30.0, verify=NO_AUTHORITIES)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
 
 
@@ -288,7 +288,9 @@ BROKEN_BODIES = {
 @pytest.mark.parametrize("body", BROKEN_BODIES.values(), ids=BROKEN_BODIES.keys())
 def test_a_broken_form_is_refused(simulator: SimulatorClient, body: bytes) -> None:
     headers = KEY | {"Content-Type": "multipart/form-data; boundary=b"}
-    response = httpx.post(f"{simulator.base_url}/images/edits", headers=headers, content=body, verify=NO_AUTHORITIES)
+    response = httpx.post(
+        f"{simulator.base_url}/images/edits", headers=headers, content=body, timeout=30.0, verify=NO_AUTHORITIES
+    )
     assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_multipart_form_data")
 
 

@@ -130,7 +130,9 @@ class TestOverage:
 def storage(supabase: LocalSupabase) -> Iterator[httpx.Client]:
     key = supabase.service_role_key
     headers = {"apikey": key, "authorization": f"Bearer {key}", "x-upsert": "true"}
-    with httpx.Client(base_url=supabase.url, headers=headers, trust_env=False, verify=NO_AUTHORITIES) as client:
+    with httpx.Client(
+        base_url=supabase.url, headers=headers, trust_env=False, timeout=30.0, verify=NO_AUTHORITIES
+    ) as client:
         yield client
 
 

@@ -178,6 +178,7 @@ class TestOverHttp:
             answer = httpx.get(
                 f"{supabase.url}/rest/v1/{table}",
                 headers={"apikey": key, "authorization": f"Bearer {key}", "accept-profile": "wearon_worker"},
+                timeout=30.0,
                 verify=NO_AUTHORITIES,
             )
             assert answer.is_client_error
