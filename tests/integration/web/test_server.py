@@ -14,9 +14,6 @@ from sandbox.servers.processes import free_port
 from tests.support.worker import WAIT_SECONDS, wait_until
 from web.server import HttpServer
 
-ANSWER_SECONDS = 1.0
-"""Of the slow answer; shorter than the grace of a stop."""
-
 
 @pytest.fixture
 def port() -> int:
@@ -24,8 +21,9 @@ def port() -> int:
 
 
 @pytest.fixture
-def app() -> FastAPI:
+def app() -> Iterator[FastAPI]:
     app = FastAPI()
+    app.state.asked, app.state.may_answer = threading.Event(), threading.Event()
 
     @app.get("/health")
     async def health() -> str:
@@ -34,11 +32,16 @@ def app() -> FastAPI:
     @app.get("/slow")
     async def slow() -> str:
         app.state.asked.set()
-        await asyncio.sleep(ANSWER_SECONDS)
+        await asyncio.to_thread(app.state.may_answer.wait, WAIT_SECONDS)
         return "done"
 
-    app.state.asked = threading.Event()
-    return app
+    yield app
+    app.state.may_answer.set()
+
+
+def ask(port: int, path: str) -> object:
+    address = f"http://127.0.0.1:{port}{path}"
+    return httpx.get(address, timeout=WAIT_SECONDS, trust_env=False, verify=NO_AUTHORITIES).json()
 
 
 def is_open(port: int) -> bool:
@@ -64,7 +67,7 @@ def test_connections_are_refused_until_it_may_open(server: HttpServer, port: int
     assert not is_open(port)
     gate.set()
     wait_until(lambda: is_open(port), "the port is open")
-    assert httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False, verify=NO_AUTHORITIES).json() == "ok"
+    assert ask(port, "/health") == "ok"
 
 
 def test_the_port_is_taken_before_it_is_open(
@@ -91,20 +94,16 @@ def test_new_callers_are_answered_while_the_last_answers_are_finished(
 ) -> None:
     gate.set()
     wait_until(lambda: is_open(port), "the port is open")
-    answers: list[str] = []
-    slow = threading.Thread(
-        target=lambda: answers.append(
-            httpx.get(
-                f"http://127.0.0.1:{port}/slow", timeout=WAIT_SECONDS, trust_env=False, verify=NO_AUTHORITIES
-            ).json()
-        )
-    )
+    answers: list[object] = []
+    slow = threading.Thread(target=lambda: answers.append(ask(port, "/slow")))
     slow.start()
     assert app.state.asked.wait(WAIT_SECONDS)
     ending = threading.Thread(target=server.stop)
     ending.start()
     wait_until(server._stopping.is_set, "the stop has begun")
-    assert httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False, verify=NO_AUTHORITIES).json() == "ok"
+    assert ask(port, "/health") == "ok"
+    assert not server._server.should_exit, "the port stays open"
+    app.state.may_answer.set()
     slow.join(WAIT_SECONDS)
     ending.join(WAIT_SECONDS)
     assert answers == ["done"]

@@ -1,15 +1,18 @@
 """Size recommendation on the worker's real server: /health and the rest of the process go first."""
 
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 
 import httpx
 import psutil
 import pytest
 
+from sandbox.plain_http import NO_AUTHORITIES
 from sandbox.servers.processes import free_port
-from size_rec.processes.pool import BodyEstimator
+from size_rec.processes.pool import PROCESSES, BodyEstimator
 from tests.support.size_photos import photo_host
 from tests.support.size_service import PATIENT_SECONDS, app_with
 from web.server import HttpServer
@@ -19,8 +22,10 @@ ROUNDS = 3
 """Photographs each caller has measured: the eight are at work for longer than a single answer takes."""
 CONNECT_RETRIES = 6
 """httpx pauses for 0.5 s, 1 s, 2 s and so on between them; the server needs less than one."""
-HEALTH_LIMIT_SECONDS = 0.2
-"""NFR-1.3. Half of the answers have to keep it, which leaves room for a machine that is busy otherwise."""
+QUICK = 1 / (PROCESSES * CALLERS)
+"""Of a caller's wait: a quarter of what one photograph takes. NFR-1.3's number is measured by ``make bench``."""
+LOOKS = 50
+"""At /health at least; the median of so many does not know that something stood still for a moment."""
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +53,27 @@ def client(server: str) -> httpx.Client:
     )
 
 
+def measure(caller: httpx.Client, host: str) -> int:
+    """The status."""
+    return caller.post("/estimate-body", json={"image_url": f"{host}/b0001.jpg", "height_cm": 176.2}).status_code
+
+
 def measure_again_and_again(server: str, host: str) -> set[int]:
     """The statuses of ``ROUNDS`` requests."""
-    asked = {"image_url": f"{host}/b0001.jpg", "height_cm": 176.2}
     with client(server) as caller:
-        return {caller.post("/estimate-body", json=asked).status_code for _ in range(ROUNDS)}
+        return {measure(caller, host) for _ in range(ROUNDS)}
+
+
+def look(server: str) -> int:
+    """The status of /health, on a connection of its own: on a kept one the kernel holds parts of an answer back."""
+    return httpx.get(f"{server}/health", timeout=PATIENT_SECONDS, trust_env=False, verify=NO_AUTHORITIES).status_code
+
+
+def seconds_of(ask: Callable[[], int]) -> float:
+    """How long an answer takes, which is a good one."""
+    started = time.perf_counter()
+    assert ask() == 200
+    return time.perf_counter() - started
 
 
 def test_health_is_answered_while_every_measuring_process_is_busy_and_callers_wait(
@@ -74,15 +95,25 @@ def test_health_is_answered_while_every_measuring_process_is_busy_and_callers_wa
         assert [each.result() for each in waiting] == [{200}] * CALLERS
 
 
-def test_health_stays_quick_while_eight_callers_measure(server: str, host: str) -> None:
-    seconds = []
-    with ThreadPoolExecutor(CALLERS) as callers, client(server) as monitor:
-        measuring: list[Future[set[int]]] = [
-            callers.submit(measure_again_and_again, server, host) for _ in range(CALLERS)
-        ]
-        while not all(each.done() for each in measuring):
-            started = time.perf_counter()
-            assert monitor.get("/health").json()["status"] == "ok"
-            seconds.append(time.perf_counter() - started)
-        assert [each.result() for each in measuring] == [{200}] * CALLERS
-    assert sorted(seconds)[len(seconds) // 2] < HEALTH_LIMIT_SECONDS
+def test_health_waits_for_no_photograph_while_eight_callers_measure(server: str, host: str) -> None:
+    """On a slow machine callers wait for longer, and /health with them, but not in their queue."""
+    health: list[float] = []
+    photographs: list[float] = []
+    enough = threading.Event()
+
+    def measure_until_enough() -> None:
+        with client(server) as caller:
+            while not enough.is_set():
+                photographs.append(seconds_of(lambda: measure(caller, host)))
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        measuring = [callers.submit(measure_until_enough) for _ in range(CALLERS)]
+        try:
+            while len(photographs) < CALLERS * ROUNDS or len(health) < LOOKS:
+                assert not any(each.done() for each in measuring)
+                health.append(seconds_of(lambda: look(server)))
+        finally:
+            enough.set()
+        for each in measuring:
+            each.result()
+    assert median(health) < QUICK * median(photographs)
