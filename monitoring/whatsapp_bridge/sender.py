@@ -99,6 +99,7 @@ class Sender:
     def stop(self, within_seconds: float) -> None:
         """End after the call to Meta that is under way."""
         self._stopping = True
+        log.info("stopping")
         self._called.set()
         self._thread.join(within_seconds)
 

@@ -12,7 +12,8 @@ It refuses what the real one refuses, with the real one's codes and shapes, and 
         sim.expire_token()                # 190 from now on
         sim.undeliverable.add("+49…")     # 131026
         sim.answer_after_seconds = 12.0   # slow
-        sim.hang_up_after_accepting = 1   # so many messages are accepted, and the connection ends without an answer
+        sim.hold(); sim.release()         # messages are taken, and nobody is told until the release
+        sim.wait_until_quiet(20.0)        # nothing that has reached it is still to be taken, also of who is gone
         sim.open_window("+49…")           # free text is taken for 24 h
 
 ``python -m sandbox.whatsapp_sim --port 8090`` serves it for a person or another container.

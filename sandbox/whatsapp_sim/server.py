@@ -75,11 +75,11 @@ class WhatsAppSim:
         self.account = Account(token, phone_number_id, template, language, template_text)
         self.accepted: list[Accepted] = []
         self.answers: list[Answer] = []
-        self._arrivals = 0
+        self._calls = 0
+        """Under way."""
         self.undeliverable: set[str] = set()
         self.answer_after_seconds = 0.0
-        self.hang_up_after_accepting = 0
-        self._is_away = self._token_has_expired = False
+        self._is_away = self._token_has_expired = self._is_holding = False
         self._failures: deque[tuple[Refusal, str | None]] = deque()
         self._windows: dict[str, float] = {}
         self._lent_until: dict[str, float] = defaultdict(float)
@@ -114,6 +114,7 @@ class WhatsAppSim:
 
     def stop(self) -> None:
         """End."""
+        self.release()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -133,6 +134,16 @@ class WhatsAppSim:
     def back(self) -> None:
         """Answer again."""
         self._is_away = False
+
+    def hold(self) -> None:
+        """Accept or refuse at once, and answer at the release."""
+        self._is_holding = True
+
+    def release(self) -> None:
+        """Give the answers that are held, and hold no more."""
+        with self._lock:
+            self._is_holding = False
+            self._lock.notify_all()
 
     def expire_token(self) -> None:
         """Refuse the token from now on (190)."""
@@ -161,26 +172,32 @@ class WhatsAppSim:
                 raise TimeoutError(f"{len(self.accepted)} instead of {number} messages after {within_seconds:g} s")
             return list(self.accepted)
 
-    def wait_for_arrivals(self, number: int, within_seconds: float) -> None:
-        """Until so many calls have arrived, answered or not.
+    def wait_until_quiet(self, within_seconds: float) -> None:
+        """Until every call that has reached it is over, also one whose caller is gone.
 
         Raises:
-            TimeoutError: there are fewer after this time.
+            TimeoutError: one is still under way after this time.
         """
+        with socket.create_connection(self._server.socket.getsockname(), within_seconds) as last:
+            last.shutdown(socket.SHUT_WR)
+            last.recv(1)  # calls begin in the order in which they came: all before this one have
         with self._lock:
-            if not self._lock.wait_for(lambda: self._arrivals >= number, within_seconds):
-                raise TimeoutError(f"{self._arrivals} instead of {number} calls after {within_seconds:g} s")
+            if not self._lock.wait_for(lambda: self._calls == 0, within_seconds):
+                raise TimeoutError(f"{self._calls} calls are under way after {within_seconds:g} s")
+
+    def count(self, calls: int) -> None:
+        """So many more are under way."""
+        with self._lock:
+            self._calls += calls
+            self._lock.notify_all()
 
     @property
     def hangs_up_now(self) -> bool:
         """Whether a connection is hung up on before anything is read."""
         return self._is_away
 
-    def handle(self, path: str, authorization: str, raw: bytes) -> tuple[int, dict[str, Any], dict[str, str]] | None:
-        """Status, body and headers of the answer; None: hang up, although the message was accepted."""
-        with self._lock:
-            self._arrivals += 1
-            self._lock.notify_all()
+    def handle(self, path: str, authorization: str, raw: bytes) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Status, body and headers of the answer."""
         if self.answer_after_seconds:
             time.sleep(self.answer_after_seconds)
         with self._lock:
@@ -192,12 +209,10 @@ class WhatsAppSim:
             if refusal is None:
                 self._accept(now, to, body)
             self._lock.notify_all()
-            if refusal is not None:
-                after = refusal.retry_after_seconds
-                return refusal.status, refusal.body(), {} if after is None else {"Retry-After": str(after)}
-            if self.hang_up_after_accepting > 0:
-                self.hang_up_after_accepting -= 1
-                return None
+            self._lock.wait_for(lambda: not self._is_holding)
+        if refusal is not None:
+            after = refusal.retry_after_seconds
+            return refusal.status, refusal.body(), {} if after is None else {"Retry-After": str(after)}
         wa_id = to.removeprefix("+")
         message = {"id": f"wamid.{secrets.token_hex(12)}", "message_status": "accepted"}
         contacts = [{"input": to, "wa_id": wa_id}]
@@ -247,6 +262,16 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     sim: WhatsAppSim
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """One call after the other; each then goes its own way."""
+        self.sim.count(1)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """It is over."""
+        super().shutdown_request(request)
+        self.sim.count(-1)
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that is killed while it waits is what some tests are about."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
@@ -260,10 +285,7 @@ class _Handler(BaseHTTPRequestHandler):
         if sim.hangs_up_now:
             return
         raw = self.rfile.read(min(int(self.headers.get("Content-Length", "0")), LARGEST_BODY_BYTES))
-        answer = sim.handle(self.path, self.headers.get("Authorization", ""), raw)
-        if answer is None:
-            return
-        status, body, headers = answer
+        status, body, headers = sim.handle(self.path, self.headers.get("Authorization", ""), raw)
         data = json.dumps(body).encode()
         self.send_response(status)
         for name, value in {**headers, "Content-Type": "application/json", "Content-Length": str(len(data))}.items():

@@ -114,13 +114,22 @@ class Bridge:
         self.process.wait()
         self.process = None
 
-    def stop(self) -> int:
-        """SIGTERM; returns the exit status."""
+    def begin_to_stop(self) -> None:
+        """SIGTERM."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
+
+    def wait_for_end(self) -> int:
+        """The exit status."""
+        assert self.process is not None
         status = self.process.wait(30.0)
         self.process = None
         return status
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit status."""
+        self.begin_to_stop()
+        return self.wait_for_end()
 
     def post(
         self, body: dict[str, Any] | bytes, *, secret: str = SECRET, headers: Mapping[str, str] | None = None
