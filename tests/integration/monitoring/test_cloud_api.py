@@ -22,18 +22,22 @@ HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Len
 ALLOWED_SECONDS: Final = 0.5
 """For the whole answer, in these tests."""
 
+SILENT_SECONDS: Final = 60.0
+"""Until a server that does not answer ends; who gives it up does so long before."""
+
 
 def drip(connection: socket.socket) -> None:
     """A byte now and then, each long before a read would time out."""
     connection.sendall(HEAD)
-    while True:
+    until = time.monotonic() + SILENT_SECONDS
+    while time.monotonic() < until:
         connection.sendall(b" ")
         time.sleep(0.05)
 
 
 def hang(connection: socket.socket) -> None:
     """Nothing, until the other side has had enough."""
-    connection.settimeout(10.0)
+    connection.settimeout(SILENT_SECONDS)
     while connection.recv(65_536):
         pass
 
@@ -101,7 +105,7 @@ def test_what_is_no_answer_is_tried_again_and_does_not_hold_the_sender(behave: C
     with server(behave) as base_url:
         started = time.monotonic()
         verdict = sent(base_url)
-        assert time.monotonic() - started < 10 * ALLOWED_SECONDS
+        assert time.monotonic() - started < SILENT_SECONDS / 2
     assert (verdict.rule.result, verdict.rule.action) == (Result.UNAVAILABLE, Action.RETRY_ALL)
     assert verdict.details
 
@@ -120,17 +124,17 @@ def test_the_token_is_carried_to_no_other_host() -> None:
 def test_metas_codes_and_its_wish_to_wait_arrive() -> None:
     with WhatsAppSim(token="EAAtoken") as sim:
         sim.fail_next(130429, retry_after_seconds=7)
-        verdict = sent(sim.base_url, answer_seconds=10.0)
+        verdict = sent(sim.base_url, answer_seconds=30.0)
         assert (verdict.code, verdict.retry_after_seconds, verdict.rule.result) == (130429, 7.0, Result.RATE)
-        assert sent(sim.base_url, answer_seconds=10.0).rule.action is Action.DONE
+        assert sent(sim.base_url, answer_seconds=30.0).rule.action is Action.DONE
         assert [(message.to, message.parameters) for message in sim.accepted] == [(TO, TEXT)]
 
 
 def test_the_stand_in_keeps_metas_pair_limit() -> None:
     now = [time.time()]
     with WhatsAppSim(token="EAAtoken", clock=lambda: now[0]) as sim:
-        codes = [sent(sim.base_url, answer_seconds=10.0).code for _ in range(PAIR_BURST + 1)]
+        codes = [sent(sim.base_url, answer_seconds=30.0).code for _ in range(PAIR_BURST + 1)]
         now[0] += PAIR_INTERVAL_SECONDS
-        later = [sent(sim.base_url, answer_seconds=10.0).code for _ in range(2)]
+        later = [sent(sim.base_url, answer_seconds=30.0).code for _ in range(2)]
     assert codes == [None] * 45 + [131056]
     assert later == [None, 131056], "one more every six seconds"
