@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,13 @@ pytest_plugins = ["tests.support.worker_fixtures"]
 REPOSITORY = Path(__file__).resolve().parents[3]
 PROGRAM_SECONDS = 60
 
+STEP_SECONDS = 0.3
+"""A program needs a second to come to the replay, and recovery up to one to settle what has lost its task."""
+
 
 @pytest.fixture(scope="module")
 def worker(stage: Stage) -> Worker:
-    worker = stage.worker()
+    worker = stage.worker(ORPHAN_GRACE_SECONDS="600")  # no session is lost before a test says that it is old
     worker.start()
     return worker
 
@@ -63,6 +68,13 @@ def submit_into_a_letter(stage: Stage) -> SessionRef:
     )
     stage.redis.lpush(DEAD_LETTERS_KEY, letter.encode())
     return submitted.session
+
+
+def grow_old(stage: Stage, session: SessionRef) -> None:
+    """Recovery may judge it from now on."""
+    stage.platform.execute(
+        "UPDATE generation_sessions SET created_at = created_at - interval '1 hour' WHERE id = %s", session.session_id
+    )
 
 
 def replay(stage: Stage, session: SessionRef) -> int:
@@ -130,10 +142,15 @@ def test_a_replayed_session_gets_its_picture_and_is_not_replayed_again(
 
 
 def test_replays_that_race_with_the_worker_s_recovery_leave_right_books(stage: Stage) -> None:
-    """Recovery settles what has lost its task while an operator puts it back: each session ends once."""
+    """Recovery settles what has lost its task while two operators put it back: each session ends once."""
     sessions = [submit_into_a_letter(stage) for _ in range(5)]
-    # The grace before recovery is 3 s here, and it looks every half second.
-    statuses = [replay(stage, session) for session in sessions for _ in range(2)]
+    statuses: list[int] = []
+    with ThreadPoolExecutor(2) as operators:
+        for number, session in enumerate(sessions):
+            replays = [operators.submit(replay, stage, session) for _ in range(2)]
+            time.sleep(number * STEP_SECONDS)  # recovery comes first, and with each session later
+            grow_old(stage, session)
+            statuses += [each.result() for each in replays]
     assert set(statuses) <= {EXIT_DONE, EXIT_REFUSED}
     stage.wait_for(*sessions)
     wait_until(lambda: stage.waiting_sessions() == [], "the worker took what was put back")
