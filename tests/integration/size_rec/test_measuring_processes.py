@@ -89,10 +89,16 @@ def measure(estimator: BodyEstimator) -> SizeAdvice:
     return asyncio.run(estimator.measure(STANDING))
 
 
+def the_measurer(estimator: BodyEstimator) -> Measurer:
+    """The only process."""
+    measurer = estimator._keepers[0].measurer
+    assert measurer is not None
+    return measurer
+
+
 def told_when_asked(estimator: BodyEstimator, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set as soon as the only process has a photo in its hands."""
-    asked, measurer = threading.Event(), estimator._keepers[0].measurer
-    assert measurer is not None
+    asked, measurer = threading.Event(), the_measurer(estimator)
     ask_measurer = measurer.measure
 
     def tell_and_measure(question: Question) -> SizeAdvice:
@@ -162,9 +168,9 @@ def test_health_follows_a_process_that_dies_while_it_has_nothing_to_do() -> None
 
 def test_a_photo_that_came_when_its_process_was_dead_already_is_answered_by_the_next() -> None:
     with loaded_estimator(processes=1, look_seconds=UNSEEN_SECONDS) as alone:
-        [first] = alone.pids
+        [first], measurer = alone.pids, the_measurer(alone)
         os.kill(first, signal.SIGKILL)
-        wait_until(lambda: not psutil.pid_exists(first), "it is dead")
+        wait_until(lambda: measurer.has_ended, "its end is known")
         assert isinstance(measure(alone), SizeAdvice)
         assert alone.pids != [first]
 
@@ -246,7 +252,7 @@ def test_one_process_less_leaves_the_other_to_answer(estimator: BodyEstimator) -
     try:
         with ThreadPoolExecutor(4) as callers:
             answers = [callers.submit(measure, estimator) for _ in range(4)]
-            wait_until(lambda: sum(answer.done() for answer in answers) == 3, "three of four are answered")
+            wait_until(lambda: sum(answer.done() for answer in answers) >= 3, "three of four are answered")
             assert estimator.loaded
             psutil.Process(stopped).resume()
             assert len({str(answer.result(PATIENT_SECONDS)) for answer in answers}) == 1
