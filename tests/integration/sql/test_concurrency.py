@@ -26,6 +26,7 @@ from tests.support.worker_sql import LEASE_SECONDS, Run, Superuser, WorkerSql
 
 THREADS: Final = 16
 CALLS_PER_THREAD: Final = 150
+"""At least: they go on until the platform's job has given something back."""
 SESSIONS_PER_PAYER: Final = 40
 CONTENDED_SESSIONS: Final = 8
 """All threads work on the same few sessions at any time, and move on through all of them together."""
@@ -86,19 +87,21 @@ class Worker:
         self._executor = self._sql.executor()
         self._runs: list[Run] = []
 
-    def work(self, start: threading.Barrier) -> Counter[str]:
+    def work(self, start: threading.Barrier, job_was_there: threading.Event) -> Counter[str]:
         """Do random things to random sessions; answers how often each thing ended how."""
         with self._sql, self._platform:
             start.wait()
-            for self._calls in range(CALLS_PER_THREAD):
+            while self._calls < CALLS_PER_THREAD or not job_was_there.is_set():
                 action = self._random.choice(self.ACTIONS)
                 self._outcomes[self._repeated_while_retryable(action)] += 1
+                self._calls += 1
         return self._outcomes
 
     def _some_session(self) -> SessionRef:
         if self._tonight and self._random.random() < SHARE_OF_TONIGHT:
             return self._random.choice(self._tonight)
-        first = self._calls * (len(self._sessions) - CONTENDED_SESSIONS) // CALLS_PER_THREAD
+        progress = min(self._calls, CALLS_PER_THREAD)
+        first = progress * (len(self._sessions) - CONTENDED_SESSIONS) // CALLS_PER_THREAD
         return self._sessions[first + self._random.randrange(CONTENDED_SESSIONS)]
 
     def _repeated_while_retryable(self, action: "Callable[[Worker], str]") -> str:
@@ -178,7 +181,13 @@ class Worker:
     )
 
 
-def run_the_job(finished: threading.Event, dsn: str, sessions: Sequence[SessionRef], tonight: list[SessionRef]) -> int:
+def run_the_job(
+    finished: threading.Event,
+    job_was_there: threading.Event,
+    dsn: str,
+    sessions: Sequence[SessionRef],
+    tonight: list[SessionRef],
+) -> int:
     """Night after night, by the database's clock: the list is read once, then two calls for each, without looking."""
     refunded = 0
     with Superuser(dsn) as platform, DatabaseClock(platform.connection) as clock:
@@ -202,6 +211,8 @@ def run_the_job(finished: threading.Event, dsn: str, sessions: Sequence[SessionR
                 time.sleep(STEP_SECONDS)
                 fail_stuck(calls, entry)
                 refunded += 1
+            if refunded:
+                job_was_there.set()
     return refunded
 
 
@@ -244,14 +255,16 @@ def test_however_they_interleave_every_credit_is_spent_or_given_back_once(
 ) -> None:
     platform.wipe()
     sessions, for_the_nights = submit_everything(platform), submit_for_the_nights(platform)
-    start, finished, gap = threading.Barrier(THREADS), threading.Event(), threading.Lock()
+    start, gap = threading.Barrier(THREADS), threading.Lock()
+    job_was_there, finished = threading.Event(), threading.Event()
     tonight: list[SessionRef] = []
     workers = [Worker(postgres.dsn, sessions, seed * THREADS + number, gap, tonight) for number in range(THREADS)]
     with ThreadPoolExecutor(THREADS + 2) as pool:
         audit = pool.submit(audit_until, finished, postgres.dsn, gap)
         of_one_credit = [session for session in sessions if session.channel is Channel.B2C][1::2]
-        job = pool.submit(run_the_job, finished, postgres.dsn, for_the_nights + of_one_credit, tonight)
-        futures = [pool.submit(worker.work, start) for worker in workers]
+        job = pool.submit(run_the_job, finished, job_was_there, postgres.dsn, for_the_nights + of_one_credit, tonight)
+        job.add_done_callback(lambda _: job_was_there.set())
+        futures = [pool.submit(worker.work, start, job_was_there) for worker in workers]
         try:
             outcomes = sum((future.result() for future in futures), Counter[str]())
         finally:
