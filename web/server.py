@@ -54,6 +54,10 @@ class HttpServer:
         """Take the port, so that one that is taken shows at once, and open it when that is due."""
         try:
             self._socket = self._server.config.bind_socket()
+            # Connections inherit it. asyncio does so only for a socket that was made with the protocol's number, which
+            # uvicorn's is not: an answer's body would wait 40 ms for the acknowledgement of its head
+            # (findings/uvicorn-with-workers-answers-late.sh).
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except SystemExit:
             # uvicorn's way to say that it could not; it has logged why, but not where. is_alive() tells the supervisor.
             log.error("port_not_taken", host=self._server.config.host, port=self._server.config.port)

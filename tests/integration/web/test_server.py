@@ -81,6 +81,18 @@ def test_the_port_is_taken_before_it_is_open(
     second.stop()
 
 
+def test_the_end_of_an_answer_does_not_wait_until_its_beginning_is_acknowledged(
+    server: HttpServer, port: int, gate: threading.Event
+) -> None:
+    gate.set()
+    wait_until(lambda: is_open(port), "the port is open")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=NO_AUTHORITIES) as client:
+        assert client.get("/health").json() == "ok"
+        [connection] = server._server.server_state.connections
+        kept = connection.transport.get_extra_info("socket")
+        assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_server_that_never_opened_ends(app: FastAPI, port: int) -> None:
     server = HttpServer(app, host="127.0.0.1", port=port, may_open=lambda: False)
     server.start()
