@@ -304,6 +304,7 @@ def test_migrations_come_before_the_new_worker_and_the_address_is_nowhere(host: 
         "/migrations/20261128000000",
         "/migrations/20261129000000",
         "/migrations/20261130000000",
+        "/migrations/20261201000000",
     ]
     assert "s3cret" not in done.said + "\n".join(host.calls)
     assert not any(b"s3cret" in content for content in host.files().values())
